@@ -1,0 +1,79 @@
+# Each target sets up all it needs: a virtual environment in $(VENV), then the tools of that target.
+#
+#   make test ARGS="-k naming"             arguments for pytest
+#   make demo GAGES=sites.txt              the demo with your own file of gages
+#   make test VENV=.venv-20 SQLALCHEMY="sqlalchemy<2.1"     another SQLAlchemy, in an environment of its own
+
+PYTHON ?= python3
+VENV ?= .venv
+SQLALCHEMY ?=
+ARGS ?=
+GAGES ?=
+
+PY := $(abspath $(VENV))/bin/python
+INSTALL = $(PY) -m pip install --quiet --editable ".[postgresql,postgres-embedded,asyncpg,aiosqlite,spatial,install]" $(if $(SQLALCHEMY),"$(SQLALCHEMY)")
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The Makefile's own variables stay here; a program that is run sees only what the caller's environment holds.
+unexport ARGS VENV SQLALCHEMY
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint format docs bench soak check clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.ready-run  ## the tour: an app, its stores, a server of its own
+	$(if $(GAGES),export GAGES="$$(realpath '$(GAGES)')"; )cd examples && $(PY) -m stream_gages.demo
+
+test: $(VENV)/.ready-test  ## every test but the long ones, in random order, on all cores
+	$(PY) -m pytest -n auto $(ARGS)
+
+soak: $(VENV)/.ready-test  ## the tests that take minutes, one at a time
+	$(PY) -m pytest -m soak $(ARGS)
+
+lint: $(VENV)/.ready-lint  ## style, types, floors
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy src $(wildcard tests/typing)
+	$(PY) -m pyright --pythonpath $(PY)
+	$(dir $(PY))lint-imports
+
+format: $(VENV)/.ready-lint  ## mend what ruff can mend
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+docs: $(VENV)/.ready-docs  ## the documentation, in docs/_build/html; a warning is an error
+	$(PY) -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
+	@$(PY) -m towncrier build --draft --version next > docs/_build/news.log 2>&1 || { cat docs/_build/news.log; exit 1; }
+
+bench: $(VENV)/.ready-test  ## the benchmarks: each prints a table and its ratios
+	@for script in benchmarks/p*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+check: lint test docs  ## all that must hold before a change is taken
+
+clean:  ## remove what was built, and the environment
+	rm -rf $(VENV) build dist docs/_build
+
+# --- environments: one stamp per set of tools, renewed when pyproject.toml changes ------------------
+
+$(VENV)/.ready-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Penstock needs Python 3.11 or newer; "$(PYTHON)" is not. Name another: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo '"$(PYTHON)" can not make virtual environments; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/.ready-run: pyproject.toml $(VENV)/.ready-venv
+	@echo "installing Penstock in $(VENV)"
+	@$(INSTALL)
+	@touch $@
+
+$(VENV)/.ready-%: pyproject.toml $(VENV)/.ready-venv
+	@echo "installing Penstock and its tools ($*) in $(VENV)"
+	@$(INSTALL) --group $*
+	@touch $@

@@ -1,0 +1,96 @@
+"""Penstock joins applications to SQL databases: declare, plug, sync, use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock.app import App, Connection, Database, Kind, OneStore, Store, current_stores, use
+    from penstock.backends import StoreRole
+    from penstock.declare import ConnectionSetting as PersistentStoreConnectionSetting
+    from penstock.declare import DatabaseSetting as PersistentStoreDatabaseSetting
+    from penstock.engines import EngineOptions
+    from penstock.errors import PenstockError
+    from penstock.provision.dynamic import NewStore
+    from penstock.provision.fleet import SyncResult
+    from penstock.provision.provisioner import SyncOptions
+    from penstock.provision.removal import Purged
+    from penstock.provision.rotation import Rotated
+    from penstock.provision.status import Health, StoreStatus
+    from penstock.registry import MemoryRegistry, Roles, Service
+    from penstock.secrets import SecretRef
+    from penstock.stores import Stores
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "App": ("penstock.app", "App"),
+    "Connection": ("penstock.app", "Connection"),
+    "Database": ("penstock.app", "Database"),
+    "EngineOptions": ("penstock.engines", "EngineOptions"),
+    "Health": ("penstock.provision.status", "Health"),
+    "Kind": ("penstock.app", "Kind"),
+    "MemoryRegistry": ("penstock.registry", "MemoryRegistry"),
+    "NewStore": ("penstock.provision.dynamic", "NewStore"),
+    "OneStore": ("penstock.app", "OneStore"),
+    "PenstockError": ("penstock.errors", "PenstockError"),
+    "PersistentStoreConnectionSetting": ("penstock.declare", "ConnectionSetting"),
+    "PersistentStoreDatabaseSetting": ("penstock.declare", "DatabaseSetting"),
+    "Purged": ("penstock.provision.removal", "Purged"),
+    "Roles": ("penstock.registry", "Roles"),
+    "Rotated": ("penstock.provision.rotation", "Rotated"),
+    "SecretRef": ("penstock.secrets", "SecretRef"),
+    "Service": ("penstock.registry", "Service"),
+    "Store": ("penstock.app", "Store"),
+    "StoreRole": ("penstock.backends", "StoreRole"),
+    "StoreStatus": ("penstock.provision.status", "StoreStatus"),
+    "Stores": ("penstock.stores", "Stores"),
+    "SyncOptions": ("penstock.provision.provisioner", "SyncOptions"),
+    "SyncResult": ("penstock.provision.fleet", "SyncResult"),
+    "current_stores": ("penstock.app", "current_stores"),
+    "use": ("penstock.app", "use"),
+}
+
+__all__ = [
+    "App",
+    "Connection",
+    "Database",
+    "EngineOptions",
+    "Health",
+    "Kind",
+    "MemoryRegistry",
+    "NewStore",
+    "OneStore",
+    "PenstockError",
+    "PersistentStoreConnectionSetting",
+    "PersistentStoreDatabaseSetting",
+    "Purged",
+    "Roles",
+    "Rotated",
+    "SecretRef",
+    "Service",
+    "Store",
+    "StoreRole",
+    "StoreStatus",
+    "Stores",
+    "SyncOptions",
+    "SyncResult",
+    "current_stores",
+    "use",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Find a public name where it lives, on first use: importing penstock loads nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'penstock' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

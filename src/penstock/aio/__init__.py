@@ -1,0 +1,8 @@
+"""The same desk, awaited: async engines and sessions; control verbs in threads."""
+
+from __future__ import annotations
+
+from penstock.aio.handles import AsyncConnection, AsyncKind, AsyncStore
+from penstock.aio.stores import AsyncStores, current_stores
+
+__all__ = ["AsyncConnection", "AsyncKind", "AsyncStore", "AsyncStores", "current_stores"]

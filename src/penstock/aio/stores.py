@@ -1,0 +1,131 @@
+"""AsyncStores: the desk for the tasks of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+from penstock import current
+from penstock.aio.awaited import awaited
+from penstock.engines.twin import async_twin
+from penstock.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+    from penstock.connect import AppLike
+    from penstock.engines import StoreEngine
+
+
+class AsyncStores:
+    """The desk, awaited.
+
+    Engines and sessions are SQLAlchemy's own, on the same budget of connections as those of threads.
+    Every other verb is the desk's, with the same arguments, done in a thread: it touches files,
+    registry and servers. Cancelling a task that waits for one does not stop it.
+
+    Args:
+        desk: The desk behind it.
+
+    >>> from penstock import MemoryRegistry
+    >>> import asyncio
+    >>> asyncio.run(AsyncStores(Stores(MemoryRegistry())).status())
+    []
+    """
+
+    def __init__(self, desk: Stores) -> None:
+        self._desk = desk
+
+    @property
+    def desk(self) -> Stores:
+        """The desk behind it, for threads."""
+        return self._desk
+
+    # --- use ---
+
+    def engine(self, app: AppLike, name: str) -> AsyncEngine:
+        """The async engine of a store: one object per process; nothing is connected yet.
+
+        It serves in any number of event loops. The first time, this asks the registry, so take it at
+        start-up rather than in a busy loop; `session` and `begin` never hold the loop up.
+
+        Raises:
+            UnknownStore, UnknownSetting: There is no such store.
+            NotAssigned: No service is plugged into its setting.
+            MissingExtra: The driver is not installed.
+        """
+        return async_twin(self._desk.store_engine(app, name)).engine
+
+    def sessionmaker(self, app: AppLike, name: str) -> async_sessionmaker[AsyncSession]:
+        """The session factory of a store: one object per process; see `engine`."""
+        return async_twin(self._desk.store_engine(app, name)).sessionmaker
+
+    @asynccontextmanager
+    async def session(self, app: AppLike, name: str) -> AsyncIterator[AsyncSession]:
+        """A new session for an `async with` block, whose end only closes it."""
+        async with async_twin(await self._store_engine(app, name)).sessionmaker() as session:
+            yield session
+
+    @asynccontextmanager
+    async def begin(self, app: AppLike, name: str) -> AsyncIterator[AsyncSession]:
+        """A new session in a transaction that is committed at the end of the `async with` block."""
+        async with async_twin(await self._store_engine(app, name)).sessionmaker.begin() as session:
+            yield session
+
+    def connection_engine(self, app: AppLike, setting: str) -> AsyncEngine:
+        """The async engine of a connection setting; see `engine`."""
+        return async_twin(self._desk.connection_store_engine(app, setting)).engine
+
+    def connection_sessionmaker(self, app: AppLike, setting: str) -> async_sessionmaker[AsyncSession]:
+        """The session factory of a connection setting; see `engine`."""
+        return async_twin(self._desk.connection_store_engine(app, setting)).sessionmaker
+
+    async def _store_engine(self, app: AppLike, name: str) -> StoreEngine:
+        known = self._desk.find_store_engine(app, name)
+        return known if known is not None else await asyncio.to_thread(self._desk.store_engine, app, name)
+
+    # --- the desk's verbs, in a thread ---
+
+    url = awaited(Stores.url)
+    address = awaited(Stores.address)
+    connection_url = awaited(Stores.connection_url)
+    names = awaited(Stores.names)
+    members = awaited(Stores.members)
+    exists = awaited(Stores.exists)
+    status = awaited(Stores.status)
+    store_status = awaited(Stores.store_status)
+    orphans = awaited(Stores.orphans)
+    selected = awaited(Stores.selected)
+    plan = awaited(Stores.plan)
+    sync = awaited(Stores.sync)
+    create = awaited(Stores.create)
+    create_many = awaited(Stores.create_many)
+    drop = awaited(Stores.drop)
+    drop_remembered = awaited(Stores.drop_remembered)
+    undrop = awaited(Stores.undrop)
+    kept = awaited(Stores.kept)
+    purge = awaited(Stores.purge)
+    adopt = awaited(Stores.adopt)
+    rotate = awaited(Stores.rotate)
+    renew_logins = awaited(Stores.renew_logins)
+    retire_logins = awaited(Stores.retire_logins)
+    rotate_service = awaited(Stores.rotate_service)
+    link = awaited(Stores.link)
+    unlink = awaited(Stores.unlink)
+    check = awaited(Stores.check)
+    server_version = awaited(Stores.server_version)
+    close = awaited(Stores.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self.close()
+
+
+def current_stores() -> AsyncStores:
+    """The desk in use here, awaited: that of `use`, else one made from the configuration on first use."""
+    return AsyncStores(current.current_stores())

@@ -1,0 +1,272 @@
+"""Finds the apps: named, in penstock.toml, installed, in the working directory."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.app import App
+from penstock.errors import PenstockError, UnknownApp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import ModuleType
+
+    from penstock.declare import AppDeclaration
+    from penstock.stores import Stores
+
+ENTRY_POINTS = "penstock.apps"
+"""The group of entry points by which an installed distribution names its apps."""
+
+_OLD_ROOT = "tethysapp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundApp:
+    """An app, or what was meant to be one.
+
+    Args:
+        package: Its package; for a broken one, what it is expected to be.
+        target: Its class as `module:Class`.
+        where: Who names it, for people: an option, a file and line, an entry point, a directory.
+        error: Why it can't be used; None if it can.
+    """
+
+    package: str
+    target: str
+    where: str
+    error: UnknownApp | None = None
+
+
+def find_apps(stores: Stores, given: Sequence[str] = ()) -> FoundApps:
+    """Register every app there is with a desk; one that is broken does not hide the others.
+
+    The first one of a package wins, in this order: `given`, `[apps]` of `penstock.toml`, entry points
+    of the group `penstock.apps`, and packages in the working directory, or beside `penstock.toml`,
+    whose settings or stores the registry remembers.
+
+    Args:
+        stores: The desk.
+        given: Classes as `module:Class`.
+
+    >>> from penstock import MemoryRegistry, Stores
+    >>> find_apps(Stores(MemoryRegistry()), ["no_such_module:Lab"]).broken[0].where
+    '--app no_such_module:Lab'
+    """
+    found, config = FoundApps(stores), stores.config
+    if given or (config is not None and config.apps):
+        found.look_here()
+    for target in given:
+        found.add(target, f"--app {target}")
+    if config is not None:
+        for package, target in config.apps.items():
+            line = config.lines.get(("apps", package), 1)
+            found.add(target, f"{config.label}:{line}", package)
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        found.add(point.value, _origin(point))
+    found.add_remembered()
+    return found
+
+
+class FoundApps:
+    """The apps that were found, whole and broken.
+
+    Args:
+        stores: The desk that gets to know them.
+    """
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._found: dict[str, FoundApp] = {}
+        self._roots = _roots(stores)
+
+    def __iter__(self) -> Iterator[FoundApp]:
+        return iter([self._found[package] for package in sorted(self._found)])
+
+    @property
+    def broken(self) -> list[FoundApp]:
+        """Those that can't be used."""
+        return [app for app in self if app.error is not None]
+
+    def get(self, package: str) -> AppDeclaration:
+        """The app of this package; one that is only importable from the working directory, too.
+
+        Raises:
+            UnknownApp: There is none, or it is broken; its cause says why.
+        """
+        if package not in self._found:
+            self._look_for(package)
+        found = self._found.get(package)
+        if found is None:
+            raise self._unknown(package)
+        if found.error is not None:
+            raise found.error
+        return self._stores.declaration(package)
+
+    def add(self, target: str, where: str, package: str = "") -> None:
+        """Load and register the class at `module:Class`, unless its package is known already."""
+        expected = package or _guess(target)
+        try:
+            app = _load(target)
+            self._add_class(app, target, where, package)
+        except (Exception, SystemExit) as error:
+            broken = FoundApp(
+                package=expected, target=target, where=where, error=_broken(target, where, error)
+            )
+            self._found.setdefault(expected, broken)
+
+    def look_here(self) -> None:
+        """Let modules be found in the working directory, and beside `penstock.toml`."""
+        _put_on_path(self._roots)
+
+    def add_remembered(self) -> None:
+        """Look for the apps that nothing named: of remembered settings and stores, and those nearby."""
+        registry = self._stores.registry
+        packages = {a.app for a in registry.assignments()} | {e.app for e in registry.stores()}
+        packages |= {package for root in self._roots for package in _nearby(Path(root))}
+        for package in sorted(packages - set(self._found)):
+            if self._is_here(package):
+                self._look_for(package)
+
+    def _add_class(self, app: type[App], target: str, where: str, package: str = "") -> None:
+        if package and app.package != package:
+            raise UnknownApp(f"The package of {target} is {app.package!r}, not {package!r}.")
+        if app.package not in self._found:
+            self._stores.register(app)
+            self._found[app.package] = FoundApp(package=app.package, target=target, where=where)
+
+    def _look_for(self, package: str) -> None:
+        """Look for an app by what its module would be called."""
+        if not all(part.isidentifier() for part in package.split(".")):
+            return
+        self.look_here()
+        for name in (f"{package}.app", package, f"{_OLD_ROOT}.{package}.app"):
+            try:
+                module = _find_module(name)
+                app = None if module is None else _class_of(module, package)
+                if module is not None and app is not None:
+                    self._add_class(app, f"{name}:{app.__name__}", _where(module))
+                    return
+            except (Exception, SystemExit) as error:
+                where = f"module {name}"
+                self._found[package] = FoundApp(
+                    package=package, target=name, where=where, error=_broken(name, where, error)
+                )
+                return
+
+    def _is_here(self, package: str) -> bool:
+        """Whether a directory we look in has a package, or module, of this name."""
+        top = package.partition(".")[0]
+        return any(PathFinder.find_spec(name, self._roots) for name in (top, _OLD_ROOT))
+
+    def _unknown(self, package: str) -> UnknownApp:
+        known = ", ".join(self._found) or "none"
+        close = get_close_matches(package, self._found, 1)
+        hint = (
+            f"Did you mean {close[0]}?"
+            if close
+            else "Install it, name it with --app module:Class, or run this where its package is."
+        )
+        return UnknownApp(f"There is no app {package!r}.", why=f"Known: {known}.", hint=hint)
+
+
+# --- loading --------------------------------------------------------------------------------------
+
+
+def _load(target: str) -> type[App]:
+    module_name, colon, attribute = target.partition(":")
+    if not colon or not module_name or not attribute:
+        raise UnknownApp(f"{target!r} does not name a class.", hint="Write module:Class.")
+    found: object = import_module(module_name)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    if not (isinstance(found, type) and issubclass(found, App)):
+        raise UnknownApp(f"{target} is no subclass of penstock.App.")
+    return found
+
+
+def _find_module(name: str) -> ModuleType | None:
+    """The module, or None if there is none of this name; any error inside it is raised."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            return None
+        raise
+
+
+def _class_of(module: ModuleType, package: str) -> type[App] | None:
+    classes = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, App)]
+    return next((app for app in classes if app is not App and app.package == package), None)
+
+
+def _guess(target: str) -> str:
+    """The package that a class at this place would have if it said nothing else."""
+    parts = target.partition(":")[0].split(".")
+    return parts[1] if parts[0] == _OLD_ROOT and len(parts) > 1 else parts[0]
+
+
+# --- where ----------------------------------------------------------------------------------------
+
+
+def _roots(stores: Stores) -> list[str]:
+    """The working directory, and that of the configuration file."""
+    folders = [] if stores.config is None else [str(stores.config.path.parent)]
+    with suppress(OSError):
+        folders.insert(0, str(Path.cwd()))
+    return list(dict.fromkeys(folders))
+
+
+def _nearby(folder: Path) -> Iterator[str]:
+    """The packages directly in a folder whose `app.py` speaks of Penstock."""
+    with suppress(OSError):
+        for file in sorted(folder.glob("*/app.py")):
+            if "penstock" in file.read_text(encoding="utf-8", errors="replace"):
+                yield file.parent.name
+
+
+def _put_on_path(folders: Sequence[str]) -> None:
+    """Let modules be found there: last, so that nothing there shadows what is installed."""
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
+
+
+def _where(module: ModuleType) -> str:
+    file = getattr(module, "__file__", None)
+    return f"module {module.__name__}" if file is None else file
+
+
+def _origin(point: EntryPoint) -> str:
+    package = "an installed package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+    return f"entry point of {package}"
+
+
+# --- why not --------------------------------------------------------------------------------------
+
+
+def _broken(target: str, where: str, error: BaseException) -> UnknownApp:
+    module = target.partition(":")[0]
+    broken = UnknownApp(
+        f"The app {target} can't be used ({where}).", why=_cause(error), hint=f"python -c 'import {module}'"
+    )
+    broken.__cause__ = error
+    return broken
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, and on which line."""
+    if isinstance(error, PenstockError):
+        return f"{error.what} {error.why}".strip()
+    first = next(iter(str(error).splitlines()), "")
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = ("importlib", __file__)
+    last = next((f for f in reversed(frames) if not any(part in f.filename for part in ours)), None)
+    at = f" ({last.filename}:{last.lineno})" if last is not None else ""
+    return f"{type(error).__name__}: {first}{at}"

@@ -1,0 +1,81 @@
+"""How each dialect does it: `backend_for(url)` is the only door."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from penstock.backends.contract import PINNED, Aside, AsyncDriver, Backend, Capabilities, ConnectionOptions
+from penstock.backends.place import Login, Place, Server, portable, without_password
+from penstock.backends.roles import NewLogin, RoleBackend, RoleNames, StoreRole
+from penstock.errors import ConfigError, NotSupported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "PINNED",
+    "Aside",
+    "AsyncDriver",
+    "Backend",
+    "Capabilities",
+    "ConnectionOptions",
+    "Login",
+    "NewLogin",
+    "Place",
+    "RoleBackend",
+    "RoleNames",
+    "Server",
+    "StoreRole",
+    "backend_for",
+    "parse_url",
+    "portable",
+    "without_password",
+]
+
+_MODULES: Mapping[str, str] = {
+    "postgresql": "penstock.backends.postgresql",
+    "postgres": "penstock.backends.postgresql",
+    "sqlite": "penstock.backends.sqlite",
+}
+
+
+def backend_for(url: URL) -> Backend:
+    """The backend that speaks to this address.
+
+    Raises:
+        NotSupported: No backend knows this kind of URL.
+
+    >>> backend_for(make_url("sqlite:///stores")).name
+    'sqlite'
+    """
+    kind = url.drivername.partition("+")[0]
+    module = _MODULES.get(kind)
+    if module is None:
+        raise NotSupported(
+            f"There is no backend for {kind!r} addresses.",
+            hint=f"Use one of: {', '.join(sorted(set(_MODULES) - {'postgres'}))}.",
+        )
+    return _load(module)
+
+
+@cache
+def _load(module: str) -> Backend:
+    make: Callable[[], Backend] = import_module(module).make_backend
+    return make()
+
+
+def parse_url(text: str) -> URL:
+    """Read an address; raises ConfigError without repeating it, since it may hold a password."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            "This is not a database address.",
+            hint="Write it as postgresql://user@host:port or sqlite:///directory.",
+        ) from None
+    return backend_for(url).normalise(url)

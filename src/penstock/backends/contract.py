@@ -1,0 +1,287 @@
+"""What a backend must be able to do: everything above asks, never names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from sqlalchemy import URL, Connection, Engine
+
+    from penstock.backends.place import Place, Server
+    from penstock.backends.roles import RoleBackend
+    from penstock.errors import PenstockError
+
+PINNED = "penstock_pinned"
+"""The execution option of a connection that works inside a transaction of others; it begins none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend's servers can do, beyond what all of them can.
+
+    Attributes:
+        transactional_ddl: A failed transaction also undoes the tables it made.
+        plain_connections: A connection setting can hand out an engine of its own.
+    """
+
+    transactional_ddl: bool
+    plain_connections: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionOptions:
+    """How one connection is made.
+
+    Args:
+        trusted: Whether it serves the app; otherwise it is Penstock's own, which finds nothing by
+            name that it did not qualify.
+        connect_timeout: Seconds to wait for the server to answer; default 10.
+        statement_timeout: Seconds after which the server ends a statement; None for its own figure.
+    """
+
+    trusted: bool = True
+    connect_timeout: float = 10.0
+    statement_timeout: float | None = None
+
+
+_Result = TypeVar("_Result")
+
+
+class Aside(Protocol):
+    """Runs what would hold an event loop up in a thread, while the loop goes on."""
+
+    def __call__(self, work: Callable[[], _Result]) -> _Result:
+        """What the work returns, or raises."""
+
+
+def here(work: Callable[[], _Result]) -> _Result:
+    """Run it here and now, where nobody minds: not in an event loop."""
+    return work()
+
+
+class AsyncDriver(Protocol):
+    """How one asynchronous driver does it; SQLAlchemy's greenlets await what it connects.
+
+    Attributes:
+        name: What SQLAlchemy calls dialect and driver, as in an address.
+        dialect_options: What `create_engine` is told besides the address.
+    """
+
+    name: str
+    dialect_options: dict[str, Any]
+
+    def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
+        """A driver connection to the store, in SQLAlchemy's dress; called in a greenlet.
+
+        Args:
+            dialect: SQLAlchemy's dialect of this driver.
+            place: The database.
+            options: How to connect.
+            aside: Runs what touches files or the network by itself.
+
+        Raises:
+            StoreNotCreated: The database does not exist.
+        """
+
+    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+        """The same question as `Backend.is_alive`, of this driver's own connection."""
+
+    def leave(self, connection: Any) -> None:
+        """Do what is due before SQLAlchemy closes a connection in its dress; called in a greenlet."""
+
+    def end(self, raw: Any) -> None:
+        """End an idle connection, whatever became of its event loop, and wait until its server knows.
+
+        It may be called in any thread; that of a running loop is better spared the moment's wait.
+        """
+
+
+class Backend(Protocol):
+    """How one dialect does it.
+
+    Attributes:
+        name: What SQLAlchemy calls the dialect.
+        capabilities: What its servers can do.
+        roles: Gives stores roles of their own; None where there is no such thing.
+        default_schema: Where the record is; None if there are no schemas.
+        max_connections: How many connections a process may have to a server, unless told otherwise.
+    """
+
+    name: str
+    capabilities: Capabilities
+    roles: RoleBackend | None
+    default_schema: str | None
+    max_connections: int
+
+    def dialect_options(self, place: Place) -> dict[str, Any]:
+        """What `create_engine` is told besides the address; it differs only by `place.spatial`."""
+
+    def normalise(self, url: URL) -> URL:
+        """The same address with a driver Penstock uses; raises ConfigError for a bad one."""
+
+    def sync_url(self, url: URL) -> URL:
+        """The same address with the driver for threads, if it asks for one for event loops."""
+
+    def split(self, url: URL) -> tuple[URL, str]:
+        """A store's full URL as a service's URL and a database name."""
+
+    def recipient(self, url: URL) -> URL:
+        """The address without what has no say in who is sent the password, and how safely."""
+
+    def store_url(self, place: Place) -> URL:
+        """The URL of a store, without its password."""
+
+    def shown(self, place: Place) -> str:
+        """What a message calls the database: by its name, or by its file."""
+
+    def check_name(self, database: str) -> None:
+        """Raise InvalidName for a database name this backend can't carry."""
+
+    def make_home(self, place: Place) -> None:
+        """Make what a database of Penstock's own needs around it: a directory, for a file."""
+
+    def has_home(self, place: Place) -> bool:
+        """Whether that is there; without it, there is no database either."""
+
+    def connection_place(self, server: Server, label: str) -> Place:
+        """The database that a plain connection to the server goes to; raises NotSupported."""
+
+    def exists(self, place: Place) -> bool:
+        """Ask the server whether the database is there."""
+
+    def create(self, place: Place) -> bool:
+        """Make the database; False if it was there already (made by someone else just now)."""
+
+    def clone(self, source: Place, place: Place) -> bool:
+        """Make the database as a copy of another one on the same server; False if it was there already.
+
+        Raises:
+            StoreBusy: Somebody uses the other one.
+        """
+
+    def databases(self, server: Server, prefix: str) -> list[str]:
+        """The databases whose names begin so."""
+
+    def named_lock(
+        self, server: Server, name: str, *, shared: bool = False, timeout: float
+    ) -> AbstractContextManager[None]:
+        """Hold a lock that all who use a server share by its name, or have it with others who share it.
+
+        It is let go of with the block, or with the process.
+
+        Raises:
+            StoreBusy: Others had it for longer than `timeout` seconds.
+        """
+
+    def forget_lock(self, server: Server, name: str) -> None:
+        """Remove what is left of a lock that nobody will ever want again."""
+
+    def prepare(self, place: Place) -> None:
+        """Set a new database up before its record is written; safe to repeat."""
+
+    def is_prepared(self, connection: Connection) -> bool:
+        """Whether a database is set up as `prepare` does it; a drop that was killed may have undone that."""
+
+    def drop(self, place: Place) -> bool:
+        """Drop the database and end its connections; False if it was not there."""
+
+    def aside_name(self, place: Place, when: datetime) -> str:
+        """What the database may be called while it is kept after a drop at this time."""
+
+    def set_aside(self, place: Place, name: str) -> None:
+        """Rename the database, end its connections and refuse new ones.
+
+        Raises:
+            StoreBusy: Somebody uses it who can't be made to let go.
+            StoreNotCreated: It is not there.
+        """
+
+    def let_in(self, place: Place) -> None:
+        """Let those who may connect do so again to a database that was set aside."""
+
+    def bring_back(self, place: Place, name: str) -> None:
+        """Give a database that was set aside its name again, and let those in who may connect."""
+
+    def enable_spatial(self, place: Place) -> None:
+        """Give the database spatial types; safe to repeat."""
+
+    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
+        """Why this database can't be a spatial store, or None.
+
+        Args:
+            place: The database.
+            exists: Whether it is there already.
+        """
+
+    def lock(self, place: Place, timeout: float) -> AbstractContextManager[None]:
+        """Hold the store's lock, waiting up to `timeout` seconds; raises StoreBusy."""
+
+    def lock_transaction(self, connection: Connection) -> None:
+        """Let only one transaction at a time past this point in a database, until it ends."""
+
+    def has_table(self, connection: Connection, table: str) -> bool:
+        """Whether a plain table of this name is in the default schema.
+
+        Never a view, nor a table at which somebody's code runs when it is read or written.
+        """
+
+    def has_relations(self, connection: Connection, besides: str) -> bool:
+        """Whether there are tables, views or sequences of a user's, besides the one named."""
+
+    def size(self, connection: Connection) -> int:
+        """The database's size in bytes."""
+
+    def version(self, server: Server) -> str:
+        """The server's version; connects, so it is also the test of a service."""
+
+    def room(self, server: Server) -> int | None:
+        """The most connections the server gives to all its clients together; None if there is no limit."""
+
+    def server_key(self, server: Server) -> str:
+        """What a server is called: the same for all services that lead to it, without the user."""
+
+    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
+        """A driver connection to the store, for an engine's pool.
+
+        Raises:
+            StoreNotCreated: The database does not exist.
+        """
+
+    def set_up(self, raw: Any) -> None:
+        """Do what every new connection needs."""
+
+    def mark(self, place: Place) -> object:
+        """What tells this database from a later one at the same place; None if the server does."""
+
+    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+        """Whether an idle connection still leads to its database, as far as can be told without asking it.
+
+        Args:
+            raw: The driver's connection.
+            place: The database.
+            mark: What `mark` said when the connection was made.
+        """
+
+    def closing(self, raw: Any) -> AbstractContextManager[None]:
+        """A block in which a connection is closed; it ends when the server no longer counts it."""
+
+    def listen(self, engine: Engine | type[Engine]) -> None:
+        """Attach what every transaction of an engine, or of a class of engines, needs."""
+
+    def translate(self, error: Exception, what: str) -> PenstockError:
+        """A driver's error as one of ours: the code decides, the server's words are kept."""
+
+    def gone(self, error: Exception) -> bool:
+        """Whether an error says that the database, or the session in it, was taken away."""
+
+    def async_driver(self, place: Place) -> AsyncDriver:
+        """The driver for event loops that the service's address asks for, or the usual one.
+
+        Raises:
+            MissingExtra: It is not installed.
+        """

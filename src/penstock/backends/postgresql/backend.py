@@ -1,0 +1,386 @@
+"""The PostgreSQL backend: databases, locks and sessions over psycopg 3."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.place import Place, Server
+from penstock.backends.postgresql import aside, copies, postgis
+from penstock.backends.postgresql.asynchronous import PsycopgDriver, asyncpg_driver
+from penstock.backends.postgresql.faults import (
+    DUPLICATE,
+    GONE,
+    INSUFFICIENT_PRIVILEGE,
+    no_answer,
+    sqlstate_of,
+    translated,
+    was_cut,
+)
+from penstock.backends.postgresql.roles import PostgreSQLRoles
+from penstock.backends.postgresql.sessions import (
+    ASYNCPG,
+    DRIVER,
+    connect,
+    direct_login,
+    is_quiet,
+    maintenance,
+    maintenance_databases,
+    missing,
+    own_session,
+    start_up,
+    until_ended,
+    with_either,
+)
+from penstock.errors import (
+    ConfigError,
+    InvalidName,
+    PenstockError,
+    PermissionRefused,
+    ServerError,
+    StoreNotCreated,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from penstock.backends.contract import Aside, AsyncDriver
+
+_NAME_BYTES = 63
+_PORT = 5432
+_LOCK_KEY = 0x70656E73746F636B
+_TRANSACTION_KEY = _LOCK_KEY + 1
+# Of the options that libpq and psycopg take, those that neither lead elsewhere nor weaken the way there.
+_NO_SAY = (
+    "application_name",
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "options",
+    "target_session_attrs",
+    "tcp_user_timeout",
+)
+_USER_RELATIONS = """
+    SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
+      AND NOT (n.nspname = 'public' AND c.relname = :besides)
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+    LIMIT 1"""
+_ROOM = """
+    SELECT pg_catalog.sum(CASE name WHEN 'max_connections' THEN setting::int ELSE - setting::int END)
+    FROM pg_catalog.pg_settings
+    WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')"""
+# A table at which nothing of anybody's runs when it is read or written: no trigger, rule, policy or function.
+_PLAIN_TABLE = """
+    SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relname = :table AND c.relkind = 'r'
+      AND NOT (c.relhastriggers OR c.relhasrules OR c.relrowsecurity OR c.relhassubclass)
+      AND NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_depend d
+        WHERE d.refclassid::pg_catalog.regclass::text IN ('pg_proc', 'pg_operator')
+          AND d.objid IN (
+            SELECT c.oid UNION ALL
+            SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid UNION ALL
+            SELECT a.oid FROM pg_catalog.pg_attrdef a WHERE a.adrelid = c.oid UNION ALL
+            SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid))"""
+
+
+class PostgreSQLBackend:
+    """How PostgreSQL does it."""
+
+    name = "postgresql"
+    capabilities = Capabilities(transactional_ddl=True, plain_connections=True)
+    roles = PostgreSQLRoles()
+    default_schema = "public"
+    max_connections = 20
+
+    def dialect_options(self, place: Place) -> dict[str, Any]:
+        # One dialect serves many databases, and an extension's type has another number in each.
+        return {"use_native_hstore": False}
+
+    def normalise(self, url: URL) -> URL:
+        if not url.username and "user" not in url.query:
+            raise ConfigError(
+                "This PostgreSQL address names no user.",
+                hint="Write it as postgresql://user@host:port, without the password.",
+            )
+        for part in (url.username, url.database, url.host):
+            if part and not part.isprintable():
+                raise ConfigError("This PostgreSQL address has characters that can't be shown in it.")
+        if url.username and len(url.username.encode()) > _NAME_BYTES:
+            raise ConfigError(f"The user of this PostgreSQL address is longer than {_NAME_BYTES} bytes.")
+        return url if url.drivername == ASYNCPG else self.sync_url(url)
+
+    def sync_url(self, url: URL) -> URL:
+        return url.set(drivername=DRIVER)
+
+    def split(self, url: URL) -> tuple[URL, str]:
+        if not url.database:
+            raise ConfigError("This PostgreSQL address names no database.", hint="Add /database to it.")
+        return url.set(database=""), url.database
+
+    def recipient(self, url: URL) -> URL:
+        return url.set(database="").difference_update_query(_NO_SAY)
+
+    def store_url(self, place: Place) -> URL:
+        return self.sync_url(place.login.url).set(database=place.database)
+
+    def shown(self, place: Place) -> str:
+        return place.database
+
+    def check_name(self, database: str) -> None:
+        encoded = database.encode(errors="replace")
+        if not database or "\0" in database or len(encoded) > _NAME_BYTES:
+            raise InvalidName(
+                f"{database!r} can't be the name of a PostgreSQL database.",
+                why=f"A name has 1 to {_NAME_BYTES} bytes, none of them zero.",
+            )
+
+    def make_home(self, place: Place) -> None:
+        """Nothing: a server has room already."""
+
+    def has_home(self, place: Place) -> bool:
+        return True
+
+    def connection_place(self, server: Server, label: str) -> Place:
+        database = maintenance_databases(server.login.url)[0]
+        return Place(server=server, database=database, label=label)
+
+    def exists(self, place: Place) -> bool:
+        try:
+            with maintenance(place.server) as connection:
+                return _exists(connection, place.database)
+        except ServerError as error:
+            unreachable = error.__cause__ is not None and no_answer(error.__cause__)
+            if not unreachable and self._answers(place):
+                return True
+            raise
+
+    def create(self, place: Place) -> bool:
+        with maintenance(place.server) as connection:
+            name = _quoted(connection, place.database)
+            try:
+                connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+            except DBAPIError as error:
+                if sqlstate_of(error) in DUPLICATE:
+                    return False
+                what = f"The database {place.database} can't be created."
+                if sqlstate_of(error) == INSUFFICIENT_PRIVILEGE:
+                    raise _to_be_made(connection, place, what) from error
+                raise self.translate(error, what) from error
+        return True
+
+    def clone(self, source: Place, place: Place) -> bool:
+        return copies.clone(source, place)
+
+    def databases(self, server: Server, prefix: str) -> list[str]:
+        return copies.databases(server, prefix)
+
+    def named_lock(
+        self, server: Server, name: str, *, shared: bool = False, timeout: float
+    ) -> AbstractContextManager[None]:
+        return copies.named_lock(server, name, shared=shared, timeout=timeout)
+
+    def forget_lock(self, server: Server, name: str) -> None:
+        """Nothing: it is gone with whoever had it."""
+
+    def prepare(self, place: Place) -> None:
+        with maintenance(place.server) as connection:
+            name = _quoted(connection, place.database)
+            if _owns(connection, place.database):
+                connection.exec_driver_sql(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+
+    def is_prepared(self, connection: Connection) -> bool:
+        return True  # Nothing undoes it but an administrator, on purpose.
+
+    def drop(self, place: Place) -> bool:
+        with maintenance(place.server) as connection:
+            if not _exists(connection, place.database):
+                return False
+            name = _quoted(connection, place.database)
+            try:
+                connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            except DBAPIError as error:
+                raise self.translate(error, f"The database {place.database} can't be dropped.") from error
+        return True
+
+    def aside_name(self, place: Place, when: datetime) -> str:
+        return aside.aside_name(place.database, when)
+
+    def set_aside(self, place: Place, name: str) -> None:
+        aside.set_aside(place, name)
+
+    def let_in(self, place: Place) -> None:
+        aside.let_in(place)
+
+    def bring_back(self, place: Place, name: str) -> None:
+        aside.bring_back(place, name)
+
+    def enable_spatial(self, place: Place) -> None:
+        postgis.enable(place)
+
+    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
+        return postgis.problem(place, exists=exists)
+
+    @contextmanager
+    def lock(self, place: Place, timeout: float) -> Iterator[None]:
+        with ExitStack() as held:
+            try:
+                connection = held.enter_context(own_session(direct_login(place.server), place))
+                connection.exec_driver_sql(f"SET lock_timeout = {max(1, int(timeout * 1000))}")
+                connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({_LOCK_KEY})")
+            except DBAPIError as error:
+                raise self._lock_refused(error, place) from error
+            yield
+
+    def lock_transaction(self, connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({_TRANSACTION_KEY})")
+
+    def has_table(self, connection: Connection, table: str) -> bool:
+        return connection.execute(text(_PLAIN_TABLE), {"table": table}).first() is not None
+
+    def has_relations(self, connection: Connection, besides: str) -> bool:
+        return connection.execute(text(_USER_RELATIONS), {"besides": besides}).first() is not None
+
+    def size(self, connection: Connection) -> int:
+        query = text("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")
+        return int(connection.execute(query).scalar_one())
+
+    def version(self, server: Server) -> str:
+        with maintenance(server) as connection:
+            return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
+
+    def room(self, server: Server) -> int | None:
+        with maintenance(server) as connection:
+            return int(connection.execute(text(_ROOM)).scalar_one())
+
+    def server_key(self, server: Server) -> str:
+        url = server.login.url
+        hosts = url.host or url.query.get("host") or "localhost"
+        ports = url.port or url.query.get("port") or _PORT
+        return f"{_joined(hosts)}:{_joined(ports)}"
+
+    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
+        return self._connect(dialect, place, options, here)
+
+    def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
+        login = place.login if options.trusted else direct_login(place.server)
+        pooled = place.server.pooled and options.trusted
+        said = start_up(place.purpose, options, pooled=pooled, role=place.role)
+
+        def attempt(url: URL) -> Any:
+            args, params = dialect.create_connect_args(url.set(database=place.database))
+            return connect(dialect, args, params | said)
+
+        try:
+            return with_either(login, attempt, aside)
+        except dialect.loaded_dbapi.Error as error:
+            there = None if no_answer(error) else aside(partial(self._is_there, place))
+            if there is None:
+                raise
+            if not there:
+                raise missing(place) from error
+        # It was made just now, or says again why we can't enter.
+        return with_either(login, attempt, aside)
+
+    def set_up(self, raw: Any) -> None:
+        """Nothing: a connection says all it needs when it starts."""
+
+    def mark(self, place: Place) -> object:
+        return None  # The server ends the sessions of a database that is dropped.
+
+    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+        return not raw.closed and is_quiet(raw.fileno())
+
+    def closing(self, raw: Any) -> AbstractContextManager[None]:
+        return until_ended(raw)
+
+    def listen(self, engine: Engine | type[Engine]) -> None:
+        """Nothing to attach: a connection says all it needs when it starts."""
+
+    def translate(self, error: Exception, what: str) -> PenstockError:
+        return translated(error, what)
+
+    def gone(self, error: Exception) -> bool:
+        if isinstance(error, StoreNotCreated):
+            return True
+        causes = (error, error.__cause__) if isinstance(error, PenstockError) else (error,)
+        return any(isinstance(cause, Exception) and _was_ended(cause) for cause in causes)
+
+    def async_driver(self, place: Place) -> AsyncDriver:
+        if place.server.login.url.drivername == ASYNCPG:
+            return asyncpg_driver(tuple(option for option in _NO_SAY if option != "target_session_attrs"))
+        return PsycopgDriver(self.dialect_options(place), self._connect)
+
+    def _is_there(self, place: Place) -> bool | None:
+        """Ask about a database that refused us, since libpq gives no SQLSTATE; None if nobody answers."""
+        try:
+            return self.exists(place)
+        except (DBAPIError, PenstockError):
+            return None
+
+    def _answers(self, place: Place) -> bool:
+        """Whether the store itself lets us in, where the server's own databases do not."""
+        try:
+            with own_session(direct_login(place.server), place):
+                return True
+        except DBAPIError:
+            return False
+
+    def _lock_refused(self, error: DBAPIError, place: Place) -> PenstockError:
+        asked = sqlstate_of(error) is None and not no_answer(error)
+        if asked and self._is_there(place) is not None:
+            return missing(place)  # It may have been made again since.
+        return self.translate(error, f"The store's database {place.database} can't be locked for a sync.")
+
+
+def _joined(values: object) -> str:
+    """One host or port, or several as an address's options have them."""
+    return ",".join(map(str, values)) if isinstance(values, tuple) else str(values)
+
+
+def _quoted(connection: Connection, name: str) -> str:
+    return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def _to_be_made(connection: Connection, place: Place, what: str) -> PermissionRefused:
+    """The role may create no database, but it can use one that an administrator made for it."""
+    user = connection.execute(text("SELECT current_user")).scalar_one()
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    make = f"CREATE DATABASE {quote(place.database)} OWNER {quote(user)}".replace("%%", "%")
+    return PermissionRefused(
+        what,
+        why=f"The role {user} of service {place.server.service} may not create databases (CREATEDB).",
+        hint=f"Have an administrator of the server do, then sync again: {make}",
+    )
+
+
+def _exists(connection: Connection, database: str) -> bool:
+    query = text("SELECT 1 FROM pg_catalog.pg_database WHERE datname = :name")
+    return connection.execute(query, {"name": database}).first() is not None
+
+
+def _owns(connection: Connection, database: str) -> bool:
+    query = text(
+        "SELECT pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database WHERE datname = :name"
+    )
+    return bool(connection.execute(query, {"name": database}).scalar())
+
+
+def _was_ended(error: Exception) -> bool:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return sqlstate_of(error) in GONE or was_cut(error)

@@ -1,0 +1,215 @@
+"""PostgreSQL roles of a store's own: made, granted, given logins, dropped."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import replace
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+from psycopg.pq import PGconn
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.postgresql import grants
+from penstock.backends.postgresql.faults import translated
+from penstock.backends.postgresql.sessions import TRUSTED_PATH, direct_login, maintenance
+from penstock.backends.roles import NewLogin, RoleNames, StoreRole
+from penstock.errors import PermissionRefused, StoreNotOurs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from penstock.backends.place import Login, Place, Server
+    from penstock.errors import PenstockError
+
+_NAME_BYTES = 63
+_ENDING = "_{digits}_reader_{login}".format(digits="0" * 8, login="0" * 6)
+_OURS = "penstock: "
+_MAY = """
+    SELECT rolname, rolsuper OR rolcreaterole, rolsuper OR rolinherit
+    FROM pg_catalog.pg_roles WHERE rolname = current_user"""
+_KNOWN = """
+    SELECT r.rolname AS name, pg_catalog.shobj_description(r.oid, 'pg_authid') AS said
+    FROM pg_catalog.pg_roles r WHERE r.rolname = ANY (:names)"""
+_MEMBERS = """
+    SELECT DISTINCT m.rolname FROM pg_catalog.pg_auth_members a
+    JOIN pg_catalog.pg_roles g ON g.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
+    WHERE g.rolname = ANY (:groups)
+      AND pg_catalog.shobj_description(m.oid, 'pg_authid') LIKE :ours || '%' ORDER BY 1"""
+_BUSY = """
+    SELECT 1 FROM pg_catalog.pg_stat_activity
+    WHERE usename = :login AND state IS DISTINCT FROM 'idle' LIMIT 1"""
+
+
+class PostgreSQLRoles:
+    """How PostgreSQL gives a store roles of its own (see `RoleBackend`).
+
+    The owner, and the two roles that have what an app and a reader may do, never log in. Logins are
+    members of these two; so a store can have two that are good for the same while one is replaced.
+    """
+
+    def problem(self, server: Server) -> PenstockError | None:
+        with maintenance(server) as connection:
+            user, may, inherits = connection.execute(text(_MAY)).one()
+            if may and inherits:
+                return None
+            role = connection.dialect.identifier_preparer.quote(user)
+        attribute, lacks = ("INHERIT", "does not inherit") if may else ("CREATEROLE", "may not create roles")
+        return PermissionRefused(
+            f"Service {server.service} can't give its stores roles of their own.",
+            why=f"Its role {user} {lacks}.",
+            hint=f"Have an administrator of the server do: ALTER ROLE {role} {attribute}",
+        )
+
+    def names(self, database: str, store_id: str) -> RoleNames:
+        plain = re.sub(r"[^a-z0-9_]", "_", database.lower())[: _NAME_BYTES - len(_ENDING)]
+        stem = f"{plain}_{store_id.replace('-', '')[:8]}"
+        return RoleNames(owner=f"{stem}_owner", app=f"{stem}_app", reader=f"{stem}_reader")
+
+    def new_login(self, names: RoleNames, role: StoreRole) -> str:
+        return f"{names.of(role)}_{token_hex(3)}"
+
+    def state(self, connection: Connection, names: RoleNames, logins: Sequence[str]) -> tuple[bool, bool]:
+        roles = [names.owner, names.app, names.reader, *logins]
+        known = _comments(connection, roles)
+        complete = len(known) == len(roles) and grants.are_complete(connection, names)
+        return names.owner in known, complete
+
+    def owner_place(self, place: Place, names: RoleNames) -> Place:
+        server = replace(place.server, login=direct_login(place.server), pooled=False)
+        return replace(place, server=server, own_login=None, role=names.owner)
+
+    def grant(self, connection: Connection, names: RoleNames, record: str) -> None:
+        groups = [names.owner, names.app, names.reader]
+        known = _comments(connection, groups)
+        _check_ours(known)
+        for role in groups:
+            if role not in known:
+                _do(connection, "CREATE ROLE {role} NOLOGIN", role=role)
+                _mark(connection, role)
+        _do(connection, "GRANT {owner} TO CURRENT_USER", owner=names.owner)
+        grants.hand_over(connection, names)
+        grants.give(connection, names, record)
+
+    def add_logins(self, connection: Connection, names: RoleNames, logins: Sequence[NewLogin]) -> None:
+        known = _comments(connection, [login.name for login in logins])
+        _check_ours(known)
+        for login in logins:
+            verb = "ALTER" if login.name in known else "CREATE"
+            statement = f"{verb} ROLE {{user}} LOGIN PASSWORD {{verifier}}"
+            _set_password(connection, statement, login.name, login.password)
+            _settle(connection, names.of(login.role), login)
+
+    def in_use(self, connection: Connection, login: str) -> bool:
+        # Of other roles' sessions the server shows no state, so the service's role has to be a member.
+        _join(connection, _comments(connection, [login]))
+        return connection.execute(text(_BUSY), {"login": login}).first() is not None
+
+    def drop_login(self, connection: Connection, names: RoleNames, login: str) -> None:
+        if login in _logins(connection, names):
+            _do(connection, "DROP ROLE IF EXISTS {login}", login=login)
+
+    def let_end(self, place: Place, names: RoleNames) -> None:
+        with maintenance(place.server) as connection:
+            _join(connection, _logins(connection, names))
+
+    def drop(self, server: Server, names: RoleNames) -> None:
+        groups = [names.app, names.reader, names.owner]
+        with maintenance(server) as connection, _explained(f"The roles of {names} can't be dropped."):
+            comments = _comments(connection, groups)
+            ours = [role for role in groups if _is_ours(comments.get(role))]
+            for role in [*_logins(connection, names), *ours]:
+                _do(connection, "DROP ROLE IF EXISTS {role}", role=role)
+
+    def direct_login(self, server: Server) -> Login:
+        return direct_login(server)
+
+    def change_password(self, server: Server, login: Login, password: str) -> None:
+        what = f"The password of service {server.service} can't be changed."
+        with maintenance(server, login) as connection, _explained(what):
+            user = connection.execute(text("SELECT current_user")).scalar_one()
+            _set_password(connection, "ALTER ROLE CURRENT_USER PASSWORD {verifier}", user, password)
+
+
+def make_verifier(password: str, role: str) -> str:
+    """The SCRAM verifier of a password: what the server stores, useless for logging in (RFC 5803)."""
+    # A connection that was never opened is enough: the sum is libpq's, not the server's.
+    nowhere = PGconn.connect(b"=")
+    return nowhere.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode("ascii")
+
+
+def _comments(connection: Connection, roles: Sequence[str]) -> dict[str, str | None]:
+    """Those of some roles that are there, and what is said of each."""
+    found = connection.execute(text(_KNOWN), {"names": list(roles)})
+    return {row.name: row.said for row in found}
+
+
+def _is_ours(comment: str | None) -> bool:
+    return comment is not None and comment.startswith(_OURS)
+
+
+def _check_ours(known: Mapping[str, str | None]) -> None:
+    for role, comment in known.items():
+        if not _is_ours(comment):
+            raise StoreNotOurs(
+                f"The role {role} exists on the server and is not marked as Penstock's, so it is left alone.",
+                hint=f"Look at what it is for, and rename or drop it: \\du {role}",
+            )
+
+
+def _logins(connection: Connection, names: RoleNames) -> list[str]:
+    """The logins of a store that Penstock made; not those of people who were let in by hand."""
+    wanted = {"groups": [names.app, names.reader], "ours": _OURS}
+    return list(connection.execute(text(_MEMBERS), wanted).scalars())
+
+
+def _settle(connection: Connection, group: str, login: NewLogin) -> None:
+    """Let a login be what it is for, also where a pooler lets nobody say so when a session begins."""
+    _mark(connection, login.name)
+    _do(connection, "GRANT {group} TO {login}", group=group, login=login.name)
+    settings = {"search_path": TRUSTED_PATH}
+    if login.role is StoreRole.READER:
+        settings["default_transaction_read_only"] = "on"
+    database = connection.execute(text("SELECT pg_catalog.current_database()")).scalar_one()
+    for name, value in settings.items():
+        statement = f"ALTER ROLE {{login}} IN DATABASE {{database}} SET {name} = {value}"
+        _do(connection, statement, login=login.name, database=database)
+
+
+def _join(connection: Connection, logins: Iterable[str]) -> None:
+    """Let the service's role do what these may, such as end their sessions."""
+    for login in logins:
+        _do(connection, "GRANT {login} TO CURRENT_USER", login=login)
+
+
+def _mark(connection: Connection, role: str) -> None:
+    database = connection.execute(text("SELECT pg_catalog.current_database()")).scalar_one()
+    statement = sql.SQL("COMMENT ON ROLE {role} IS {said}").format(
+        role=sql.Identifier(role), said=sql.Literal(_OURS + database)
+    )
+    _run(connection, statement)
+
+
+def _set_password(connection: Connection, statement: str, user: str, password: str) -> None:
+    verifier = sql.Literal(make_verifier(password, user))
+    _run(connection, sql.SQL(statement).format(user=sql.Identifier(user), verifier=verifier))
+
+
+def _do(connection: Connection, statement: str, **names: str) -> None:
+    quoted = {key: sql.Identifier(name) for key, name in names.items()}
+    _run(connection, sql.SQL(statement).format(**quoted))
+
+
+def _run(connection: Connection, statement: sql.Composed) -> None:
+    connection.exec_driver_sql(statement.as_string().replace("%", "%%"))
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise translated(error, what) from error

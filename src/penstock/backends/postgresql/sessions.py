@@ -1,0 +1,222 @@
+"""Connections of Penstock's own: to the maintenance database, and into a store."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.contract import ConnectionOptions, here
+from penstock.backends.postgresql.faults import forget_password, no_answer, translated
+from penstock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from penstock.backends.contract import Aside
+    from penstock.backends.place import Login, Place, Server
+    from penstock.errors import PenstockError, StoreNotCreated
+
+DRIVER = "postgresql+psycopg"
+"""What Penstock itself speaks with, and threads do."""
+
+ASYNCPG = "postgresql+asyncpg"
+"""What an address begins with that prefers asyncpg in event loops."""
+
+TRUSTED_PATH = "public"
+"""Where an app's own statements look names up."""
+
+PINNED_PATH = "pg_catalog,pg_temp"
+"""Where Penstock's own statements look names up: nowhere that an app can write to."""
+
+_FAREWELL = 1.0
+"""Seconds to wait for a session's end after it was closed."""
+
+_OWN = ConnectionOptions(trusted=False)
+
+_Result = TypeVar("_Result")
+
+
+def start_up(
+    purpose: str, options: ConnectionOptions, *, pooled: bool = False, role: str = ""
+) -> dict[str, Any]:
+    """What a connection says of itself when it starts, before anything can be looked up in it.
+
+    A pooler of transactions refuses start-up options, and gives the next transaction another session,
+    which does not know what was prepared in this one (https://www.pgbouncer.org/features.html,
+    "SQL feature map for pooling modes").
+    """
+    said: dict[str, Any] = {
+        "application_name": purpose[:63],
+        "connect_timeout": max(1, round(options.connect_timeout)),
+    }
+    if pooled:
+        return said | {"prepare_threshold": None}
+    settings = [f"-c search_path={TRUSTED_PATH if options.trusted else PINNED_PATH}"]
+    if options.statement_timeout is not None:
+        settings.append(f"-c statement_timeout={max(1, round(options.statement_timeout * 1000))}")
+    if role:
+        settings.append(f"-c role={role}")
+    return said | {"options": " ".join(settings)}
+
+
+def direct_login(server: Server) -> Login:
+    """How the service's role reaches the server itself, past a pooler.
+
+    Raises:
+        ConfigError: The service is pooled, and nothing says where the server is.
+    """
+    login = server.login
+    if not server.pooled:
+        return login
+    if server.admin is None:
+        raise ConfigError(
+            f"Service {server.service} leads through a pooler, and nothing says where its server is.",
+            why="Databases are made, locked and looked at on the server itself.",
+            hint=f"penstock services edit {server.service} --admin-url postgresql://admin@server:5432",
+        )
+    direct = server.admin.url
+    return replace(login, url=login.url.set(host=direct.host, port=direct.port, query=direct.query))
+
+
+def is_quiet(descriptor: int) -> bool:
+    """Whether nothing has arrived at an idle connection: an ended session says so before it goes."""
+    line = select.poll()
+    line.register(descriptor, select.POLLIN)
+    return not line.poll(0)
+
+
+def missing(place: Place) -> StoreNotCreated:
+    """The error of a database that its server does not have."""
+    return place.not_created(f"Service {place.server.service} has no database {place.database}.")
+
+
+def until_ended(raw: Any) -> AbstractContextManager[None]:
+    """Close a connection of psycopg's in the block, and wait until its session has ended."""
+    return nullcontext() if raw.closed else line_kept(raw.fileno())
+
+
+@contextmanager
+def line_kept(descriptor: int) -> Iterator[None]:
+    """Hang up in the block, and wait until the session has ended: until then the server counts it.
+
+    The server's process leaves the list of sessions before the kernel closes its socket.
+    """
+    kept = os.dup(descriptor)
+    with socket.socket(fileno=kept) as line:
+        yield
+        with suppress(OSError):  # It has ended already.
+            line.shutdown(socket.SHUT_WR)
+            _read_to_the_end(kept)
+
+
+def _read_to_the_end(descriptor: int) -> None:
+    arrivals = select.poll()
+    arrivals.register(descriptor, select.POLLIN)
+    end = time.monotonic() + _FAREWELL
+    while (left := end - time.monotonic()) > 0 and arrivals.poll(left * 1000):
+        if not os.read(descriptor, 4096):
+            return
+
+
+def connect(dialect: Any, args: Any, params: Any) -> Any:
+    """A driver connection; the error of a refused one does not hold the password."""
+    try:
+        return dialect.connect(*args, **params)
+    except dialect.loaded_dbapi.Error as error:
+        forget_password(error)
+        raise
+
+
+def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = here) -> _Result:
+    """Connect with a login's password, or with the one that is about to take its place.
+
+    Args:
+        login: The login.
+        attempt: Connects to an address with a password in it; an error of the driver's is a refusal.
+        aside: Looks passwords up.
+    """
+    try:
+        return attempt(aside(login.with_password))
+    except (OSError, psycopg.Error) as error:
+        spare = None if no_answer(error) else aside(login.with_spare)
+        if spare is None:
+            raise
+    return attempt(spare)
+
+
+class _UntilEnded(NullPool):
+    """No pool: a connection is closed after its use, and its session has ended by then."""
+
+    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
+        with until_ended(connection):
+            super()._close_connection(connection, terminate=terminate)
+
+
+def own_engine(login: Login, database: str, purpose: str = "penstock") -> Engine:
+    """An unpooled engine in autocommit whose names resolve in pg_catalog only."""
+    engine = create_engine(
+        login.url.set(drivername=DRIVER, database=database),
+        poolclass=_UntilEnded,
+        isolation_level="AUTOCOMMIT",
+        connect_args=start_up(purpose, _OWN),
+    )
+
+    def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
+        def attempt(url: URL) -> Any:
+            password = {} if url.password is None else {"password": str(url.password)}
+            return connect(dialect, args, params | password)
+
+        return with_either(login, attempt)
+
+    event.listen(engine, "do_connect", log_in)
+    return engine
+
+
+@contextmanager
+def own_session(login: Login, place: Place) -> Iterator[Connection]:
+    """A connection into a store, for Penstock's own statements."""
+    with own_engine(login, place.database, place.purpose).connect() as connection:
+        yield connection
+
+
+def maintenance_databases(url: URL) -> list[str]:
+    """The databases to connect to for server-wide work, in order of preference."""
+    if url.database:
+        return [url.database]
+    return ["postgres", *([url.username] if url.username and url.username != "postgres" else [])]
+
+
+@contextmanager
+def maintenance(server: Server, login: Login | None = None) -> Iterator[Connection]:
+    """A connection for server-wide work: the named maintenance database, `postgres`, or the user's.
+
+    Args:
+        server: The server.
+        login: Who does the work; by default the service's role.
+    """
+    connection = _first_answering(server, login or direct_login(server))
+    with connection:
+        yield connection
+
+
+def _first_answering(server: Server, login: Login) -> Connection:
+    refusals: list[PenstockError] = []
+    for database in maintenance_databases(login.url):
+        try:
+            return own_engine(login, database).connect()
+        except DBAPIError as error:
+            refusals.append(translated(error, f"Service {server.service} can't be used."))
+            refusals[-1].__cause__ = error
+            if no_answer(error):
+                break
+    raise refusals[0]

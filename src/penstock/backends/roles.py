@@ -1,0 +1,122 @@
+"""Roles of a store's own: who owns it, who writes its rows, who only reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from penstock.backends.place import Login, Place, Server
+    from penstock.errors import PenstockError
+
+
+class StoreRole(Enum):
+    """What somebody may do who logs in to a store with a login of its own.
+
+    Attributes:
+        APP: Read and write rows.
+        READER: Read rows.
+    """
+
+    APP = "app"
+    READER = "reader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleNames:
+    """What the roles of one store are called on its server; nobody logs in as one of them.
+
+    Args:
+        owner: Owns the database and all that is made in it.
+        app: Has what `StoreRole.APP` may do.
+        reader: Has what `StoreRole.READER` may do.
+    """
+
+    owner: str
+    app: str
+    reader: str
+
+    def of(self, role: StoreRole) -> str:
+        """The role that the logins of a kind are members of."""
+        return self.app if role is StoreRole.APP else self.reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLogin:
+    """A login that is to be made.
+
+    Args:
+        role: What it may do.
+        name: What it is called on the server.
+        password: Its password; the server is sent something else to check it with.
+    """
+
+    role: StoreRole
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"NewLogin({self.role.value}, {self.name!r})"
+
+
+class RoleBackend(Protocol):
+    """How one dialect gives a store roles of its own.
+
+    What takes a connection does its work in the transaction that this is in. The connection is one of the
+    service's role to the store's own database, on which names resolve nowhere that an app can write to.
+    """
+
+    def problem(self, server: Server) -> PenstockError | None:
+        """Why the service's role can't give its stores roles of their own, or None; asks the server."""
+
+    def names(self, database: str, store_id: str) -> RoleNames:
+        """What the roles of a store are called: the same for ever, and no other store's."""
+
+    def new_login(self, names: RoleNames, role: StoreRole) -> str:
+        """A name for a login that nobody has had."""
+
+    def state(self, connection: Connection, names: RoleNames, logins: Sequence[str]) -> tuple[bool, bool]:
+        """Whether the roles are there; whether they, and these logins, have all that they shall have."""
+
+    def owner_place(self, place: Place, names: RoleNames) -> Place:
+        """The same store for work on which all that is made is the owner's; never through a pooler."""
+
+    def grant(self, connection: Connection, names: RoleNames, record: str) -> None:
+        """Make the roles, give the owner all that is the service's, the others what they may do.
+
+        Safe to repeat; a database that was copied, or made otherwise, is given its roles so, too.
+
+        Args:
+            connection: To the store.
+            names: Its roles.
+            record: The table of the store's record, which an app may only read.
+
+        Raises:
+            StoreNotOurs: A role of one of these names is somebody else's.
+        """
+
+    def add_logins(self, connection: Connection, names: RoleNames, logins: Sequence[NewLogin]) -> None:
+        """Make logins, or give those that are there their passwords; the server sees no password."""
+
+    def in_use(self, connection: Connection, login: str) -> bool:
+        """Whether a login's session is doing something right now; one that is idle does not count."""
+
+    def drop_login(self, connection: Connection, names: RoleNames, login: str) -> None:
+        """Let nobody log in so any more; nothing happens if nobody could."""
+
+    def let_end(self, place: Place, names: RoleNames) -> None:
+        """Let the service's role end the sessions of the store's logins, before it drops or renames it."""
+
+    def drop(self, server: Server, names: RoleNames) -> None:
+        """Drop the roles and logins of a store that is gone; those that are not there don't matter."""
+
+    def direct_login(self, server: Server) -> Login:
+        """How the service's role reaches the server itself, past a pooler."""
+
+    def change_password(self, server: Server, login: Login, password: str) -> None:
+        """Give the role that a login leads to another password, of which the server sees a verifier only."""

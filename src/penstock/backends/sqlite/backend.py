@@ -1,0 +1,322 @@
+"""The SQLite backend: files, one writer at a time, explicit transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.contract import PINNED, Capabilities, ConnectionOptions, here
+from penstock.backends.sqlite import files, library
+from penstock.backends.sqlite.asynchronous import aiosqlite_driver
+from penstock.errors import (
+    ConfigError,
+    InvalidName,
+    NotSupported,
+    PenstockError,
+    ServerError,
+    StorageUnavailable,
+    StoreBusy,
+    StoreNotCreated,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from penstock.backends.contract import Aside, AsyncDriver
+    from penstock.backends.place import Place, Server
+
+_DRIVER = "sqlite+pysqlite"
+_NAME_BYTES = 200
+_STORAGE_CODES = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_PERM,
+}
+
+
+class SQLiteBackend:
+    """How SQLite does it."""
+
+    name = "sqlite"
+    capabilities = Capabilities(transactional_ddl=True, plain_connections=False)
+    roles = None
+    default_schema = None
+    max_connections = 200  # Each has three files open while it is idle.
+
+    def dialect_options(self, place: Place) -> dict[str, Any]:
+        return {"module": library.library(spatial=True)} if place.spatial else {}
+
+    def normalise(self, url: URL) -> URL:
+        if not url.database or url.database == ":memory:" or url.host:
+            raise ConfigError(
+                "This SQLite address names no directory.",
+                why="A SQLite service is a directory; each store is a file in it.",
+                hint="Write sqlite:///relative/directory or sqlite:////absolute/directory.",
+            )
+        return url.set(drivername=_DRIVER)
+
+    def sync_url(self, url: URL) -> URL:
+        return url
+
+    def split(self, url: URL) -> tuple[URL, str]:
+        path = Path(url.database or "")
+        plain = path.suffix == ".sqlite" and "." not in path.stem
+        return url.set(database=str(path.parent)), path.stem if plain else f"./{path.name}"
+
+    def recipient(self, url: URL) -> URL:
+        return url.set(database="")
+
+    def store_url(self, place: Place) -> URL:
+        return place.server.login.url.set(database=str(files.path_of(place)))
+
+    def shown(self, place: Place) -> str:
+        return str(files.path_of(place))
+
+    def check_name(self, database: str) -> None:
+        if "\0" in database or len(database.encode(errors="replace")) > _NAME_BYTES:
+            raise InvalidName(f"{database!r} can't be the name of a file.")
+
+    def make_home(self, place: Place) -> None:
+        directory = files.path_of(place).parent
+        try:
+            directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise files.storage_error(error, directory) from error
+
+    def has_home(self, place: Place) -> bool:
+        return files.path_of(place).parent.is_dir()
+
+    def connection_place(self, server: Server, label: str) -> Place:
+        raise NotSupported(
+            f"Service {server.service} is SQLite: a directory has no engine, only its stores do.",
+            hint="get_persistent_store_database(NAME) of a store; this setting still serves to make stores.",
+        )
+
+    def exists(self, place: Place) -> bool:
+        return files.is_there(files.path_of(place))
+
+    def create(self, place: Place) -> bool:
+        return files.create_file(files.path_of(place))
+
+    def clone(self, source: Place, place: Place) -> bool:
+        path = files.path_of(place)
+        files.check_directory(path.parent)
+        if files.is_there(path):
+            return False
+        try:
+            files.copy(files.path_of(source), path, library.library(spatial=source.spatial))
+        except library.errors() as error:
+            raise self.translate(error, f"{path} can't be made as a copy.") from error
+        return True
+
+    def databases(self, server: Server, prefix: str) -> list[str]:
+        return files.names_in(files.directory_of(server), prefix)
+
+    def named_lock(
+        self, server: Server, name: str, *, shared: bool = False, timeout: float
+    ) -> AbstractContextManager[None]:
+        return files.named_lock(_lock_file(server, name), shared=shared, timeout=timeout)
+
+    def forget_lock(self, server: Server, name: str) -> None:
+        _lock_file(server, name).unlink(missing_ok=True)
+
+    def prepare(self, place: Place) -> None:
+        path = files.path_of(place)
+        try:
+            files.set_journal_mode(path, spatial=place.spatial)
+        except library.errors() as error:
+            raise self.translate(error, f"{path} can't be set up.") from error
+
+    def is_prepared(self, connection: Connection) -> bool:
+        return connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+
+    def drop(self, place: Place) -> bool:
+        path = files.path_of(place)
+        if not files.is_there(path) and not files.is_there(files.lock_path(path)):
+            return False
+        with files.file_lock(path, files.BUSY_TIMEOUT):
+            existed = files.is_there(path)
+            if existed:
+                try:
+                    files.remove_database(path, spatial=place.spatial)
+                except library.errors() as error:
+                    raise self.translate(error, f"{path} can't be dropped.") from error
+            files.lock_path(path).unlink(missing_ok=True)
+        return existed
+
+    def aside_name(self, place: Place, when: datetime) -> str:
+        return f"{files.path_of(place).name}.dropped-{when:%Y%m%d%H%M%S}-{token_hex(2)}"
+
+    def set_aside(self, place: Place, name: str) -> None:
+        path = files.path_of(place)
+        with files.file_lock(path, files.BUSY_TIMEOUT):
+            _check_there(place)
+            try:
+                files.move_database(path, path.with_name(name), spatial=place.spatial)
+            except library.errors() as error:
+                raise self.translate(error, f"{path} can't be set aside.") from error
+            files.lock_path(path).unlink(missing_ok=True)
+
+    def let_in(self, place: Place) -> None:
+        """Nothing: nobody looks for a file of such a name."""
+
+    def bring_back(self, place: Place, name: str) -> None:
+        back = files.path_of(replace(place, database=name))
+        with files.file_lock(back, files.BUSY_TIMEOUT):
+            try:
+                if files.is_there(back):  # What was left of a file that others had open.
+                    files.remove_database(back, spatial=place.spatial)
+                files.rename(files.path_of(place), back)
+            except library.errors() as error:
+                raise self.translate(error, f"{back} can't be brought back.") from error
+
+    def enable_spatial(self, place: Place) -> None:
+        path = files.path_of(place)
+        try:
+            with closing(library.connect(files.uri_of(path), spatial=True, uri=True)) as raw:
+                library.initialise(raw)
+        except library.errors() as error:
+            raise self.translate(error, f"Spatial types can't be enabled in {path}.") from error
+
+    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
+        return library.spatial_problem()
+
+    @contextmanager
+    def lock(self, place: Place, timeout: float) -> Iterator[None]:
+        path = files.path_of(place)
+        with files.file_lock(path, timeout):
+            if not files.is_there(path):
+                files.lock_path(path).unlink(missing_ok=True)
+                raise place.not_created(f"{path} is gone.")
+            yield
+
+    def lock_transaction(self, connection: Connection) -> None:
+        """Nothing: a writer is alone from the beginning of its transaction."""
+
+    def has_table(self, connection: Connection, table: str) -> bool:
+        query = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :table")
+        return connection.execute(query, {"table": table}).first() is not None
+
+    def has_relations(self, connection: Connection, besides: str) -> bool:
+        query = text(
+            "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view')"
+            " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> :besides LIMIT 1"
+        )
+        return connection.execute(query, {"besides": besides}).first() is not None
+
+    def size(self, connection: Connection) -> int:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        return int(pages) * int(connection.execute(text("PRAGMA page_size")).scalar_one())
+
+    def version(self, server: Server) -> str:
+        files.check_directory(files.directory_of(server))
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    def room(self, server: Server) -> int | None:
+        return None
+
+    def server_key(self, server: Server) -> str:
+        return "SQLite"  # Files are what is scarce, and a process has one set of them.
+
+    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
+        raw = self._connect(dialect, place, here)
+        if place.spatial:
+            library.load_spatialite(raw)
+        return raw
+
+    def _connect(self, dialect: Any, place: Place, aside: Aside) -> Any:
+        path = files.path_of(place)
+        args, params = dialect.create_connect_args(self.store_url(place))
+        params |= {"uri": True, "timeout": files.BUSY_TIMEOUT, "check_same_thread": False}
+        aside(partial(_check_there, place))
+        try:
+            return dialect.connect(files.uri_of(path), *args[1:], **params)
+        except library.errors():
+            aside(partial(_check_there, place))
+            raise
+
+    def set_up(self, raw: Any) -> None:
+        raw.isolation_level = None
+        cursor = raw.cursor()
+        for pragma in ("foreign_keys=ON", "synchronous=NORMAL"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def mark(self, place: Place) -> object:
+        path = os.fspath(files.path_of(place))
+        return path, files.identity_of(path)
+
+    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+        # A file made anew at this path is another one: what is written to the old one would be lost.
+        return isinstance(mark, tuple) and files.identity_of(mark[0]) == mark[1]
+
+    def closing(self, raw: Any) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def listen(self, engine: Engine | type[Engine]) -> None:
+        event.listen(engine, "begin", _begin)
+
+    def translate(self, error: Exception, what: str) -> PenstockError:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(error, PenstockError):
+            return error
+        code = getattr(cause, "sqlite_errorcode", None)
+        words = f"{cause} ({getattr(cause, 'sqlite_errorname', type(cause).__name__)})"
+        primary = code & 0xFF if code is not None else None
+        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreBusy(what, why=words, hint="Wait for the other writer, then try again.")
+        if primary in _STORAGE_CODES:
+            return StorageUnavailable(
+                what, why=words, hint="Look at the file's directory: permissions, free space, the disk."
+            )
+        return ServerError(what, why=words)
+
+    def gone(self, error: Exception) -> bool:
+        return isinstance(error, StoreNotCreated) or _is_unlinked(error) or _is_unlinked(error.__cause__)
+
+    def async_driver(self, place: Place) -> AsyncDriver:
+        return aiosqlite_driver(self._connect, self.is_alive, spatial=place.spatial)
+
+
+def _lock_file(server: Server, name: str) -> Path:
+    return files.directory_of(server) / f".{name}.lock"
+
+
+def _check_there(place: Place) -> None:
+    """Raise StoreNotCreated if the file is not there, StorageUnavailable if it may not be used."""
+    path = files.path_of(place)
+    files.check_file(path)
+    if not files.is_there(path):
+        raise place.not_created(f"{path} does not exist.")
+
+
+def _is_unlinked(error: BaseException | None) -> bool:
+    """A file, or its journal, went away while it was opened; one that never could be is told by then."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_CANTOPEN or code == sqlite3.SQLITE_IOERR_DELETE_NOENT
+
+
+def _begin(connection: Connection) -> None:
+    """Begin explicitly; a writer takes the write lock now, so that it never fails half-way."""
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT" or options.get(PINNED):
+        return
+    reading = options.get("penstock_readonly", False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,298 @@
+"""Checks everything there is, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import asdict, dataclass
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli import output
+from penstock.cli.root import FAILED, example, json_option
+from penstock.cli.state import FOLDER, State, pass_state
+from penstock.errors import ConfigError, ConfigProblems, PenstockError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from penstock.connect import Role
+    from penstock.connect.health import ServiceHealth
+    from penstock.provision.status import StoreStatus
+    from penstock.registry import BoundServices, Service
+    from penstock.registry.file import FileConfig
+
+
+class Verdict(Enum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked.
+
+    Args:
+        check: What kind of thing.
+        subject: Which one.
+        result: How it came out.
+        message: What was found.
+        hint: What to do about it.
+    """
+
+    check: str
+    subject: str
+    result: Verdict
+    message: str = ""
+    hint: str = ""
+
+
+@click.command()
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="How many processes use the stores.",
+)
+@json_option
+@pass_state
+@example("penstock doctor", "penstock doctor --processes 16", "penstock doctor --json")
+def doctor(state: State, processes: int, as_json: bool) -> None:
+    """Check the configuration, permissions, secrets, services, apps, settings and stores.
+
+    Exits 1 if something has to be mended.
+    """
+    findings = []
+    for finding in _findings(state, processes):
+        findings.append(finding)
+        if not as_json:
+            output.checked(finding.result.value, finding.check, finding.subject, finding.message)
+            if finding.hint and finding.result is not Verdict.OK:
+                output.hint(finding.hint)
+    failed = any(finding.result is Verdict.FAIL for finding in findings)
+    if as_json:
+        rows = [asdict(finding) | {"result": finding.result.value} for finding in findings]
+        output.document({"ok": not failed, "checks": rows})
+    if failed:
+        click.get_current_context().exit(FAILED)
+
+
+def _findings(state: State, processes: int) -> Iterator[Finding]:
+    """Everything, in the order in which one thing rests on another."""
+    try:
+        config = state.desk.config
+    except ConfigError as error:
+        yield from _config_problems(error)
+        return
+    yield _config(config)
+    if config is not None:
+        yield from _permissions(config.path.parent / FOLDER)
+    yield from _bindings()
+    try:
+        yield from _links(state)
+        yield from _secrets(state)
+        yield from _services(state, processes)
+        for check in (_apps, _settings, _stores):
+            yield from check(state)
+    except PenstockError as error:
+        yield _failure("registry", "registry", error)
+
+
+# --- configuration --------------------------------------------------------------------------------
+
+
+def _config_problems(error: ConfigError) -> Iterator[Finding]:
+    if not isinstance(error, ConfigProblems):
+        yield _failure("configuration", "", error)
+        return
+    for each in error.problems:
+        message = f"{each.key}: {each.message}" if each.key else each.message
+        yield Finding("configuration", f"{each.file}:{each.line}", Verdict.FAIL, message, each.hint)
+
+
+def _config(config: FileConfig | None) -> Finding:
+    if config is None:
+        return Finding(
+            "configuration",
+            "penstock.toml",
+            Verdict.WARN,
+            "There is none here or above: only the environment answers.",
+            "penstock init",
+        )
+    return Finding("configuration", str(config.path), Verdict.OK)
+
+
+def _bindings() -> Iterator[Finding]:
+    """What platforms put into the environment, where they did."""
+    from penstock.registry import bound_services
+
+    for bound in bound_services():
+        if bound.is_set():
+            yield _tried("bindings", bound.label, partial(_named, bound))
+
+
+def _named(bound: BoundServices) -> str:
+    return ", ".join(service.name for service in bound.services()) or "No service of a known kind."
+
+
+def _links(state: State) -> Iterator[Finding]:
+    from penstock.registry.file import check_links
+
+    config = state.desk.config
+    if config is not None:
+        try:
+            check_links(config, [service.name for service in state.desk.registry.services()])
+        except ConfigError as error:
+            yield from _config_problems(error)
+
+
+def _permissions(folder: Path) -> Iterator[Finding]:
+    if not folder.is_dir():
+        yield Finding("permissions", str(folder), Verdict.WARN, "The folder is not there.", "penstock init")
+        return
+    secrets = [*folder.glob("key"), *(folder / "secrets").rglob("*")]
+    private = [folder, *sorted(path for path in secrets if path.is_file())]
+    bad = [path for path in private if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    for path in bad:
+        mode = stat.filemode(path.stat().st_mode)
+        yield Finding(
+            "permissions", str(path), Verdict.FAIL, f"Others can reach it: {mode}.", f"chmod go= {path}"
+        )
+    if not bad:
+        yield Finding("permissions", str(folder), Verdict.OK, "Nobody else can reach it.")
+
+
+# --- services -------------------------------------------------------------------------------------
+
+
+def _secrets(state: State) -> Iterator[Finding]:
+    from penstock.connect import Role
+
+    for service in state.desk.registry.services():
+        for role in Role:
+            ref = role.password(service)
+            if ref is not None:
+                attempt = partial(_read, state, service, role)
+                yield _tried("secret", f"{service.name} {ref.shown}", attempt)
+
+
+def _read(state: State, service: Service, role: Role) -> str:
+    from penstock.connect import read_password
+
+    read_password(service, role, state.desk.keyring)
+    return ""
+
+
+def _services(state: State, processes: int) -> Iterator[Finding]:
+    for health in state.desk.check():
+        if health.problem is not None:
+            yield _failure("service", health.service, health.problem)
+            continue
+        service = state.desk.operator.get_service(health.service)
+        where = output.address(service.url)
+        yield Finding("service", health.service, Verdict.OK, f"{health.version} at {where}")
+        yield from _connections(health, processes)
+        yield from _roles(health, service.roles.value)
+
+
+def _connections(health: ServiceHealth, processes: int) -> Iterator[Finding]:
+    """Whether the server has room for what all processes may have of it."""
+    if health.room is None or health.connections is None:
+        return
+    each = health.connections.limit
+    fits = processes * each <= health.room
+    many = "1 process" if processes == 1 else f"{processes} processes"
+    yield Finding(
+        "connections",
+        health.service,
+        Verdict.OK if fits else Verdict.WARN,
+        f"{many} with up to {each} each; the server has room for {health.room}.",
+        "" if fits else "Lower max_connections of the service, raise the server's, or use a pooler.",
+    )
+
+
+def _roles(health: ServiceHealth, wanted: str) -> Iterator[Finding]:
+    """Whether stores get roles of their own, where there is such a thing."""
+    problem = health.no_roles
+    if health.roles:
+        yield Finding("roles", health.service, Verdict.OK, "Each store gets its own.")
+    elif problem is not None:
+        verdict = {"service": Verdict.OK, "store": Verdict.FAIL}.get(wanted, Verdict.WARN)
+        message = f"Apps log in with the service's role. {problem.what} {problem.why}".strip()
+        yield Finding("roles", health.service, verdict, message, problem.hint)
+
+
+# --- apps -----------------------------------------------------------------------------------------
+
+
+def _apps(state: State) -> Iterator[Finding]:
+    found = list(state.apps)
+    if not found:
+        yield Finding(
+            "app",
+            "none",
+            Verdict.WARN,
+            "No app was found.",
+            "Install one, list it in [apps] of penstock.toml, or name it: --app module:Class",
+        )
+    for app in found:
+        if app.error is None:
+            yield Finding("app", app.package, Verdict.OK, f"{app.target} ({output.shorten(app.where)})")
+        else:
+            yield _failure("app", app.package, app.error)
+
+
+def _settings(state: State) -> Iterator[Finding]:
+    desk = state.desk
+    for app in desk.apps:
+        for setting in app.settings:
+            subject = f"{app.package}:{setting.name}"
+            plugged = desk.book.find_assignment(app.package, setting.name)
+            bound = None if plugged is not None else desk.book.find(app, setting.name)
+            if plugged is not None:
+                yield Finding("setting", subject, Verdict.OK, f"{plugged.service} ({plugged.source})")
+            elif bound is not None:
+                yield Finding("setting", subject, Verdict.OK, str(bound.source))
+            else:
+                verdict = Verdict.FAIL if setting.required else Verdict.WARN
+                needed = "It is required" if setting.required else "It is optional"
+                message = f"{needed}, and no service is plugged in."
+                yield Finding("setting", subject, verdict, message, f"penstock link SERVICE {subject}")
+
+
+def _stores(state: State) -> Iterator[Finding]:
+    for status in state.desk.status():
+        if status.health.value != "unassigned":
+            yield _store(status)
+
+
+def _store(status: StoreStatus) -> Finding:
+    health = status.health.value
+    if health == "dropped" or (health == "ready" and not status.problem):
+        verdict = Verdict.OK
+    else:
+        severe = status.required and health not in ("ready", "orphan")
+        verdict = Verdict.FAIL if severe else Verdict.WARN
+    message = f"{health}. {status.problem}" if status.problem else health
+    return Finding("store", f"{status.app}:{status.store}", verdict, message, status.hint)
+
+
+# --- verdicts -------------------------------------------------------------------------------------
+
+
+def _tried(check: str, subject: str, attempt: Callable[[], str]) -> Finding:
+    try:
+        return Finding(check, subject, Verdict.OK, attempt())
+    except PenstockError as error:
+        return _failure(check, subject, error)
+
+
+def _failure(check: str, subject: str, error: PenstockError) -> Finding:
+    return Finding(check, subject, Verdict.FAIL, f"{error.what} {error.why}".strip(), error.hint)

@@ -1,0 +1,44 @@
+"""Plugs services into settings, and pulls them out."""
+
+from __future__ import annotations
+
+import click
+
+from penstock.cli import output
+from penstock.cli.names import Target, complete_services, complete_settings, target
+from penstock.cli.root import example
+from penstock.cli.state import State, pass_state
+
+
+@click.command()
+@click.argument("service", shell_complete=complete_services)
+@click.argument("setting", metavar="APP:SETTING", type=target, shell_complete=complete_settings)
+@pass_state
+@example("penstock link local my_first_app:example_db")
+def link(state: State, service: str, setting: Target) -> None:
+    """Plug SERVICE into a setting of an app, in place of what was plugged in before.
+
+    Nothing is made yet: `penstock syncstores` does that.
+    """
+    app = state.app(setting.app)
+    desk = state.writable
+    desk.link(service, app, setting.name)
+    plugged = desk.book.find_assignment(setting.app, setting.name)
+    where = "" if plugged is None else f"  ({output.shorten(str(plugged.source))})"
+    output.done(f"{setting} uses service {service}{where}")
+
+
+@click.command()
+@click.argument("setting", metavar="APP:SETTING", type=target, shell_complete=complete_settings)
+@pass_state
+@example("penstock unlink my_first_app:example_db")
+def unlink(state: State, setting: Target) -> None:
+    """Pull the service out of a setting. Its databases stay as they are."""
+    desk = state.writable
+    plugged = desk.book.find_assignment(setting.app, setting.name)
+    if plugged is None:
+        state.app(setting.app).get(setting.name)
+        output.say(f"Nothing is plugged into {setting}.")
+        return
+    desk.unlink(setting.app, setting.name)
+    output.done(f"{setting} used service {plugged.service}  ({output.shorten(str(plugged.source))})")

@@ -1,0 +1,420 @@
+"""All that is printed: tables on a terminal, plain lines in a pipe, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import traceback as tracebacks
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import click
+
+from penstock.errors import ConfirmationNeeded, PenstockError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row: TypeAlias = Mapping[str, Any]
+
+GOOD, BAD, WARNING, QUIET = "green", "red", "yellow", "bright_black"
+
+COLOURS = {
+    "ready": GOOD, "ok": GOOD, "running": GOOD, "done": GOOD,
+    "failed": BAD, "fail": BAD, "not ours": BAD, "unreachable": BAD, "broken": BAD, "refused": BAD,
+    "warn": WARNING, "half-made": WARNING, "not created": WARNING, "unassigned": WARNING,
+    "orphan": WARNING, "dropped": QUIET, "skipped": QUIET, "stopped": WARNING,
+}  # fmt: skip
+"""The colour of a word that says how something is."""
+
+_PASSWORD = re.compile(r"(://[^\s:/@]*):[^\n]*@")
+# All but tab, line end, and the escape sequences of colours; and what turns the writing direction.
+_CONTROL = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_REGISTRY = re.compile(r"^registry .*")
+_EXTRA_ARGUMENTS = re.compile(r"(unexpected extra arguments?) \(.*\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table for people; JSON has every key of a row anyway.
+
+    Args:
+        title: Its heading.
+        value: Makes the text from a row.
+        right: Whether it is set to the right.
+        fold: Whether it may be broken into lines where the terminal is narrow.
+    """
+
+    title: str
+    value: Callable[[Row], Any]
+    right: bool = False
+    fold: bool = False
+
+
+def column(title: str, key: str = "", **options: Any) -> Column:
+    """A column that shows one key of each row."""
+    return Column(title=title, value=lambda row: row[key or title], **options)
+
+
+def store_column() -> Column:
+    """The column of stores, as `APP:STORE`."""
+    return Column(title="store", value=lambda row: f"{row['app']}:{row['store']}".rstrip(":"))
+
+
+def source_column() -> Column:
+    """The column of sources; there is one registry, so its place is left out."""
+    return Column(title="source", value=lambda row: _REGISTRY.sub("registry", row["source"]), fold=True)
+
+
+def set_up() -> None:
+    """Let no character be unprintable, whatever the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, on stdout or stderr."""
+    click.echo(clean(text), err=err, color=_colour())
+
+
+def raw(text: str) -> None:
+    """Print a line that is the command's answer, exactly as it is."""
+    click.echo(text)
+
+
+def done(text: str, *, err: bool = False) -> None:
+    """Print a line that says what was done."""
+    mark = f"{click.style('✓', fg=GOOD)} " if is_terminal(err=err) else ""
+    say(f"{mark}{text}", err=err)
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    say(click.style(f"note: {text}", fg=WARNING), err=True)
+
+
+def error(problem: PenstockError, *, indent: str = "", err: bool = True) -> None:
+    """Print an error: its code, what, why, and what to do."""
+    head = click.style(f"error[{problem.code}]", fg=BAD, bold=True)
+    lines = [f"{head}: {problem.what}"]
+    if problem.why:
+        lines.append(f"  {click.style('why', dim=True)}: {problem.why}")
+    if problem.hint:
+        lines.append(f"  {click.style('try', fg='cyan')}: {problem.hint}")
+    say("\n".join(indent + line for text in lines for line in text.splitlines()), err=err)
+
+
+def title(text: str, remark: str = "", *, err: bool = False) -> None:
+    """Print what the following lines are about."""
+    rest = f"  {click.style(shorten(remark), dim=True)}" if remark else ""
+    say(f"{click.style(text, bold=True)}{rest}", err=err)
+
+
+def branch(place: str, said: str, *, indent: str, chosen: bool) -> None:
+    """Print one of several places that were asked, and whether it is the one that was heard."""
+    mark = click.style("→", fg=GOOD, bold=True) if chosen else " "
+    text = shorten(f"{place}: {said}")
+    say(f"{indent}{mark} {text if chosen else click.style(text, dim=True)}")
+
+
+def fact(key: str, value: str) -> None:
+    """Print a key and its value below a title."""
+    say(f"    {click.style(key.ljust(8), dim=True)}  {shorten(value)}")
+
+
+def problem(what: str, why: str, to_do: str) -> None:
+    """Print on stderr what is not as it should be, why, and what to do."""
+    lines = [click.style(what, fg=WARNING)]
+    lines += [f"  {click.style('why', dim=True)}: {why}"] if why else []
+    lines += [f"  {click.style('try', fg='cyan')}: {to_do}"] if to_do else []
+    say("\n".join(lines), err=True)
+
+
+def pairs(row: Row) -> None:
+    """Print keys and values, one below the other."""
+    width = max(map(len, row))
+    for key, value in row.items():
+        text = _text(value)
+        say(f"{click.style(key.ljust(width), dim=True)}  {click.style(text, fg=COLOURS.get(text))}")
+
+
+def checked(verdict: str, check: str, subject: str, message: str) -> None:
+    """Print how a check came out."""
+    mark = click.style(f"{verdict:4}", fg=COLOURS[verdict], bold=True)
+    say(f"{mark}  {check:13}  {shorten(subject)}  {click.style(shorten(message), dim=True)}".rstrip())
+
+
+def hint(text: str) -> None:
+    """Print what to do about the line above."""
+    say(f"      {click.style('try', fg='cyan')}: {text}")
+
+
+def misuse(problem: click.ClickException) -> None:
+    """Print what is wrong with a command line, and how to read more."""
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        problem.show()
+        return
+    words = _EXTRA_ARGUMENTS.sub(r"\1", problem.format_message())
+    lines = [f"{click.style('error[usage]', fg=BAD, bold=True)}: {words}"]
+    if isinstance(problem, click.UsageError) and problem.ctx is not None:
+        hint = click.style("try", fg="cyan")
+        lines.append(f"  {hint}: {problem.ctx.command_path} --help")
+    say("\n".join(lines), err=True)
+
+
+def bug(problem: BaseException, command: str) -> None:
+    """Print that Penstock, or an app, did what it should not have; never the exception's words."""
+    frames = tracebacks.extract_tb(problem.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    words = f"This is a bug: {type(problem).__name__}{place}."
+    head = click.style("error[bug]", fg=BAD, bold=True)
+    say(f"{head}: {words}\n  {click.style('try', fg='cyan')}: penstock --debug {command} …", err=True)
+
+
+def traceback(problem: BaseException) -> None:
+    """Print the traceback of an error."""
+    say("".join(tracebacks.format_exception(problem)).rstrip(), err=True)
+
+
+def interrupted() -> None:
+    """Print that the user broke the command off."""
+    say("\nStopped.", err=True)
+
+
+def clean(text: str) -> str:
+    """Text without passwords in addresses, and without control characters but those of colours."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _PASSWORD.sub(r"\1:***@", text))
+
+
+def shorten(text: str) -> str:
+    """Text in which paths below the working directory are relative."""
+    try:
+        return text.replace(f"{os.getcwd()}{os.sep}", "")
+    except OSError:
+        return text
+
+
+def address(url: str) -> str:
+    """An address for people: without the driver's name, paths relative where that is shorter.
+
+    >>> address("postgresql+psycopg://me@host")
+    'postgresql://me@host'
+    """
+    return re.sub(r"^(\w+)\+\w+://", r"\1://", url)
+
+
+# --- questions ------------------------------------------------------------------------------------
+
+
+def confirm(losses: Sequence[str], question: str, *, yes: bool) -> None:
+    """Say what will be lost, and go on only if that is wanted.
+
+    Args:
+        losses: What will be lost, a line each.
+        question: What is asked.
+        yes: Whether `--yes` answers it.
+
+    Raises:
+        ConfirmationNeeded: There is no terminal to ask on.
+        click.exceptions.Exit: The answer is no.
+    """
+    for line in losses:
+        say(line, err=True)
+    if yes:
+        return
+    if not (sys.stdin.isatty() and is_terminal(err=True)):
+        raise ConfirmationNeeded(
+            "This needs a yes.", why="There is no terminal to ask on.", hint="Add --yes, if you mean it."
+        )
+    if not click.confirm(question, err=True):
+        say("Nothing was changed.", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def ask_password(question: str) -> str:
+    """Ask for a password, without showing it; empty for none."""
+    answer: str = click.prompt(question, hide_input=True, default="", show_default=False, err=True)
+    return answer
+
+
+# --- listings -------------------------------------------------------------------------------------
+
+
+def document(value: Mapping[str, Any]) -> None:
+    """Print one JSON document on stdout."""
+    raw(json.dumps(value, indent=2, default=_json))
+
+
+def listing(
+    name: str, rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool, empty: str = ""
+) -> None:
+    """Print rows: as JSON under their name, as a table on a terminal, as aligned lines in a pipe.
+
+    Args:
+        name: The key in the JSON document.
+        rows: What is listed; its keys are a promise.
+        columns: What people see of it.
+        as_json: Whether JSON is wanted.
+        empty: What people see when there is nothing.
+    """
+    if as_json:
+        document({name: rows})
+    elif not rows:
+        say(empty or f"There are no {name}.", err=True)
+    else:
+        cells = [[clean(_text(each.value(row))) for each in columns] for row in rows]
+        if is_terminal():
+            _print_table(cells, columns)
+        else:
+            _print_lines(cells, columns)
+
+
+def size(count: int | None) -> str:
+    """A number of bytes, for people.
+
+    >>> size(8_200_000), size(None)
+    ('8.2 MB', '')
+    """
+    if count is None:
+        return ""
+    if count < 1000:
+        return f"{count} B"
+    power = min(len(str(count)) - 1, 12) // 3
+    return f"{count / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def problem_row(found: PenstockError | None) -> dict[str, str] | None:
+    """An error for a JSON document."""
+    if found is None:
+        return None
+    words = {"what": found.what, "why": found.why, "hint": found.hint}
+    return {"code": found.code, **{key: clean(text) for key, text in words.items()}}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value in (None, "") else shorten(str(value))
+
+
+def _json(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print_lines(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    titles = [each.title.upper() for each in columns]
+    widths = [max(map(len, each)) for each in zip(titles, *cells, strict=True)]
+    for line in (titles, *cells):
+        padded = (
+            text.rjust(width) if each.right else text.ljust(width)
+            for text, width, each in zip(line, widths, columns, strict=True)
+        )
+        raw("  ".join(padded).rstrip())
+
+
+def _print_table(cells: Iterable[Sequence[str]], columns: Sequence[Column]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
+    for each in columns:
+        justify: Literal["right", "left"] = "right" if each.right else "left"
+        table.add_column(each.title, justify=justify, overflow="fold", no_wrap=not each.fold)
+    for line in cells:
+        table.add_row(*(Text(text, style=COLOURS.get(text, QUIET if text == "-" else "")) for text in line))
+    console().print(table)
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Steps:
+    """Shows the steps of stores as they happen: a spinner on a terminal, lines in a pipe.
+
+    Args:
+        err: Whether to print on stderr, because stdout is for JSON.
+    """
+
+    err: bool = False
+    _spinner: Any = field(default=None, init=False)
+
+    def store(self, name: str, where: str) -> None:
+        """A store's turn begins."""
+        title(name, where, err=self.err)
+
+    def started(self, step: str) -> None:
+        """A step of it begins."""
+        if is_terminal(err=self.err):
+            self._spinner = console(err=self.err).status(clean(step), spinner_style="cyan")
+            self._spinner.start()
+
+    def done(self, step: str, seconds: float) -> None:
+        """A step has ended well."""
+        self.stop()
+        mark = click.style("✓ ", fg=GOOD) if is_terminal(err=self.err) else ""
+        say(f"  {mark}{step}  {click.style(f'{seconds:.2f} s', dim=True)}", err=self.err)
+
+    def nothing(self) -> None:
+        """It needed no step."""
+        say(click.style("  nothing to do", dim=True), err=self.err)
+
+    def failed(self, problem: PenstockError, *, skipped: bool) -> None:
+        """It failed, or was skipped."""
+        self.stop()
+        if skipped:
+            say(click.style(f"  skipped: {problem.what}", dim=True), err=self.err)
+        else:
+            error(problem, indent="  ", err=self.err)
+
+    def stop(self) -> None:
+        """Let the spinner disappear."""
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on a terminal that something is being done."""
+    if not is_terminal(err=True):
+        yield
+        return
+    with console(err=True).status(what, spinner_style="cyan"):
+        yield
+
+
+# --- where it goes --------------------------------------------------------------------------------
+
+
+def is_terminal(*, err: bool = False) -> bool:
+    """Whether somebody looks at it."""
+    return (sys.stderr if err else sys.stdout).isatty()
+
+
+def console(*, err: bool = False) -> Console:
+    """A terminal with tables; rich is imported only when there is one."""
+    from rich.console import Console
+
+    return Console(stderr=err, highlight=False)
+
+
+def _colour() -> bool | None:
+    """None lets click decide by looking for a terminal."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return False if plain else None

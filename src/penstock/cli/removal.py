@@ -1,0 +1,194 @@
+"""Drops stores, brings dropped ones back, lets them go for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli import output
+from penstock.cli.names import Target, complete_stores, target
+from penstock.cli.root import FAILED, example, from_env_option, need_from_env, yes_option
+from penstock.cli.state import State, pass_state
+from penstock.cli.watch import watched
+from penstock.errors import UnknownApp, UnknownStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from penstock.declare import AppDeclaration
+    from penstock.provision.status import StoreStatus
+    from penstock.registry import StoreEntry
+    from penstock.stores import Stores
+
+_store_argument = click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
+
+
+@click.command()
+@_store_argument
+@click.option("--service", metavar="NAME", help="The service it was left behind on, for an orphan.")
+@click.option("--now", is_flag=True, help="For good, at once; else it can be brought back for some days.")
+@from_env_option
+@yes_option
+@pass_state
+@example(
+    "penstock stores drop stream_gages:basins.logan",
+    "penstock stores drop stream_gages:basins.logan --now --yes",
+)
+def drop(state: State, store: Target, service: str | None, now: bool, from_env: bool, yes: bool) -> None:
+    """Drop a store. A declared store stays declared; the next sync makes it anew.
+
+    Its database is kept under another name for some days (keep_dropped in penstock.toml, 7 by default),
+    where nobody can connect to it; `stores undrop` brings it back. Orphans can be dropped, too: stores
+    whose app or setting is gone, or that were left behind on another service. Never touches a database
+    that is not marked as this store's.
+    """
+    desk = state.desk
+    orphan = _orphan(state, store, service)
+    if orphan is None:
+        app = state.app(store.app)
+        desk.address(app, store.name)  # For a name that stands for nothing, this raises.
+        found = desk.store_status(app, store.name)
+    else:
+        found = next(each for each in desk.orphans() if _same(each, orphan))
+    now = now or _goes_at_once(desk, found)
+    confirm_drops(desk, [found], yes=yes, from_env=from_env, now=now)
+    with watched(desk, output.Steps()) as steps:
+        if orphan is None:
+            desk.drop(store.app, store.name, now=now)
+        else:
+            desk.drop_remembered(orphan, now=now)
+    _said(desk, store, dropped=bool(steps), now=now)
+
+
+@click.command()
+@_store_argument
+@click.option(
+    "--database", metavar="NAME", help="What its database is called meanwhile, if several are kept."
+)
+@pass_state
+@example("penstock stores undrop stream_gages:basins.logan")
+def undrop(state: State, store: Target, database: str | None) -> None:
+    """Let a dropped store be what it was, as long as it is kept (see `stores list`)."""
+    address = state.writable.undrop(store.app, store.name, database)
+    where = output.shorten(f"database {address.database} on {address.service}")
+    output.done(f"{store} is back: {where}")
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Also those whose time is not over.")
+@yes_option
+@pass_state
+@example("penstock stores purge", "penstock stores purge --all --yes")
+def purge(state: State, every: bool, yes: bool) -> None:
+    """Let dropped stores go for good, once the days for which they are kept are over.
+
+    Run it every day. Exits 1 if a store could not be dropped.
+    """
+    desk = state.writable
+    losses = [_kept_loss(each) for each in desk.kept()] if every else []
+    if losses:
+        output.confirm(losses, "Drop them for good?", yes=yes)
+    purged = desk.purge(every=every)
+    for each in purged:
+        if each.error is None:
+            output.done(f"{each.app}:{each.store}: {each.database} is gone")
+        else:
+            output.error(each.error)
+    if not purged:
+        output.say("Nothing is due." if desk.kept() else "No dropped store is kept.")
+    if any(each.error is not None for each in purged):
+        click.get_current_context().exit(FAILED)
+
+
+# --- what goes ------------------------------------------------------------------------------------
+
+
+def loss_of(desk: Stores, app: AppDeclaration, store: Target) -> StoreStatus | None:
+    """What a refresh would drop; None for a store that is not known yet."""
+    known = store.name in desk.names(app) or desk.book.find(app, store.name) is not None
+    return desk.store_status(app, store.name) if known else None
+
+
+def confirm_drops(
+    desk: Stores, found: Iterable[StoreStatus | None], *, yes: bool, from_env: bool, now: bool = True
+) -> None:
+    """Say what will be lost, and ask; a store that is not there needs no question.
+
+    Args:
+        desk: The desk.
+        found: What is to be dropped; None for what is not known.
+        yes: Whether `--yes` answers the question.
+        from_env: Whether `--from-env` is given.
+        now: Whether it is lost at once, rather than kept for some days.
+    """
+    lost = [each for each in found if each is not None and each.exists is not False and each.service]
+    need_from_env(_variables(desk, lost), from_env=from_env)
+    kept = "" if now else f", kept for {desk.keep_dropped} days"
+    losses = [_loss(each, kept) for each in lost]
+    if losses:
+        which = "this database" if len(losses) == 1 else f"these {len(losses)} databases"
+        question = f"Drop {which} with all that is in it?" if now else "Drop it?"
+        output.confirm(losses, question, yes=yes)
+
+
+def _variables(desk: Stores, lost: Iterable[StoreStatus]) -> dict[str, str]:
+    """The variables that name what is lost; what is not ours is left alone in any case."""
+    ours = [each for each in lost if each.health.name not in ("ORPHAN", "NOT_OURS")]
+    addresses = ((each, desk.address(each.app, each.store)) for each in ours)
+    return {f"{each.app}:{each.store}": address.service for each, address in addresses if address.external}
+
+
+def _loss(found: StoreStatus, kept: str) -> str:
+    size = f", {output.size(found.size)}" if found.size is not None else ""
+    loss = f"Drops {found.app}:{found.store}: database {found.database} on {found.service}{size}{kept}"
+    return loss + (f"  ({output.shorten(found.source)})" if found.source else "")
+
+
+def _kept_loss(kept: StoreEntry) -> str:
+    return f"Drops {kept.app}:{kept.name}: database {kept.database} on {kept.service}"
+
+
+def _goes_at_once(desk: Stores, found: StoreStatus) -> bool:
+    """Whether a store is not kept, since nobody would remember it, or nothing is to be kept."""
+    return not desk.keep_dropped or not desk.registry.lasting or bool(_variables(desk, [found]))
+
+
+def _said(desk: Stores, store: Target, *, dropped: bool, now: bool) -> None:
+    if not dropped:
+        output.done(f"{store} had no database")
+        return
+    kept = [] if now else [entry for entry in desk.kept(store.app) if entry.name == store.name]
+    if not kept:
+        output.done(f"{store} is dropped")
+        return
+    until = f"{kept[0].kept_until:%Y-%m-%d}"
+    output.done(f"{store} is dropped, and kept until {until}: penstock stores undrop {store}")
+
+
+def _orphan(state: State, store: Target, service: str | None) -> StoreEntry | None:
+    """The remembered store that is meant, if it is one that nobody declares or that was left behind."""
+    list(state.apps)
+    orphans = [s for s in state.desk.orphans() if (s.app, s.store) == (store.app, store.name)]
+    if service is not None:
+        orphans = [s for s in orphans if s.service == service]
+        if not orphans:
+            raise UnknownStore(
+                f"{store} was not left behind on service {service!r}.", hint="penstock stores list"
+            )
+    elif _is_declared(state, store):
+        return None
+    entries = [e for e in state.desk.registry.stores(store.app) if any(_same(s, e) for s in orphans)]
+    return entries[0] if entries else None
+
+
+def _is_declared(state: State, store: Target) -> bool:
+    try:
+        return store.name in state.desk.names(state.app(store.app))
+    except UnknownApp:
+        return False
+
+
+def _same(status: StoreStatus, entry: StoreEntry) -> bool:
+    place = (entry.app, entry.name, entry.service, entry.database)
+    return (status.app, status.store, status.service, status.database) == place

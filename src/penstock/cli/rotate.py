@@ -1,0 +1,94 @@
+"""Gives stores new logins while their apps run: `penstock stores rotate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli import output
+from penstock.cli.names import Target, complete_services, complete_stores, target
+from penstock.cli.root import FAILED, example
+from penstock.cli.state import State, pass_state
+from penstock.errors import PenstockError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@click.command()
+@click.argument("named", metavar="[APP:STORE]...", nargs=-1, type=target, shell_complete=complete_stores)
+@click.option("--all", "every", is_flag=True, help="Every store that has logins of its own.")
+@click.option("--service", metavar="NAME", shell_complete=complete_services, help="Those on this service.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For how long the old logins stay good.",
+)
+@click.option("--finish", is_flag=True, help="Only drop old logins whose time is over.")
+@pass_state
+@example(
+    "penstock stores rotate my_first_app:example_db",
+    "penstock stores rotate --all --grace 300",
+    "penstock stores rotate --all --finish",
+)
+def rotate(
+    state: State, named: tuple[Target, ...], every: bool, service: str | None, grace: float, finish: bool
+) -> None:
+    """Give stores new logins, with new passwords, while their apps run.
+
+    The old logins stay good until every process has had the time to notice (see --grace), and are
+    dropped then, but for those with which somebody is still in a transaction: these are left for a later
+    `--finish`. Whatever ends this half-way, run it again. Exits 1 if a store failed, or a login was left.
+    """
+    if not (named or every or service) or (named and (every or service)):
+        raise click.UsageError("Name stores, or give --all or --service.", click.get_current_context())
+    chosen = list(named) or _with_logins(state, service)
+    if not chosen:
+        output.say("No store has logins of its own.")
+        return
+    well = chosen if finish else [store for store in chosen if _renewed(state, store)]
+    left = _retire(state, well, grace, wait=not finish)
+    for store, login in left:
+        output.problem(f"{store}: {login} is still needed", "", "penstock stores rotate --all --finish")
+    if left or len(well) < len(chosen):
+        click.get_current_context().exit(FAILED)
+
+
+def _with_logins(state: State, service: str | None) -> list[Target]:
+    """The stores that have logins of their own, of the apps that are here."""
+    list(state.apps)
+    desk = state.desk
+    known = {(each.service, each.database) for each in desk.registry.credentials(service)}
+    apps = {app.package for app in desk.apps}
+    entries = [e for e in desk.registry.stores() if e.app in apps and (e.service, e.database) in known]
+    return [Target(entry.app, entry.name) for entry in entries]
+
+
+def _renewed(state: State, store: Target) -> bool:
+    try:
+        state.writable.renew_logins(state.app(store.app), store.name)
+    except PenstockError as error:
+        output.error(error)
+        return False
+    output.done(f"{store} has new logins")
+    return True
+
+
+def _retire(state: State, stores: Iterable[Target], grace: float, *, wait: bool) -> list[tuple[Target, str]]:
+    """Drop the old logins, store by store; those that were left."""
+    import time
+
+    if wait:
+        with output.waiting(f"the old logins stay good for {grace:g} s"):
+            time.sleep(grace)
+    left: list[tuple[Target, str]] = []
+    for store in stores:
+        kept = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
+        left += [(store, login) for login in kept]
+        if not kept:
+            output.done(f"{store} has no old logins any more")
+    return left

@@ -1,0 +1,330 @@
+"""The databases of the apps: looks, creates, drops, adopts, tells addresses."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from penstock.cli import output
+from penstock.cli.fleet import Fleet, jobs_option
+from penstock.cli.names import Target, complete_apps, complete_stores, target
+from penstock.cli.removal import confirm_drops, drop, loss_of, purge, undrop
+from penstock.cli.root import FAILED, example, from_env_option, json_option, yes_option
+from penstock.cli.rotate import rotate
+from penstock.cli.state import State, pass_state
+from penstock.cli.watch import watched
+from penstock.errors import PenstockError, UnknownApp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from penstock.declare import AppDeclaration
+    from penstock.provision.dynamic import NewStore
+    from penstock.provision.fleet import SyncResult
+    from penstock.provision.provisioner import SyncOptions
+    from penstock.provision.status import StoreStatus
+    from penstock.registry import StoreEntry
+    from penstock.stores import Stores
+
+_store_argument = click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
+
+
+@click.group()
+def stores() -> None:
+    """The databases of the apps: look, create, drop, adopt."""
+
+
+for _command in (drop, undrop, purge, rotate):
+    stores.add_command(_command)
+
+
+# --- look -----------------------------------------------------------------------------------------
+
+
+@stores.command("list")
+@click.argument("app", required=False, shell_complete=complete_apps)
+@json_option
+@pass_state
+@example("penstock stores list", "penstock stores list my_first_app --json")
+def list_(state: State, app: str | None, as_json: bool) -> None:
+    """List the stores and where they are, without asking any server."""
+    rows = list(_listed(state, app))
+    columns = [
+        output.store_column(),
+        output.column("made"),
+        output.column("state"),
+        output.column("service"),
+        output.column("database", fold=True),
+        output.source_column(),
+    ]
+    output.listing("stores", rows, columns, as_json=as_json)
+
+
+@stores.command()
+@click.argument("app", required=False, shell_complete=complete_apps)
+@click.option("--check", is_flag=True, help="Exit 1 if a required store is not ready.")
+@json_option
+@pass_state
+@example("penstock stores status", "penstock stores status my_first_app --check")
+def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
+    """Ask the servers what the stores are like: there, complete, ours, how large. Orphans come last."""
+    found = _statuses(state, app)
+    columns = [
+        output.store_column(),
+        output.column("health"),
+        output.column("service"),
+        output.column("database", fold=True),
+        *([output.column("roles")] if any(each.roles for each in found) else []),
+        output.Column(title="size", value=lambda row: output.size(row["size"]), right=True),
+        output.column("initialised"),
+        output.source_column(),
+    ]
+    output.listing("stores", [_status_row(each) for each in found], columns, as_json=as_json)
+    if not as_json:
+        _show_problems(found)
+        for service, why in dict.fromkeys((each.service, each.no_roles) for each in found if each.no_roles):
+            output.note(f"stores on {service} have no roles of their own. {why}")
+    if check and not all(_is_well(each) for each in found):
+        click.get_current_context().exit(FAILED)
+
+
+def _listed(state: State, package: str | None) -> Iterator[dict[str, Any]]:
+    apps = [state.app(package)] if package and _is_app(state, package) else _known(state, package)
+    shown: set[tuple[str, str]] = set()
+    for app in apps:
+        for name in state.desk.names(app):
+            shown.add((app.package, name))
+            yield _listed_row(state.desk, app, name)
+    for entry in state.desk.registry.stores(package):
+        if entry.state.value == "dropped":
+            yield _entry_row(entry)
+        elif entry.state.value == "left" or (entry.app, entry.name) not in shown:
+            yield _entry_row(entry) | {"state": "orphan"}
+
+
+def _known(state: State, package: str | None) -> list[AppDeclaration]:
+    list(state.apps)
+    return [] if package else state.desk.apps
+
+
+def _is_app(state: State, package: str) -> bool:
+    """Whether there is such an app; False for one that is gone but has left stores; else raises."""
+    try:
+        state.app(package)
+    except UnknownApp:
+        if not state.desk.registry.stores(package):
+            raise
+        return False
+    return True
+
+
+def _listed_row(desk: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
+    entry = desk.registry.find_store(app.package, name)
+    row = {
+        "app": app.package,
+        "store": name,
+        "made": "at run time" if entry is not None and entry.dynamic else "declared",
+        "state": "" if entry is None else entry.state.value,
+        "service": "",
+        "database": "",
+        "source": "",
+    }
+    try:
+        address = desk.address(app, name)
+    except PenstockError as error:
+        return row | {"state": "unassigned" if error.code == "setting-not-assigned" else "failed"}
+    return row | {
+        "service": address.service,
+        "database": address.database,
+        "source": str(address.source),
+    }
+
+
+def _entry_row(entry: StoreEntry) -> dict[str, Any]:
+    return {
+        "app": entry.app,
+        "store": entry.name,
+        "made": "at run time" if entry.dynamic else "declared",
+        "state": entry.state.value,
+        "service": entry.service,
+        "database": entry.database,
+        "source": "",
+    }
+
+
+def _statuses(state: State, package: str | None) -> list[StoreStatus]:
+    if package is None:
+        list(state.apps)
+        return state.desk.status()
+    if _is_app(state, package):
+        return state.desk.status(package)
+    return [each for each in state.desk.orphans() if each.app == package]
+
+
+def _status_row(status: StoreStatus) -> dict[str, Any]:
+    return {
+        "app": status.app,
+        "store": status.store,
+        "health": status.health.value,
+        "required": status.required,
+        "service": status.service,
+        "database": status.database,
+        "exists": status.exists,
+        "size": status.size,
+        "initialised": status.initialised,
+        "initializer": status.initializer,
+        "roles": status.roles,
+        "no_roles": output.clean(status.no_roles),
+        "source": status.source,
+        "problem": output.clean(status.problem),
+        "hint": status.hint,
+    }
+
+
+def _show_problems(found: list[StoreStatus]) -> None:
+    for each in found:
+        if each.problem or (each.hint and not _is_well(each)):
+            what = "an orphan" if each.health.name == "ORPHAN" else each.health.value
+            output.problem(f"{each.app}:{each.store} is {what}", each.problem, each.hint)
+
+
+def _is_well(status: StoreStatus) -> bool:
+    return not status.required or status.health.value == "ready"
+
+
+# --- change ---------------------------------------------------------------------------------------
+
+
+@stores.command()
+@click.argument("named", metavar="APP:STORE...", nargs=-1, type=target, shell_complete=complete_stores)
+@click.option("--from", "file", type=click.File(), metavar="FILE", help="Those in FILE too, one a line.")
+@click.option("--connection", metavar="SETTING", help="The connection setting to make it through.")
+@click.option("--spatial", is_flag=True, help="With spatial types and functions.")
+@click.option("--initializer", default="", metavar="PATH", help="Its initializer, as module.function.")
+@click.option("-r", "--refresh", is_flag=True, help="Drop it first, if it is there; asks.")
+@click.option("-f", "--firsttime", is_flag=True, help="Tell the initializer that it is the first time.")
+@from_env_option
+@jobs_option
+@yes_option
+@pass_state
+@example(
+    "penstock stores create stream_gages:basins.logan",
+    "penstock stores create lab:trial --connection servers",
+    "penstock stores create --from tenants.txt --jobs 4",
+)
+def create(state: State, /, named: tuple[Target, ...], file: TextIO | None, **options: Any) -> None:
+    """Make stores at run time: KIND.NAME, or a plain name through a connection setting.
+
+    Idempotent: what is there already is brought up to date. Of several stores, one that fails does not
+    stop the others; exits 1 if one failed.
+    """
+    chosen = [*named, *_from_file(file)]
+    if not chosen:
+        raise click.UsageError("Name a store, as APP:STORE.", click.get_current_context())
+    desk = state.desk
+    for store in chosen:
+        app = state.app(store.app)
+        if "." not in store.name and app.find(store.name) is None and not options["connection"]:
+            _need_connection(state, store)
+    if options["refresh"]:
+        losses = [loss_of(desk, state.app(store.app), store) for store in chosen]
+        confirm_drops(desk, losses, yes=options["yes"], from_env=options["from_env"])
+    if len(chosen) == 1:
+        _create_one(state, chosen[0], options)
+    else:
+        _create_many(state, chosen, options)
+
+
+def _create_one(state: State, store: Target, options: dict[str, Any]) -> None:
+    desk, app = state.desk, state.app(store.app)
+    with watched(desk, output.Steps()):
+        desk.create(app, store.name, *_asked(options))
+    output.done(f"{store} is ready: {_where(desk, app, store.name)}")
+
+
+def _create_many(state: State, chosen: list[Target], options: dict[str, Any]) -> None:
+    desk = state.desk
+    work = [partial(_created, desk, state.app(store.app), store.name, options) for store in chosen]
+    with Fleet(desk, len(work), options["jobs"]) as fleet:
+        results = fleet.run(work)
+    failed = sum(not result.ok for result in results)
+    output.done(f"{len(results) - failed} of {len(results)} stores are ready")
+    if failed:
+        click.get_current_context().exit(FAILED)
+
+
+def _created(desk: Stores, app: AppDeclaration, name: str, options: dict[str, Any]) -> SyncResult:
+    [result] = desk.create_many(app, [name], *_asked(options))
+    return result
+
+
+def _asked(options: dict[str, Any]) -> tuple[NewStore, SyncOptions]:
+    from penstock.provision.dynamic import NewStore
+    from penstock.provision.provisioner import SyncOptions
+
+    return (
+        NewStore(
+            connection=options["connection"], initializer=options["initializer"], spatial=options["spatial"]
+        ),
+        SyncOptions(refresh=options["refresh"], force_first_time=options["firsttime"]),
+    )
+
+
+def _from_file(file: TextIO | None) -> list[Target]:
+    lines = [] if file is None else [line.strip() for line in file]
+    return [target(line) for line in lines if line and not line.startswith("#")]
+
+
+@stores.command()
+@_store_argument
+@click.option("--database", metavar="NAME", help="The database's name on the server; else the store's own.")
+@yes_option
+@pass_state
+@example("penstock stores adopt my_first_app:example_db --database old-example")
+def adopt(state: State, store: Target, database: str | None, yes: bool) -> None:
+    """Make an existing database this store's, with the data in it.
+
+    It counts as initialised: its initializer is told first_time=False.
+    """
+    app, desk = state.app(store.app), state.desk
+    address = desk.address(app, store.name)
+    line = (
+        f"Marks database {database or address.database} on {address.service} as {store} ({address.source})."
+    )
+    output.confirm([output.shorten(line)], "Is this database meant for this store?", yes=yes)
+    adopted = desk.adopt(app, store.name, database)
+    output.done(f"{store} is database {adopted.database} on {adopted.service}")
+
+
+@stores.command()
+@_store_argument
+@click.option("--reveal", is_flag=True, help="With the password.")
+@click.option("--reader", is_flag=True, help="For somebody who only reads, where the store has such a login.")
+@pass_state
+@example("penstock stores url my_first_app:example_db", "penstock stores url lab:main --reader --reveal")
+def url(state: State, store: Target, reveal: bool, reader: bool) -> None:
+    """Print a store's address; its password is shown as *** unless --reveal is given."""
+    from penstock.backends import StoreRole, portable
+    from penstock.registry.values import masked
+
+    role = StoreRole.READER if reader else StoreRole.APP
+    found = state.desk.url(state.app(store.app), store.name, role=role)
+    output.raw(portable(found) if reveal else masked(found))
+
+
+# --- helpers --------------------------------------------------------------------------------------
+
+
+def _need_connection(state: State, store: Target) -> None:
+    if state.desk.registry.find_store(store.app, store.name) is None:
+        raise click.UsageError(
+            f"{store} is new: name the connection setting to make it through, with --connection.",
+            click.get_current_context(),
+        )
+
+
+def _where(desk: Stores, app: AppDeclaration, name: str) -> str:
+    address = desk.address(app, name)
+    return output.shorten(f"database {address.database} on {address.service}  ({address.source})")

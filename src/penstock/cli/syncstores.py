@@ -1,0 +1,303 @@
+"""Makes the stores of apps, or brings them up to date; shows each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.cli import output
+from penstock.cli.fleet import Fleet, jobs_option
+from penstock.cli.names import complete_apps
+from penstock.cli.root import FAILED, example, from_env_option, json_option, need_from_env, yes_option
+from penstock.cli.state import State, pass_state
+from penstock.cli.watch import watched
+from penstock.declare import AppDeclaration
+from penstock.errors import NotAssigned, PenstockError, UnknownStore
+from penstock.provision.plan import Plan
+from penstock.provision.steps import DropDatabase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.apps import FoundApp
+    from penstock.provision.fleet import SyncResult
+    from penstock.provision.provisioner import SyncOptions
+    from penstock.stores import Stores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the options ask for."""
+
+    refresh: bool
+    firsttime: bool
+    names: tuple[str, ...]
+    yes: bool
+    from_env: bool
+    plan: bool
+    as_json: bool
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One store that is to be synced, and where it is; or why it can't be."""
+
+    app: AppDeclaration
+    name: str
+    service: str = ""
+    database: str = ""
+    source: str = ""
+    external: bool = False
+    plan: Plan | None = None
+    problem: PenstockError | None = None
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.app.package}:{self.name}"
+
+    @property
+    def where(self) -> str:
+        """Its database and service, and who says so."""
+        return f"database {self.database} on {self.service}  ({self.source})" if self.service else ""
+
+    @property
+    def drops(self) -> bool:
+        """Whether its plan begins by dropping the database."""
+        return self.plan is not None and any(isinstance(step, DropDatabase) for step in self.plan.steps)
+
+    def row(self, result: str, steps: Sequence[Any], error: PenstockError | None) -> dict[str, Any]:
+        """The store and how it went, for JSON and for the table."""
+        return {
+            "app": self.app.package,
+            "store": self.name,
+            "result": result,
+            "service": self.service,
+            "database": self.database,
+            "source": self.source,
+            "steps": steps,
+            "error": output.problem_row(error),
+        }
+
+
+@click.command()
+@click.argument("apps", nargs=-1, required=True, metavar="APP... | all", shell_complete=complete_apps)
+@click.option("-r", "--refresh", is_flag=True, help="Drop what is ours first, and begin anew; asks.")
+@click.option("-f", "--firsttime", is_flag=True, help="Tell initializers that it is the first time.")
+@click.option("-d", "--database", "names", metavar="NAME", multiple=True, help="Only this one; repeatable.")
+@from_env_option
+@yes_option
+@click.option("--plan", is_flag=True, help="Show what would be done, and do nothing.")
+@jobs_option
+@json_option
+@pass_state
+@example(
+    "penstock syncstores my_first_app", "penstock syncstores all --plan", "penstock syncstores all --jobs 4"
+)
+def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
+    """Make the stores of APP, or bring them up to date: database, tables, initializer.
+
+    What is done depends on what is found; a store that fails does not stop the others. Exits 0 only
+    if all is well, 1 if a store failed.
+    """
+    wanted = Wanted(**options)
+    desk, chosen = state.desk, state.chosen(apps)
+    jobs = _jobs(desk, chosen, wanted)
+    if wanted.plan:
+        rows = [_planned(desk, job, wanted) for job in jobs]
+        _show_plan(rows, as_json=wanted.as_json)
+    else:
+        if wanted.refresh:
+            jobs = _confirmed(desk, jobs, wanted)
+        rows = _run(desk, jobs, wanted)
+        if not wanted.names:
+            rows += _unassigned(desk, chosen)
+        if "all" in apps:
+            rows += [_broken(app) for app in state.apps.broken]
+        _show_results(rows, as_json=wanted.as_json)
+    if any(row["result"] in ("failed", "refused") for row in rows):
+        click.get_current_context().exit(FAILED)
+
+
+# --- which ----------------------------------------------------------------------------------------
+
+
+def _jobs(desk: Stores, apps: Sequence[AppDeclaration], wanted: Wanted) -> list[Job]:
+    """The stores to work on; raises UnknownStore if a name stands for none in any of the apps."""
+    unknown = dict.fromkeys(wanted.names, 0)
+    jobs: list[Job] = []
+    for app in apps:
+        for name in wanted.names or ("",):
+            try:
+                chosen = desk.selected(app, [name] if name else [])
+            except UnknownStore:
+                unknown[name] += 1
+                if unknown[name] == len(apps):
+                    raise
+                continue
+            jobs += [_job(desk, app, store) for store in chosen]
+    return jobs
+
+
+def _job(desk: Stores, app: AppDeclaration, name: str) -> Job:
+    try:
+        address = desk.address(app, name)
+    except PenstockError as error:
+        return Job(app=app, name=name, problem=error)
+    return Job(
+        app=app,
+        name=name,
+        service=address.service,
+        database=address.database,
+        source=str(address.source),
+        external=address.external,
+    )
+
+
+# --- refresh --------------------------------------------------------------------------------------
+
+
+def _confirmed(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[Job]:
+    """The jobs with their plans, once it is agreed which databases are dropped."""
+    planned = [_with_plan(desk, job, _options(wanted)) for job in jobs]
+    named = {job.title: job.service for job in planned if job.drops and job.external}
+    need_from_env(named, from_env=wanted.from_env)
+    losses = [f"Drops {job.title}: {output.shorten(job.where)}" for job in planned if job.drops]
+    if losses:
+        count = "this database" if len(losses) == 1 else f"these {len(losses)} databases"
+        output.confirm(losses, f"Drop {count} with all that is in it?", yes=wanted.yes)
+    return planned
+
+
+def _with_plan(desk: Stores, job: Job, options: SyncOptions) -> Job:
+    if job.problem is not None:
+        return job
+    try:
+        return replace(job, plan=desk.plan(job.app, job.name, options))
+    except PenstockError as error:
+        return replace(job, problem=error)
+
+
+def _options(wanted: Wanted) -> SyncOptions:
+    from penstock.provision.provisioner import SyncOptions
+
+    return SyncOptions(refresh=wanted.refresh, force_first_time=wanted.firsttime)
+
+
+# --- plan -----------------------------------------------------------------------------------------
+
+
+def _planned(desk: Stores, job: Job, wanted: Wanted) -> dict[str, Any]:
+    job = _with_plan(desk, job, _options(wanted))
+    refused = job.problem if job.plan is None else job.plan.refused
+    steps = [] if job.plan is None else [str(step) for step in job.plan.steps]
+    result = "refused" if refused is not None else "planned"
+    if refused is not None and _is_optional(job, refused):
+        result = "skipped"
+    return job.row(result, steps, refused)
+
+
+def _show_plan(rows: Sequence[output.Row], *, as_json: bool) -> None:
+    if as_json:
+        output.document({"stores": rows})
+        return
+    for row in rows:
+        where = f"database {row['database']} on {row['service']}  ({row['source']})" if row["service"] else ""
+        output.title(f"{row['app']}:{row['store']}", where)
+        for step in row["steps"]:
+            output.say(f"  would {step}")
+        if row["error"]:
+            output.say(f"  {row['result']}: {row['error']['what']} {row['error']['why']}")
+        elif not row["steps"]:
+            output.say("  nothing to do")
+
+
+# --- do -------------------------------------------------------------------------------------------
+
+
+def _run(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[dict[str, Any]]:
+    if wanted.jobs > 1:
+        return _run_many(desk, jobs, wanted)
+    screen = output.Steps(err=wanted.as_json)
+    return [_sync(desk, job, wanted, screen) for job in jobs]
+
+
+def _sync(desk: Stores, job: Job, wanted: Wanted, screen: output.Steps) -> dict[str, Any]:
+    """Sync one store, and show each step of it."""
+    screen.store(job.title, job.where)
+    with watched(desk, screen) as steps:
+        result = _result(desk, job, wanted)
+    if result.error is not None:
+        screen.failed(result.error, skipped=result.skipped)
+    elif not steps:
+        screen.nothing()
+    return job.row(_word(result), steps, result.error)
+
+
+def _run_many(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[dict[str, Any]]:
+    with Fleet(desk, len(jobs), wanted.jobs, err=wanted.as_json) as fleet:
+        results = fleet.run([partial(_result, desk, job, wanted) for job in jobs])
+    pairs = zip(jobs, results, strict=True)
+    return [job.row(_word(result), fleet.steps(result), result.error) for job, result in pairs]
+
+
+def _result(desk: Stores, job: Job, wanted: Wanted) -> SyncResult:
+    """Sync one store; one that has nothing of ours to drop is not refreshed, only synced."""
+    [result] = desk.sync(job.app, [job.name], replace(_options(wanted), refresh=job.drops))
+    return result
+
+
+def _word(result: SyncResult) -> str:
+    return "skipped" if result.skipped else "ok" if result.ok else "failed"
+
+
+def _show_results(rows: Sequence[output.Row], *, as_json: bool) -> None:
+    if as_json:
+        ok = all(row["result"] not in ("failed", "refused") for row in rows)
+        output.document({"ok": ok, "stores": rows})
+        return
+    output.say("")
+    columns = [
+        output.store_column(),
+        output.column("result"),
+        output.column("service"),
+        output.column("database", fold=True),
+        output.source_column(),
+    ]
+    output.listing("stores", rows, columns, as_json=False, empty="There is no store to sync.")
+
+
+# --- what can't be synced -------------------------------------------------------------------------
+
+
+def _unassigned(desk: Stores, apps: Sequence[AppDeclaration]) -> list[dict[str, Any]]:
+    """Connections and kinds with nothing plugged in: sync has nothing to do for them but to say so."""
+    rows = []
+    for app in apps:
+        stores = {setting.name for setting in app.databases if not setting.many}
+        for setting in app.settings:
+            if setting.name not in stores and desk.book.find_assignment(app.package, setting.name) is None:
+                rows.append(_unassigned_row(app, setting.name, required=setting.required))
+    return rows
+
+
+def _unassigned_row(app: AppDeclaration, setting: str, *, required: bool) -> dict[str, Any]:
+    problem = NotAssigned(
+        f"No service is plugged into setting {setting!r} of app {app.package}.",
+        hint=f"penstock link SERVICE {app.package}:{setting}",
+    )
+    return Job(app=app, name=setting).row("failed" if required else "skipped", [], problem)
+
+
+def _broken(app: FoundApp) -> dict[str, Any]:
+    job = Job(app=AppDeclaration(app.package, app.package, ()), name="", source=app.where)
+    return job.row("failed", [], app.error)
+
+
+def _is_optional(job: Job, error: PenstockError) -> bool:
+    setting = job.app.find(job.name.partition(".")[0])
+    return isinstance(error, NotAssigned) and setting is not None and not setting.required

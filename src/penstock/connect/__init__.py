@@ -1,0 +1,28 @@
+"""From a setting to a session."""
+
+from penstock.connect.address import Address, AddressBook
+from penstock.connect.engines import EngineCache
+from penstock.connect.explain import Explanation, explain
+from penstock.connect.resealing import Resealed, keys_in_use, reseal
+from penstock.connect.servers import Role, read_password, same_recipient, seal_password, server_of
+from penstock.connect.sessions import AppLike, Declares, SessionFactory, Sessions
+
+__all__ = [
+    "Address",
+    "AddressBook",
+    "AppLike",
+    "Declares",
+    "EngineCache",
+    "Explanation",
+    "Resealed",
+    "Role",
+    "SessionFactory",
+    "Sessions",
+    "explain",
+    "keys_in_use",
+    "read_password",
+    "reseal",
+    "same_recipient",
+    "seal_password",
+    "server_of",
+]

@@ -1,0 +1,145 @@
+"""The one engine of every store and connection that this process has used."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakValueDictionary
+
+from penstock.backends import backend_for
+from penstock.engines import Fixed, StoreEngine, budget_of, reserved, withdraw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from penstock.backends import Place
+    from penstock.connect.address import Address, AddressBook
+    from penstock.declare import AppDeclaration
+    from penstock.engines import EngineOptions
+    from penstock.registry import Registry
+
+
+_Key: TypeAlias = tuple[str, str, str]
+
+
+class EngineCache:
+    """Hands out the same engine for the same store, for as long as the process lives.
+
+    Args:
+        registry: Says when an address may have changed.
+        book: Where stores are.
+        options: How engines make and share their connections.
+    """
+
+    def __init__(self, registry: Registry, book: AddressBook, options: EngineOptions) -> None:
+        self.registry = registry
+        self.book = book
+        self.options = options
+        self._engines: dict[_Key, StoreEngine] = {}
+        self._dropped: WeakValueDictionary[_Key, StoreEngine] = WeakValueDictionary()
+        self._apps: dict[str, AppDeclaration] = {}
+
+    def known(self, app: str, name: str) -> StoreEngine | None:
+        """The engine of a store that was used before; asks nobody."""
+        return self._engines.get(("store", app, name))
+
+    def of_store(self, app: AppDeclaration, name: str) -> StoreEngine:
+        """The engine of a store, created or not; asks the registry once, the store never."""
+        self._apps[app.package] = app
+
+        def make() -> StoreEngine:
+            return StoreEngine(_StoreLookup(self, app.package, name), self.options, owner=self)
+
+        return self._cached(("store", app.package, name), make)
+
+    def of_connection(self, app: AppDeclaration, setting: str) -> StoreEngine:
+        """The engine of a connection setting."""
+        app.get_connection(setting)
+        self._apps[app.package] = app
+
+        def make() -> StoreEngine:
+            return StoreEngine(_ConnectionLookup(self, app.package, setting), self.options, owner=self)
+
+        return self._cached(("connection", app.package, setting), make)
+
+    def at(self, place: Place) -> StoreEngine:
+        """An engine of a place that nobody looks up, for one piece of work; whoever asked ends it."""
+        return StoreEngine(Fixed(place), self.options, owner=self)
+
+    def app(self, package: str) -> AppDeclaration:
+        """What an app whose engines were asked for declared at that time."""
+        return self._apps[package]
+
+    def let_go(self, app: str, name: str) -> None:
+        """Close this process's idle connections to a store; its engine stays usable."""
+        engine = self.known(app, name)
+        if engine is not None:
+            engine.dispose()
+
+    def forget(self, app: str, name: str) -> None:
+        """Keep the engine of a store that was dropped only for as long as somebody else does."""
+        key = ("store", app, name)
+        engine = self._engines.pop(key, None)
+        if engine is not None:
+            self._dropped[key] = engine
+            engine.dispose()
+
+    def dispose(self) -> None:
+        """Close every idle connection."""
+        for engine in list(self._engines.values()):
+            engine.dispose()
+
+    @contextmanager
+    def reserved(self, address: Address, *, lent: int = 0) -> Iterator[None]:
+        """Have the connections that work on a store needs, all of them or none (see `engines.reserved`)."""
+        budget = budget_of(address.place.server, address.backend, self.options, owner=self)
+        with reserved(address.place, address.backend, lent=lent, budget=budget):
+            yield
+
+    def close(self) -> None:
+        """Close every idle connection, and ask for no share of any budget; everything stays usable."""
+        self.dispose()
+        withdraw(owner=self)
+
+    def _cached(self, key: _Key, make: Callable[[], StoreEngine]) -> StoreEngine:
+        """The engine of this key. Two threads may both make one; the same one is kept by both."""
+        engine = self._engines.get(key)
+        if engine is None:
+            engine = self._engines.setdefault(key, self._dropped.get(key) or make())
+        return engine
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreLookup:
+    """Where one store is now."""
+
+    cache: EngineCache
+    app: str
+    name: str
+
+    def place(self) -> Place:
+        """Its place; raises what the address book raises."""
+        return self.cache.book.get(self.cache.app(self.app), self.name).place
+
+    def generation(self, max_age: float) -> int:
+        """Changes when the place may have."""
+        return self.cache.registry.generation(max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConnectionLookup:
+    """Where one connection setting leads now."""
+
+    cache: EngineCache
+    app: str
+    setting: str
+
+    def place(self) -> Place:
+        """The database that a plain connection goes to; raises NotSupported where there is none."""
+        server = self.cache.book.get_server(self.cache.app(self.app), self.setting)
+        return backend_for(server.login.url).connection_place(server, f"{self.app}:{self.setting}")
+
+    def generation(self, max_age: float) -> int:
+        """Changes when the place may have."""
+        return self.cache.registry.generation(max_age)

@@ -1,0 +1,152 @@
+"""From an app and a name to an engine, a session, an address."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from penstock.backends import StoreRole, backend_for
+from penstock.declare import AppDeclaration
+from penstock.errors import UnknownApp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import URL, Engine
+
+    from penstock.connect.address import Address, AddressBook
+    from penstock.connect.engines import EngineCache
+    from penstock.engines import StoreEngine
+
+
+class Declares(Protocol):
+    """Anything that declares an app, such as an `App` class."""
+
+    package: str
+
+    def declaration(self) -> AppDeclaration:
+        """What the app declares, as plain data."""
+
+
+AppLike: TypeAlias = "str | AppDeclaration | Declares"
+
+SessionFactory: TypeAlias = sessionmaker[Session]
+
+
+class Sessions:
+    """The data path of the desk: it asks the registry where a store is, and the store nothing.
+
+    Args:
+        book: Where stores are.
+        engines: Their engines.
+        apps: The apps it shall know by name.
+
+    Attributes:
+        book: The same.
+    """
+
+    def __init__(self, book: AddressBook, engines: EngineCache, apps: Iterable[AppLike] = ()) -> None:
+        self.book = book
+        self._engines = engines
+        self._apps: dict[str, AppLike] = {}
+        for app in apps:
+            self.register(app)
+
+    # --- apps ---
+
+    @property
+    def apps(self) -> list[AppDeclaration]:
+        """The apps this desk knows, by package."""
+        return [self.declaration(self._apps[package]) for package in sorted(self._apps)]
+
+    def register(self, app: AppLike) -> AppDeclaration:
+        """Make an app known by its package name."""
+        declaration = self.declaration(app)
+        self._apps[declaration.package] = app
+        return declaration
+
+    def declaration(self, app: AppLike) -> AppDeclaration:
+        """What an app declares now; raises UnknownApp for a name nobody registered."""
+        if isinstance(app, AppDeclaration):
+            return app
+        if not isinstance(app, str):
+            return app.declaration()
+        if app not in self._apps:
+            known = ", ".join(sorted(self._apps)) or "none"
+            raise UnknownApp(f"There is no app {app!r}.", why=f"Known: {known}.", hint="penstock apps list")
+        return self.declaration(self._apps[app])
+
+    # --- use ---
+
+    def engine(self, app: AppLike, name: str) -> Engine:
+        """The engine of a store: one object per process; nothing is connected yet.
+
+        Raises:
+            UnknownStore, UnknownSetting: There is no such store.
+            NotAssigned: No service is plugged into its setting.
+        """
+        return self.store_engine(app, name).engine
+
+    def sessionmaker(self, app: AppLike, name: str) -> SessionFactory:
+        """The session factory of a store: one object per process."""
+        return self.store_engine(app, name).sessionmaker
+
+    def session(self, app: AppLike, name: str) -> Session:
+        """A new session; leaving its `with` block only closes it."""
+        return self.sessionmaker(app, name)()
+
+    @contextmanager
+    def begin(self, app: AppLike, name: str) -> Iterator[Session]:
+        """A new session in a transaction that is committed at the end of the `with` block."""
+        with self.sessionmaker(app, name).begin() as session:
+            yield session
+
+    def url(self, app: AppLike, name: str, *, role: StoreRole = StoreRole.APP) -> URL:
+        """The store's URL with its password, for `create_engine`; shows `***` when printed.
+
+        Args:
+            app: The app.
+            name: The store.
+            role: Who logs in with it; by default the app.
+
+        Raises:
+            NotSupported: The store has no login for readers.
+        """
+        address = self.book.get(self.declaration(app), name, role)
+        password = address.place.login.password()
+        url = address.backend.store_url(address.place)
+        return url.set(password=password) if password else url
+
+    def address(self, app: AppLike, name: str) -> Address:
+        """Where a store is, and who says so."""
+        return self.book.get(self.declaration(app), name)
+
+    def connection_engine(self, app: AppLike, setting: str) -> Engine:
+        """The engine of a connection setting."""
+        return self.connection_store_engine(app, setting).engine
+
+    def connection_sessionmaker(self, app: AppLike, setting: str) -> SessionFactory:
+        """The session factory of a connection setting."""
+        return self.connection_store_engine(app, setting).sessionmaker
+
+    def connection_url(self, app: AppLike, setting: str) -> URL:
+        """The URL of a connection setting with its password."""
+        declaration = self.declaration(app)
+        declaration.get_connection(setting)
+        url = self.book.get_server(declaration, setting).login.with_password()
+        return backend_for(url).sync_url(url)
+
+    def store_engine(self, app: AppLike, name: str) -> StoreEngine:
+        """The engine of a store and what goes with it, for other ways to use it, as `penstock.aio`."""
+        known = self.find_store_engine(app, name)
+        return known if known is not None else self._engines.of_store(self.declaration(app), name)
+
+    def find_store_engine(self, app: AppLike, name: str) -> StoreEngine | None:
+        """The same, if it was used before; asks nobody."""
+        return self._engines.known(app if isinstance(app, str) else app.package, name)
+
+    def connection_store_engine(self, app: AppLike, setting: str) -> StoreEngine:
+        """The engine of a connection setting and what goes with it."""
+        return self._engines.of_connection(self.declaration(app), setting)

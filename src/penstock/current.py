@@ -1,0 +1,53 @@
+"""The desk that apps use: that of `use`, else one made from the configuration."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from penstock.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_in_use: ContextVar[Stores | None] = ContextVar("penstock_stores", default=None)
+_default: dict[str, Stores] = {}
+
+
+def current_stores() -> Stores:
+    """The desk in use here: that of `use`, else one made from the configuration on first use."""
+    stores = _in_use.get()
+    if stores is not None:
+        return stores
+    found = _default.get("desk")
+    if found is None:  # Two threads may both make one; a lock could be held while the process forks.
+        found = _default.setdefault("desk", Stores.from_config())
+    return found
+
+
+@contextmanager
+def use(stores: Stores, *, everywhere: bool = False) -> Iterator[Stores]:
+    """Let every app inside the `with` block use this desk.
+
+    Args:
+        stores: The desk.
+        everywhere: Whether all other threads and tasks use it too meanwhile, unless they are in such a block
+            of their own; otherwise, as `contextvars` have it, tasks that begin in the block do, new threads
+            don't.
+
+    >>> from penstock import MemoryRegistry
+    >>> with use(Stores(MemoryRegistry())) as stores:
+    ...     current_stores() is stores
+    True
+    """
+    token, before = _in_use.set(stores), dict(_default)
+    if everywhere:
+        _default["desk"] = stores
+    try:
+        yield stores
+    finally:
+        _in_use.reset(token)
+        if everywhere:
+            _default.clear()
+            _default.update(before)

@@ -1,0 +1,18 @@
+"""What an app says it needs: settings, and the names they become."""
+
+from penstock.declare.app import AppDeclaration
+from penstock.declare.naming import Copies, StoreName, physical_name, run_of_copy
+from penstock.declare.settings import ConnectionSetting, DatabaseSetting, Initializer, Setting, Tables
+
+__all__ = [
+    "AppDeclaration",
+    "ConnectionSetting",
+    "Copies",
+    "DatabaseSetting",
+    "Initializer",
+    "Setting",
+    "StoreName",
+    "Tables",
+    "physical_name",
+    "run_of_copy",
+]

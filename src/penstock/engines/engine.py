@@ -1,0 +1,315 @@
+"""One engine per store and process: few connections, a current address, fork-safe."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from penstock.backends import ConnectionOptions, Place, backend_for
+from penstock.engines import fork
+from penstock.engines.budgets import budget_of
+from penstock.engines.pool import StorePool, UnpooledUntilEnded, info_of
+from penstock.engines.shared import SharedDialect, shared_dialect
+from penstock.errors import NotSupported, PenstockError, RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy.engine.interfaces import Dialect
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+    from penstock.backends import Backend
+    from penstock.engines.budget import Budget
+    from penstock.engines.options import EngineOptions
+
+_logger = logging.getLogger(__name__)
+
+_PING_AFTER = 30.0
+"""Seconds of idleness after which a connection through a pooler is asked whether it still works."""
+
+
+class Lookup(Protocol):
+    """Where a store is, asked again whenever that may have changed."""
+
+    def place(self) -> Place:
+        """The store's place now; raises what the caller of `connect()` shall see."""
+
+    def generation(self, max_age: float) -> int:
+        """A number that changes when the place may have (see `Registry.generation`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A place that never changes."""
+
+    where: Place
+
+    def place(self) -> Place:
+        """The place."""
+        return self.where
+
+    def generation(self, max_age: float) -> int:
+        """Always the same."""
+        return 0
+
+
+class Twin(Protocol):
+    """Another engine of the same store, which moves with it."""
+
+    def dispose(self) -> None:
+        """Close the idle connections now, those in use when they come back; for any thread."""
+
+
+class StoreEngine:
+    """The engine of one store, and the sessions made from it.
+
+    The engine's URL never has a password: the password is looked up each time a connection is made,
+    and the address whenever the registry has changed, so one Engine object serves for as long as the
+    process lives.
+
+    Args:
+        lookup: Tells where the store is.
+        options: How connections are made and shared.
+        owner: Whose figure of `max_connections` this is; it counts for as long as that lives.
+        budget: What to share connections with; by default all that this process has to the server.
+
+    Attributes:
+        engine: The one engine; asking for it connects to nothing.
+        twins: The store's async engine, once it was asked for.
+    """
+
+    __slots__ = (
+        "__weakref__", "_generation", "_maker", "_owner", "_place", "_shared",
+        "backend", "budget", "engine", "lookup", "options", "twins",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        options: EngineOptions,
+        *,
+        owner: object,
+        budget: Budget | None = None,
+    ) -> None:
+        self.lookup = lookup
+        self.options = options
+        self.twins: list[Twin] = []
+        self._owner = owner
+        self._maker: sessionmaker[Session] | None = None
+        self._generation = lookup.generation(options.refresh_interval)
+        self._place = lookup.place()
+        self.backend = backend_for(self._place.server.login.url)
+        self.budget = budget or budget_of(self._place.server, self.backend, options, owner)
+        self.engine = self._make()
+        fork.remember(self)
+
+    @property
+    def sessionmaker(self) -> sessionmaker[Session]:
+        """The one session factory."""
+        if self._maker is None:
+            self._maker = sessionmaker(self.engine)
+        return self._maker
+
+    @property
+    def shares_statements(self) -> bool:
+        """Whether its dialect and compiled statements are those of all the server's stores."""
+        return self._shared is not None
+
+    def dispose(self) -> None:
+        """Close the idle connections now, those in use when they come back; it stays usable."""
+        self.engine.dispose()
+        for twin in self.twins:
+            twin.dispose()
+
+    def after_fork(self) -> None:
+        """In a child of fork: leave the parent's connections alone."""
+        pool = self.engine.pool
+        if isinstance(pool, StorePool):
+            fork.keep_for_ever(pool)
+            self.engine.pool = pool.for_child()
+
+    @property
+    def place(self) -> Place:
+        """Where the store is, as far as is known."""
+        return self._place
+
+    @property
+    def connection_options(self) -> ConnectionOptions:
+        """How one connection is made."""
+        return ConnectionOptions(
+            connect_timeout=self.options.connect_timeout,
+            statement_timeout=self.options.statement_timeout,
+        )
+
+    # --- what its pool asks (`Supply`) ---
+
+    @property
+    def label(self) -> str:
+        """Whose connections these are: `app:store`."""
+        return self._place.label or self._place.database
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for a connection."""
+        return self.options.pool_timeout
+
+    @property
+    def recycle(self) -> int:
+        """Seconds after which an idle connection is replaced."""
+        return self.options.pool_recycle
+
+    def refresh(self, max_age: float | None = None) -> None:
+        """Notice that the store moved; one that can't be looked up just now stays where it was.
+
+        Args:
+            max_age: Seconds by which the answer may be out of date; by default the interval of the options.
+        """
+        try:
+            generation = self.lookup.generation(self.options.refresh_interval if max_age is None else max_age)
+            if generation == self._generation:
+                return
+            place = self.lookup.place()
+        except RegistryError as error:
+            _logger.warning("%s: its address can't be looked up: %s", self.label, error.what)
+            return
+        except PenstockError:  # Nothing is plugged in any more: what is open leads nowhere.
+            self.dispose()
+            raise
+        self._move_to(place)
+        self._generation = generation
+
+    def connect(self, rec: ConnectionPoolEntry) -> Any:
+        """A new driver connection; a refused one is tried again if the store has moved."""
+        tried = self._place
+        try:
+            return self._connect_to(tried, rec)
+        except Exception:
+            if not self.has_moved(tried):
+                raise
+        return self._connect_to(self._place, rec)
+
+    def is_good(self, entry: ConnectionPoolEntry, idle_since: float) -> bool:
+        """Whether an idle connection can be handed out: asks the operating system, not the server."""
+        return is_good(entry, idle_since, self._place, self.backend, self.engine.dialect)
+
+    def closing(self, raw: Any) -> AbstractContextManager[None]:
+        """A block in which a connection is closed; it ends when the server no longer counts it."""
+        return self.backend.closing(raw)
+
+    # --- connecting ---
+
+    def _connect_to(self, place: Place, entry: ConnectionPoolEntry) -> Any:
+        info_of(entry)["mark"] = self.backend.mark(place)
+        raw = self.backend.connect(self.engine.dialect, place, self.connection_options)
+        try:
+            if self._shared is not None:
+                self._shared.set_up(raw, self.engine.url)
+            self.backend.set_up(raw)
+        except BaseException:
+            self.engine.dialect.do_terminate(raw)
+            raise
+        return raw
+
+    def has_moved(self, tried: Place) -> bool:
+        """Whether the store is elsewhere now, or its password is kept elsewhere."""
+        try:
+            self._move_to(self.lookup.place())
+        except RegistryError:
+            return False
+        return self._place != tried
+
+    def _move_to(self, place: Place) -> None:
+        if place == self._place:
+            return
+        if place.server.login.url.get_backend_name() != self.engine.dialect.name:
+            raise NotSupported(
+                f"The store {place.label or place.database} moved to another kind of server "
+                "while this process runs.",
+                hint="Restart this process.",
+            )
+        _logger.info("%s moved", self.label, extra={"action": "store moved", "store": self.label})
+        self.dispose()
+        self._place = place
+        self.engine.url = self.backend.store_url(place)
+        self.budget = budget_of(place.server, self.backend, self.options, self._owner)
+        self.dispose()
+
+    def _make(self) -> Engine:
+        """An engine that is not connected yet."""
+        url = self.backend.store_url(self._place)
+        self._shared: SharedDialect | None = None
+        if self.options.share_statements:
+            self._shared = _shared_for(self._place, self.backend, trusted=True)
+            pool = StorePool(self, self._shared.dialect, echo=self.options.echo)
+            return self._shared.engine(pool, url, echo=self.options.echo)
+        options = self.backend.dialect_options(self._place)
+        engine = create_engine(url, pool=StorePool(self), echo=self.options.echo, **options)
+        self.backend.listen(engine)
+        return engine
+
+
+class _Checks(Protocol):
+    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+        """See `Backend.is_alive`."""
+
+
+def is_good(
+    entry: ConnectionPoolEntry, idle_since: float, place: Place, driver: _Checks, dialect: Dialect
+) -> bool:
+    """Whether an idle connection can be handed out.
+
+    Args:
+        entry: The connection.
+        idle_since: When it was used last, by the monotonic clock.
+        place: Where it should lead.
+        driver: Asks the operating system about it.
+        dialect: Asks the server, where nothing else tells: through a pooler, after a while.
+    """
+    raw = entry.driver_connection
+    if raw is None or not driver.is_alive(raw, place, _mark_of(entry)):
+        return False
+    return not place.server.pooled or time.monotonic() - idle_since < _PING_AFTER or _answers(entry, dialect)
+
+
+def _answers(entry: ConnectionPoolEntry, dialect: Dialect) -> bool:
+    try:
+        return bool(entry.dbapi_connection and dialect.do_ping(entry.dbapi_connection))
+    except dialect.loaded_dbapi.Error:
+        return False
+
+
+@contextmanager
+def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
+    """An engine for Penstock's own statements: names resolve nowhere that an app can write to.
+
+    Its connections are closed after use; whoever uses it has reserved what it needs.
+    """
+    shared = _shared_for(place, backend, trusted=False)
+    url = backend.store_url(place)
+
+    def connect() -> Any:
+        raw = backend.connect(shared.dialect, place, ConnectionOptions(trusted=False))
+        shared.set_up(raw, url)
+        backend.set_up(raw)
+        return raw
+
+    yield shared.engine(UnpooledUntilEnded(connect, backend, shared.dialect), url, echo=False)
+
+
+def _shared_for(place: Place, backend: Backend, *, trusted: bool) -> SharedDialect:
+    """What the stores of a server share; where names are looked up differs, so that is kept apart."""
+    url = backend.store_url(place)
+    key = (backend.server_key(place.server), url.drivername, trusted, place.spatial)
+    options = backend.dialect_options(place)
+    return shared_dialect(key, lambda: SharedDialect(url, options, backend.listen))
+
+
+def _mark_of(entry: ConnectionPoolEntry) -> object:
+    return info_of(entry).get("mark")

@@ -1,0 +1,110 @@
+"""What `services.yml` plugs into the settings of an app, and plugging it in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from penstock.errors import PenstockError
+from penstock.install.document import read_document
+from penstock.install.fields import Fields, kind_of
+from penstock.registry import Assignment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.declare import AppDeclaration
+    from penstock.stores import Stores
+
+FILE_NAME = "services.yml"
+"""What the file is called."""
+
+_OURS = "persistent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A service that shall be plugged into a setting.
+
+    Args:
+        setting: The setting.
+        service: The service.
+        where: The file and line that say so.
+    """
+
+    setting: str
+    service: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFile:
+    """What the file says.
+
+    Args:
+        links: What shall be plugged in, in the order of the file.
+        empty: Settings that are named without a service, and where.
+        others: The sections that are for somebody else, and where.
+    """
+
+    links: tuple[Link, ...] = ()
+    empty: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """How one of them came out: plugged in, as it was before, or not at all."""
+
+    link: Link
+    before: Assignment | None = None
+    error: PenstockError | None = None
+
+
+def read_links(folder: Path) -> LinkFile:
+    """Read and check the `services.yml` of a folder; without one, there is nothing to plug in.
+
+    Raises:
+        ConfigProblems: It holds errors; all of them are in the exception's `problems`.
+        ConfigError: It can't be read.
+        MissingExtra: PyYAML is not installed.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return LinkFile()
+    fields = Fields(read_document(path, missing=""))
+    others = [key for key in fields.table() if key not in ("version", _OURS) and fields.find(key)]
+    section = fields.table(_OURS)
+    links = [_link(fields, key) for key, service in section.items() if service is not None]
+    fields.check()
+    return LinkFile(
+        links=tuple(links),
+        empty={str(key): fields.where(_OURS, str(key)) for key, value in section.items() if value is None},
+        others={str(key): fields.where(str(key)) for key in others},
+    )
+
+
+def link_all(desk: Stores, app: AppDeclaration, links: tuple[Link, ...]) -> Iterator[Linked]:
+    """Plug each in, unless something is plugged in already; one that fails does not stop the others."""
+    for link in links:
+        before = desk.book.find_assignment(app.package, link.setting)
+        if before is not None:
+            yield Linked(link=link, before=before)
+            continue
+        try:
+            desk.link(link.service, app, link.setting)
+        except PenstockError as error:
+            yield Linked(link=link, error=error)
+        else:
+            yield Linked(link=link)
+
+
+def _link(fields: Fields, setting: object) -> Link:
+    service = fields.find(_OURS, str(setting))
+    if not isinstance(setting, str):
+        fields.wrong((_OURS, str(setting)), f"is {kind_of(setting)}, not text.", "Write it in quotes.")
+    elif not isinstance(service, str):
+        hint = "Write its name; penstock services list shows them."
+        fields.wrong((_OURS, setting), f"is {kind_of(service)}, not the name of a service.", hint)
+    return Link(setting=str(setting), service=str(service), where=fields.where(_OURS, str(setting)))

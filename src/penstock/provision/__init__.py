@@ -1,0 +1,1 @@
+"""Makes a store exist, or stop existing."""

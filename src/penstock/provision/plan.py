@@ -1,0 +1,226 @@
+"""What sync does is decided by what it finds; pure: declared + found -> steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.errors import PenstockError, StoreNotOurs
+from penstock.provision.steps import (
+    CloneDatabase,
+    CreateDatabase,
+    CreateTables,
+    DropDatabase,
+    DropRoles,
+    EnableSpatial,
+    GrantRoles,
+    InitializerForm,
+    MarkInitialised,
+    PrepareDatabase,
+    RunInitializer,
+    SetAside,
+    StampRecord,
+    Step,
+    WriteRecord,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a store shall be.
+
+    Args:
+        app: The app's package.
+        store: The store's name within the app.
+        database: Its physical name.
+        spatial: Whether it is spatial.
+        roles: Whether it gets roles of its own.
+        tables: Whether the setting declares tables.
+        initializer: The initializer's name; empty if there is none.
+        form: What the initializer asks for.
+        transactional_ddl: Whether the backend can undo the tables of a failed transaction.
+        template: The complete database that a missing one is copied from; empty to make it from nothing.
+        aside: What the database is to be called while it is kept, when it is dropped; empty to drop it.
+        refresh: Whether to drop what is there, if it is ours, and begin anew.
+        force_first_time: Whether the initializer is told that it is the first time.
+    """
+
+    app: str
+    store: str
+    database: str
+    spatial: bool = False
+    roles: bool = False
+    tables: bool = False
+    initializer: str = ""
+    form: InitializerForm = InitializerForm.ENGINE
+    transactional_ddl: bool = True
+    template: str = ""
+    aside: str = ""
+    refresh: bool = False
+    force_first_time: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRecord:
+    """What the record inside a database says.
+
+    Args:
+        app: The app it belongs to.
+        store: The store of that app.
+        initialised: Whether a sync ever completed.
+        first_time: Whether no initializer ever completed.
+        template: Whether it is a template rather than a store.
+    """
+
+    app: str
+    store: str
+    initialised: bool = False
+    first_time: bool = True
+    template: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is there.
+
+    Args:
+        exists: Whether the database exists.
+        record: Its record, if it has one.
+        relations: Whether it has tables or views besides the record.
+        prepared: Whether it is set up as a new database is.
+        roles: Whether it has roles of its own, and they have all that they shall have.
+        any_roles: Whether there are roles of its own on the server.
+    """
+
+    exists: bool
+    record: FoundRecord | None = None
+    relations: bool = False
+    prepared: bool = True
+    roles: bool = False
+    any_roles: bool = False
+
+
+NOTHING = Found(exists=False)
+"""What is found where there is no database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be done, as data, before it is done.
+
+    Args:
+        steps: In order; empty if nothing is to do, or nothing may be done.
+        refused: Why nothing may be done.
+    """
+
+    steps: tuple[Step, ...] = ()
+    refused: PenstockError | None = None
+
+
+def plan_sync(wanted: Wanted, found: Found) -> Plan:
+    """The steps that make a store what it shall be, from what it is.
+
+    >>> wanted = Wanted(app="lab", store="main", database="lab_main")
+    >>> [str(step) for step in plan_sync(wanted, NOTHING).steps][:2]
+    ['create database lab_main', 'prepare database lab_main']
+    """
+    refused = refusal(wanted, found)
+    if refused is not None:
+        return Plan(refused=refused)
+    steps: list[Step] = []
+    if wanted.refresh and found.record is not None:
+        steps += _dropping(wanted, found)
+        found = NOTHING
+    if wanted.template and (not found.exists or _is_copy(found)):
+        return Plan(steps=(*steps, *_copying(wanted, found)))
+    if not found.exists:
+        steps.append(CreateDatabase(wanted.database))
+    if found.record is None or not found.prepared:
+        steps.append(PrepareDatabase(wanted.database))
+    if found.record is None:
+        steps.append(WriteRecord(wanted.store))
+    return Plan(steps=(*steps, *_contents(wanted, found)))
+
+
+def plan_drop(wanted: Wanted, found: Found) -> Plan:
+    """The steps that drop a store, or set it aside; none if it is not there."""
+    if not found.exists:
+        return Plan()
+    if found.record is None:
+        return Plan(refused=_unrecorded(wanted))
+    refused = refusal(wanted, found)
+    if refused is not None:
+        return Plan(refused=refused)
+    if wanted.aside:
+        return Plan(steps=(SetAside(wanted.database, wanted.aside),))
+    return Plan(steps=_dropping(wanted, found))
+
+
+def refusal(wanted: Wanted, found: Found) -> PenstockError | None:
+    """Why what is there is not ours to touch, or None."""
+    record = found.record
+    if record is None:
+        return _unrecorded(wanted) if found.relations else None
+    if record.template and not wanted.template:
+        return _not_ours(wanted, "It is a template.")
+    if not record.template and (record.app, record.store) != (wanted.app, wanted.store):
+        return _not_ours(wanted, f"Its record says that it is {record.app}:{record.store}.")
+    return None
+
+
+def _is_copy(found: Found) -> bool:
+    """Whether it was just copied, and still says that it is a template."""
+    return found.record is not None and found.record.template
+
+
+def _copying(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    """The steps that make a store from a template, in which everything is already."""
+    clone = () if found.exists else (CloneDatabase(wanted.database, wanted.template),)
+    roles = (GrantRoles(wanted.database),) if wanted.roles else ()
+    return (*clone, PrepareDatabase(wanted.database), StampRecord(wanted.store), *roles)
+
+
+def _contents(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    """The steps inside the database: spatial, roles, tables, initializer, and the mark at the end."""
+    steps: list[Step] = []
+    if wanted.spatial:
+        steps.append(EnableSpatial(wanted.database))
+    if wanted.roles and not found.roles:
+        steps.append(GrantRoles(wanted.database))
+    if wanted.tables:
+        steps.append(CreateTables(wanted.database))
+    initialised = found.record is not None and found.record.initialised
+    run = _initializer_step(wanted, found)
+    if run is not None:
+        steps.append(run)
+    if (run is None and not initialised) or (run is not None and not run.exactly_once):
+        steps.append(MarkInitialised(wanted.store, wanted.initializer))
+    return tuple(steps)
+
+
+def _dropping(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    roles = (DropRoles(wanted.database),) if found.any_roles else ()
+    return (DropDatabase(wanted.database), *roles)
+
+
+def _initializer_step(wanted: Wanted, found: Found) -> RunInitializer | None:
+    if not wanted.initializer:
+        return None
+    never_ran = found.record is None or found.record.first_time
+    in_transaction = wanted.form is not InitializerForm.ENGINE and wanted.transactional_ddl
+    return RunInitializer(
+        wanted.initializer, wanted.form, wanted.force_first_time or never_ran, in_transaction
+    )
+
+
+def _unrecorded(wanted: Wanted) -> StoreNotOurs:
+    return _not_ours(wanted, "It has no record of Penstock's.")
+
+
+def _not_ours(wanted: Wanted, why: str) -> StoreNotOurs:
+    adopt = f"penstock stores adopt {wanted.app}:{wanted.store} --database {wanted.database}"
+    return StoreNotOurs(
+        f"The database {wanted.database} exists and is not marked as {wanted.app}:{wanted.store}, "
+        "so it is left alone.",
+        why=why,
+        hint=f"{adopt}, if it is yours.",
+    )

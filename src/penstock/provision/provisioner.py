@@ -1,0 +1,363 @@
+"""Makes, syncs, adopts and drops an app's stores, and keeps the registry in step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, Tables
+from penstock.engines import LENT
+from penstock.errors import NotAssigned, PenstockError, StoreNotCreated, StoreNotOurs, UnknownStore
+from penstock.provision.connection import own_connection
+from penstock.provision.initializers import FoundInitializer, find_initializer
+from penstock.provision.plan import Plan, Wanted
+from penstock.provision.record import read_record, stamp
+from penstock.provision.steps import InitializerForm, StepEvent
+from penstock.provision.sync import plan_of, sync_store
+from penstock.provision.work import Work, look
+from penstock.registry import Registry, StoreEntry, StoreState, journalled
+
+if TYPE_CHECKING:
+    from penstock.connect import Address, AddressBook, EngineCache
+    from penstock.provision.roles import RoleKeeper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """How a sync is done.
+
+    Args:
+        refresh: Drop what is ours first, and begin anew.
+        force_first_time: Tell initializers that it is the first time.
+        lock_timeout: Seconds to wait for another sync of the same store.
+        jobs: How many stores to work on at a time; default 1. Each needs up to four connections.
+    """
+
+    refresh: bool = False
+    force_first_time: bool = False
+    lock_timeout: float = 600.0
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What belongs inside a store: its setting's words, or what was said when it was made.
+
+    Args:
+        tables: The declared tables.
+        initializer: The initializer, or its dotted path.
+        spatial: Whether the store is spatial.
+        required: Whether the app can't work without it.
+    """
+
+    tables: Tables | None = None
+    initializer: str | Callable[..., object] = ""
+    spatial: bool = False
+    required: bool = True
+
+    @classmethod
+    def of(cls, setting: DatabaseSetting) -> Contents:
+        """What a setting declares."""
+        return cls(
+            tables=setting.metadata,
+            initializer=setting.initializer,
+            spatial=setting.spatial,
+            required=setting.required,
+        )
+
+
+class Provisioner:
+    """The verbs that change stores.
+
+    Args:
+        registry: Remembers what was made.
+        book: Where stores are.
+        engines: The engines apps use, handed to initializers.
+        emit: Told of each step.
+        roles: Decides which stores get roles of their own.
+
+    Attributes:
+        template_of: Tells the database that a missing store is copied from; None to make it from nothing.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        book: AddressBook,
+        engines: EngineCache,
+        emit: Callable[[StepEvent], None],
+        roles: RoleKeeper,
+    ) -> None:
+        self._registry = registry
+        self._book = book
+        self._engines = engines
+        self._emit = emit
+        self._roles = roles
+        self.template_of: Callable[[AppDeclaration, Address], str] | None = None
+
+    def names(self, app: AppDeclaration) -> list[str]:
+        """Every store of an app: the declared ones first, then those made at run time."""
+        static = [s.name for s in app.databases if not s.many]
+        return static + [e.name for e in self._entries(app) if e.dynamic and e.name not in static]
+
+    def members(self, app: AppDeclaration, kind: str) -> list[str]:
+        """The names, within a kind, of the stores of that kind."""
+        stores = (StoreName(e.name) for e in self._entries(app) if e.dynamic)
+        return [store.member for store in stores if store.kind == kind]
+
+    def selected(self, app: AppDeclaration, names: Iterable[str]) -> list[str]:
+        """The stores that names stand for: one store, or all of a kind; raises UnknownStore."""
+        every = self.names(app)
+        chosen: list[str] = []
+        for name in names:
+            setting = app.find(name)
+            if isinstance(setting, DatabaseSetting) and setting.many:
+                chosen += [store for store in every if StoreName(store).kind == name]
+            elif name in every:
+                chosen.append(name)
+            else:
+                raise UnknownStore(
+                    f"App {app.package} has no store {name!r}.", hint=f"penstock stores list {app.package}"
+                )
+        return chosen
+
+    def contents(self, app: AppDeclaration, name: str) -> Contents:
+        """What belongs inside a store."""
+        setting = app.find(StoreName(name).setting)
+        if isinstance(setting, DatabaseSetting):
+            return Contents.of(setting)
+        entry = self._registry.find_store(app.package, name)
+        if entry is None:
+            return Contents()
+        return Contents(initializer=entry.initializer, spatial=entry.spatial)
+
+    def plan(self, app: AppDeclaration, name: str, options: SyncOptions) -> Plan:
+        """What a sync of one store would do now."""
+        address = self._book.get(app, name)
+        return plan_of(self.work_on(app, address, self.contents(app, name), options))
+
+    def make(
+        self,
+        app: AppDeclaration,
+        address: Address,
+        contents: Contents,
+        options: SyncOptions,
+        entry: StoreEntry,
+    ) -> None:
+        """Sync one store and remember how that ended."""
+        action = "refresh store" if options.refresh else "sync store"
+        with journalled(self._registry, action, subject_of(address), where_of(address)):
+            work = self.work_on(app, address, contents, options)
+            work.let_go()
+            known = self._registry.find_store(app.package, entry.name) is not None
+            self._remember(address, entry)
+            try:
+                with self._engines.reserved(address, lent=LENT):
+                    record_id = sync_store(work, self._emit)
+            except PenstockError as error:
+                self._remember_failure(work, entry, error, known=known)
+                raise
+            finally:
+                work.let_go()  # Or a sync of many stores would end with a connection to each.
+            done = replace(entry, state=StoreState.READY, problem="", record_id=record_id)
+            self._remember(address, done)
+
+    def sync(self, app: AppDeclaration, name: str, options: SyncOptions) -> None:
+        """Sync one store where it is, or shall be."""
+        address = self._book.get(app, name)
+        before = self._registry.find_store(app.package, name)
+        entry = replace(address.entry(before), state=StoreState.PENDING)
+        self.make(app, address, self.contents(app, name), options, entry)
+
+    def adopt(self, app: AppDeclaration, name: str, database: str | None) -> Address:
+        """Make an existing database this store's, as it is; its data stays.
+
+        Raises:
+            StoreNotCreated: There is no such database.
+            NameCollision: The database belongs to another store.
+        """
+        address = self._book.get(app, name)
+        if database is not None:
+            address.backend.check_name(database)
+            address = replace(address, place=replace(address.place, database=database))
+        with journalled(self._registry, "adopt store", subject_of(address), where_of(address)):
+            if not look(address).found.exists:
+                raise StoreNotCreated(
+                    f"There is no database {address.database} on service {address.service}.",
+                    hint=f"penstock syncstores {app.package} -d {name}, to make a new one.",
+                )
+            before = self._registry.find_store(app.package, name)
+            adopted = replace(address.entry(before), state=StoreState.READY, problem="")
+            self._remember(address, adopted)
+            try:
+                record_id = _stamped(address)
+            except PenstockError:
+                self._registry.remove_store(adopted)
+                if before is not None:
+                    self._registry.put_store(before)
+                raise
+            self._remember(address, replace(adopted, record_id=record_id))
+            self._engines.let_go(app.package, name)
+        return address
+
+    def orphans(self, apps: Iterable[AppDeclaration]) -> Iterator[tuple[StoreEntry, str]]:
+        """Remembered stores that nobody declares any more, each with the reason."""
+        declared = {app.package: app for app in apps}
+        for entry in (e for e in self._registry.stores() if e.state is not StoreState.DROPPED):
+            why = self._why_orphan(declared.get(entry.app), entry)
+            if why:
+                yield entry, why
+
+    def _why_orphan(self, app: AppDeclaration | None, entry: StoreEntry) -> str:
+        if app is None:
+            return f"No app {entry.app} is installed or configured here."
+        store = StoreName(entry.name)
+        declared = isinstance(app.find(store.setting), DatabaseSetting)
+        if not declared and (store.kind is not None or not entry.dynamic):
+            return f"App {entry.app} does not declare {store.setting!r} any more."
+        if self._is_elsewhere(app, entry):
+            return f"{entry.app}:{entry.name} is plugged in elsewhere now; this database was left behind."
+        return ""
+
+    def _is_elsewhere(self, app: AppDeclaration, entry: StoreEntry) -> bool:
+        """Whether the store lives in another database now than in the remembered one."""
+        try:
+            now = self._book.get(app, entry.name)
+        except PenstockError:
+            return entry.state is StoreState.LEFT
+        try:
+            then = self._book.remembered(app, entry)
+        except PenstockError:
+            return (now.service, now.database) != (entry.service, entry.database)
+        return now.backend.store_url(now.place) != then.backend.store_url(then.place)
+
+    def _entries(self, app: AppDeclaration) -> list[StoreEntry]:
+        return [e for e in self._registry.stores(app.package) if e.state.is_current]
+
+    def work_on(
+        self,
+        app: AppDeclaration,
+        address: Address,
+        contents: Contents,
+        options: SyncOptions,
+        *,
+        known_as: str = "",
+    ) -> Work:
+        """Everything that the steps of one store need.
+
+        Args:
+            app: The app.
+            address: The store.
+            contents: What belongs inside.
+            options: How to sync.
+            known_as: What its database was called when it was made, if it is not called so any more.
+        """
+        initializer = find_initializer(contents.initializer)
+        name = address.store.name
+        roles = self._roles.of(address, known_as)
+        problem = None if roles is None else roles.problem()
+        wanted = _wanted(address, contents, options, initializer)
+
+        def let_go() -> None:
+            self._engines.let_go(app.package, name)
+            if roles is not None:
+                roles.close()
+
+        return Work(
+            address=address,
+            wanted=replace(
+                wanted,
+                roles=roles is not None and problem is None,
+                template="" if self.template_of is None else self.template_of(app, address),
+            ),
+            app_engine=lambda: self._engines.of_store(app, name).engine,
+            let_go=let_go,
+            initializer=initializer,
+            tables=contents.tables,
+            roles=roles,
+            refused=problem if roles is not None and roles.required else None,
+            lock_timeout=options.lock_timeout,
+        )
+
+    def _remember(self, address: Address, entry: StoreEntry) -> None:
+        """Remember a store, unless the environment says where it is: then there is nothing to add."""
+        if entry.dynamic or not address.external:
+            self._registry.put_store(entry)
+
+    def _remember_failure(self, work: Work, entry: StoreEntry, error: PenstockError, *, known: bool) -> None:
+        """Keep a half-made store with the reason; forget a new one of which nothing was made."""
+        nothing_of_ours = isinstance(error, StoreNotOurs) or not self._is_there(work)
+        if entry.dynamic and not known and nothing_of_ours:
+            self._registry.remove_store(entry)
+            return
+        problem = f"{error.what} {error.why}".strip()
+        self._remember(work.address, replace(entry, state=StoreState.FAILED, problem=problem))
+
+    def remembers(self, address: Address) -> bool:
+        """Whether the registry remembers this very database as this store's."""
+        return self.entry_of(address) is not None
+
+    def record_id(self, address: Address) -> str:
+        """What it remembers of the record inside; empty if nothing."""
+        entry = self.entry_of(address)
+        return "" if entry is None else entry.record_id
+
+    def entry_of(self, address: Address) -> StoreEntry | None:
+        """What the registry remembers of this very database, or None."""
+        known = self._registry.stores(address.app)
+        there = (address.store.name, address.service, address.database)
+        return next((e for e in known if (e.name, e.service, e.database) == there), None)
+
+    def _is_there(self, work: Work) -> bool:
+        try:
+            return look(work.address).found.exists
+        except PenstockError:
+            return False
+
+
+def is_optional(contents: Contents, error: PenstockError) -> bool:
+    """Whether a store is skipped rather than failed: optional, and nothing plugged in."""
+    return isinstance(error, NotAssigned) and not contents.required
+
+
+def _wanted(
+    address: Address, contents: Contents, options: SyncOptions, initializer: FoundInitializer | None
+) -> Wanted:
+    return Wanted(
+        app=address.app,
+        store=address.store.name,
+        database=address.database,
+        spatial=contents.spatial,
+        tables=contents.tables is not None,
+        initializer="" if initializer is None else initializer.name,
+        form=InitializerForm.ENGINE if initializer is None else initializer.form,
+        transactional_ddl=address.backend.capabilities.transactional_ddl,
+        refresh=options.refresh,
+        force_first_time=options.force_first_time,
+    )
+
+
+def _stamped(address: Address) -> str:
+    """Write into an existing database whose it is; the id of its record."""
+    backend = address.backend
+    try:
+        with own_connection(address) as connection, connection.begin():
+            stamp(connection, backend, address.app, address.store.name)
+            record = read_record(connection, backend)
+    except DBAPIError as error:
+        what = f"The database {backend.shown(address.place)} can't be marked as {subject_of(address)}."
+        raise backend.translate(error, what) from error
+    return record.store_id if record is not None else ""
+
+
+def subject_of(address: Address) -> str:
+    """What the journal calls a store."""
+    return f"{address.app}:{address.store.name}"
+
+
+def where_of(address: Address) -> dict[str, str]:
+    """What the journal notes of where it is."""
+    return {"service": address.service, "database": address.database, "source": str(address.source)}

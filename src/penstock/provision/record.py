@@ -1,0 +1,158 @@
+"""The row inside a store that says whose it is and what has been done to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.schema import CreateTable
+
+from penstock.provision.plan import FoundRecord
+
+if TYPE_CHECKING:
+    from penstock.backends import Backend
+
+TABLE_NAME = "penstock_store"
+"""The record's table, in the store's default schema."""
+
+ADOPTED = "(adopted)"
+"""What stands for the initializer in the record of a store that was adopted with its data."""
+
+_STORE, _TEMPLATE = "store", "template"
+
+
+@cache
+def _table(schema: str | None) -> Table:
+    return Table(
+        TABLE_NAME,
+        MetaData(schema=schema),
+        Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+        Column("store_id", String(36), nullable=False),
+        Column("purpose", String(20), nullable=False),
+        Column("app", Text, nullable=False),
+        Column("store", Text, nullable=False),
+        Column("created", DateTime(timezone=True), nullable=False),
+        Column("initialised", DateTime(timezone=True)),
+        Column("initializer", Text),
+        Column("copied_from", Text),
+        Column("copied_by", Text),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A store's record as it was read.
+
+    Args:
+        store_id: Identifies this very database, for ever.
+        purpose: `store` or `template`.
+        app: The app it belongs to.
+        store: The store of that app.
+        created: When it was made.
+        initialised: When a sync completed first; None if none did.
+        initializer: The initializer that completed last; None if none did.
+    """
+
+    store_id: str
+    purpose: str
+    app: str
+    store: str
+    created: datetime
+    initialised: datetime | None
+    initializer: str | None
+
+    def facts(self) -> FoundRecord:
+        """What a plan needs to know of it."""
+        return FoundRecord(
+            app=self.app,
+            store=self.store,
+            initialised=self.initialised is not None,
+            first_time=self.initializer is None,
+            template=self.purpose == _TEMPLATE,
+        )
+
+
+_FIELDS = ("store_id", "purpose", "app", "store", "created", "initialised", "initializer")
+
+
+def read_record(connection: Connection, backend: Backend) -> Record | None:
+    """The record, or None; a view or a foreign table of that name is no record."""
+    if not backend.has_table(connection, TABLE_NAME):
+        return None
+    table = _table(backend.default_schema)
+    row = connection.execute(select(*(table.c[name] for name in _FIELDS))).mappings().first()
+    if row is None:
+        return None
+    return Record(**{**row, "created": _aware(row["created"]), "initialised": _aware(row["initialised"])})
+
+
+def write_record(connection: Connection, backend: Backend, app: str, store: str) -> None:
+    """Write a new record, not initialised; nothing happens if there is one."""
+    table = _table(backend.default_schema)
+    if not backend.has_table(connection, TABLE_NAME):
+        # Fails if something else has this name; and tells no listener, whose business it is not.
+        connection.execute(CreateTable(table))
+    if connection.execute(select(table.c.one)).first() is None:
+        row = {"one": 1, "store_id": str(uuid4()), "purpose": _STORE, "app": app, "store": store}
+        connection.execute(insert(table).values(**row, created=datetime.now(UTC)))
+
+
+def mark_initialised(connection: Connection, backend: Backend, initializer: str) -> None:
+    """Write that a sync completed, and which initializer ran in it."""
+    table = _table(backend.default_schema)
+    first = update(table).where(table.c.initialised.is_(None)).values(initialised=datetime.now(UTC))
+    connection.execute(first)
+    if initializer:
+        connection.execute(update(table).values(initializer=initializer))
+
+
+def mark_template(connection: Connection, backend: Backend) -> None:
+    """Say that this is a template, from which stores are copied, and no store any more."""
+    connection.execute(update(_table(backend.default_schema)).values(purpose=_TEMPLATE))
+
+
+def stamp_copy(connection: Connection, backend: Backend, app: str, store: str) -> None:
+    """Make the record of a copied template that of a store, under an identity of its own.
+
+    What was done in the template was done in the copy, so it stays as initialised as it is.
+    """
+    table = _table(backend.default_schema)
+    now = {"purpose": _STORE, "app": app, "store": store, "created": datetime.now(UTC)}
+    values = {**now, "copied_from": table.c.store_id, "copied_by": "template", "store_id": str(uuid4())}
+    connection.execute(update(table).where(table.c.purpose == _TEMPLATE).values(**values))
+
+
+def stamp(connection: Connection, backend: Backend, app: str, store: str) -> None:
+    """Make the record that of this store, initialised: an adoption.
+
+    What was another store is this one's from now on, under an identity of its own, so that nothing of the
+    other's, such as its roles, is taken for this one's.
+    """
+    before = read_record(connection, backend)
+    write_record(connection, backend, app, store)
+    adopted = {"purpose": _STORE, "app": app, "store": store, "initializer": ADOPTED}
+    if before is not None and (before.app, before.store, before.purpose) != (app, store, _STORE):
+        adopted |= {"store_id": str(uuid4()), "copied_from": before.store_id, "copied_by": "adopt"}
+    table = _table(backend.default_schema)
+    connection.execute(update(table).values(**adopted, initialised=datetime.now(UTC)))
+
+
+def _aware(when: datetime | None) -> datetime | None:
+    return when if when is None or when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,0 +1,223 @@
+"""Stores are dropped: set aside for a while and brought back, or gone for good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from penstock.declare import AppDeclaration
+from penstock.errors import PenstockError, StoreExists, UnknownStore
+from penstock.provision.provisioner import Contents, Provisioner, SyncOptions, subject_of, where_of
+from penstock.provision.sync import drop_store
+from penstock.provision.work import look
+from penstock.registry import StoreEntry, StoreState, journalled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.connect import Address, AddressBook, EngineCache
+    from penstock.provision.steps import StepEvent
+    from penstock.provision.work import Work
+    from penstock.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """How it ended for one store that had been set aside.
+
+    Args:
+        app: The app's package.
+        store: The store's name.
+        database: What its database was called while it was kept.
+        error: Why it is still there; None if it is gone.
+    """
+
+    app: str
+    store: str
+    database: str
+    error: PenstockError | None = None
+
+
+class Remover:
+    """The verbs that take stores away, and bring them back.
+
+    Args:
+        registry: Remembers where stores were.
+        book: Where they are.
+        engines: The engines apps use.
+        provisioner: Knows how to work on a store.
+        emit: Told of each step.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        book: AddressBook,
+        engines: EngineCache,
+        provisioner: Provisioner,
+        emit: Callable[[StepEvent], None],
+    ) -> None:
+        self._registry = registry
+        self._book = book
+        self._engines = engines
+        self._provisioner = provisioner
+        self._emit = emit
+
+    def drop(self, app: AppDeclaration, address: Address, keep: timedelta) -> bool:
+        """Drop one store, and forget a place where it was; False if it was not there.
+
+        Args:
+            app: The app.
+            address: Where the store is.
+            keep: For how long it is kept under another name; not at all where nobody would remember it.
+        """
+        with journalled(self._registry, "drop store", subject_of(address), where_of(address)):
+            kept = None
+            if keep > timedelta(0) and self._registry.lasting and not address.external:
+                kept = self._kept_as(address, keep)
+            work = self._work(app, address)
+            dropped = self._drop(work, address, kept)
+            if work.roles is not None and not dropped:
+                work.roles.drop(self._provisioner.record_id(address))
+            self._registry.remove_store(address.entry())
+            self._engines.forget(app.package, address.store.name)
+        return dropped
+
+    def kept(self, app: str | None = None) -> list[StoreEntry]:
+        """The stores that were dropped and are kept, the newest first."""
+        found = [entry for entry in self._registry.stores(app) if entry.state is StoreState.DROPPED]
+        return sorted(found, key=lambda entry: entry.kept_until or _NEVER, reverse=True)
+
+    def bring_back(self, app: str, name: str, database: str | None = None) -> Address:
+        """Let a dropped store be what it was.
+
+        Args:
+            app: The app's package.
+            name: The store.
+            database: What its database is called while it is kept; the one dropped last by default.
+
+        Raises:
+            UnknownStore: No such store is kept.
+            StoreExists: There is a store of this name again.
+        """
+        entry = self._get_kept(app, name, database)
+        declaration = AppDeclaration(app, app, ())
+        aside = self._book.remembered(declaration, entry)
+        back = replace(entry, database=entry.was, state=StoreState.READY, problem="", was="", kept_until=None)
+        address = self._book.remembered(declaration, back)
+        with journalled(self._registry, "undrop store", subject_of(address), where_of(address)):
+            if look(address).found.exists and not self._is_empty(address):
+                raise StoreExists(
+                    f"There is a database {address.database} on service {address.service} again.",
+                    why=f"{app}:{name} was made anew after it had been dropped.",
+                    hint=f"penstock stores drop {app}:{name}, then undrop this one by --database.",
+                )
+            address.backend.bring_back(aside.place, back.database)
+            self._move_logins(entry, back)
+            now = self._registry.find_store(app, name)
+            elsewhere = now is not None and now.service != back.service
+            self._registry.put_store(replace(back, state=StoreState.LEFT) if elsewhere else back)
+            self._registry.remove_store(entry)
+            self._engines.let_go(app, name)
+        return self._book.remembered(declaration, back)
+
+    def purge(self, *, every: bool = False) -> list[Purged]:
+        """Let kept stores go for good: those whose time is over, or all; one that fails stops no other."""
+        now = datetime.now(UTC)
+        due = [entry for entry in self.kept() if every or (entry.kept_until or _NEVER) <= now]
+        return [self._purge(entry) for entry in due]
+
+    # --- dropping ---
+
+    def _drop(self, work: Work, address: Address, kept: StoreEntry | None) -> bool:
+        if kept is not None:
+            wanted = replace(work.wanted, aside=kept.database)
+            remember = self._registry.put_store
+            work = replace(work, wanted=wanted, before_aside=lambda: remember(kept))
+        try:
+            with self._engines.reserved(address):
+                dropped = drop_store(work, self._emit, ours=lambda: self._provisioner.remembers(address))
+        except PenstockError:
+            if kept is not None:
+                self._forget_unless_there(address, kept)
+            raise
+        if kept is not None and dropped:
+            self._move_logins(address.entry(), kept)
+        return dropped
+
+    def _kept_as(self, address: Address, keep: timedelta) -> StoreEntry:
+        now = datetime.now(UTC)
+        entry = self._provisioner.entry_of(address) or address.entry()
+        name = address.backend.aside_name(address.place, now)
+        return replace(
+            entry,
+            service=address.service,
+            database=name,
+            was=address.database,
+            state=StoreState.DROPPED,
+            kept_until=now + keep,
+            problem="",
+        )
+
+    def _forget_unless_there(self, address: Address, kept: StoreEntry) -> None:
+        """Forget a place to which nothing was moved after all."""
+        place = replace(address.place, database=kept.database)
+        try:
+            there = address.backend.exists(place)
+        except PenstockError:  # It may be there: then it is found by `stores status`.
+            return
+        if not there:
+            self._registry.remove_store(kept)
+
+    # --- bringing back ---
+
+    def _get_kept(self, app: str, name: str, database: str | None) -> StoreEntry:
+        mine = [entry for entry in self.kept(app) if entry.name == name]
+        found = [entry for entry in mine if database in (None, entry.database)]
+        if not found:
+            there = ", ".join(entry.database for entry in mine) or "none"
+            raise UnknownStore(
+                f"No dropped store {app}:{name} is kept.", why=f"Kept: {there}.", hint="penstock stores list"
+            )
+        return found[0]
+
+    def _is_empty(self, address: Address) -> bool:
+        """Whether there is only what was left of a database that others had open when it was dropped."""
+        found = look(address).found
+        return found.record is None and not found.relations
+
+    def _move_logins(self, entry: StoreEntry, to: StoreEntry) -> None:
+        known = self._registry.credentials(entry.service, entry.database)
+        if known:
+            moved = [replace(login, database=to.database) for login in known]
+            self._registry.put_credentials(moved, instead_of=known)
+
+    # --- for good ---
+
+    def _purge(self, entry: StoreEntry) -> Purged:
+        error = None
+        try:
+            self._drop_kept(entry)
+        except PenstockError as problem:
+            error = problem
+        return Purged(app=entry.app, store=entry.name, database=entry.database, error=error)
+
+    def _drop_kept(self, entry: StoreEntry) -> None:
+        app = AppDeclaration(entry.app, entry.app, ())
+        address = self._book.remembered(app, entry)
+        with journalled(self._registry, "purge store", subject_of(address), where_of(address)):
+            work = self._work(app, address, known_as=entry.was)
+            with self._engines.reserved(address):
+                if address.backend.exists(address.place):
+                    address.backend.let_in(address.place)
+                    drop_store(work, self._emit, ours=lambda: True)
+                elif work.roles is not None:
+                    work.roles.drop(entry.record_id)
+            self._registry.remove_store(entry)
+
+    def _work(self, app: AppDeclaration, address: Address, known_as: str = "") -> Work:
+        return self._provisioner.work_on(app, address, Contents(), SyncOptions(), known_as=known_as)
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)

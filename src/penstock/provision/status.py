@@ -1,0 +1,156 @@
+"""What a store is like right now, asked of its server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from penstock.engines import BudgetState, budget_of
+from penstock.errors import PenstockError
+from penstock.provision.plan import Wanted, refusal
+from penstock.provision.work import Seen, look
+from penstock.registry import StoreEntry, StoreState
+
+if TYPE_CHECKING:
+    from penstock.connect import Address
+
+
+class Health(Enum):
+    """What a store is like, in one word.
+
+    Attributes:
+        READY: It exists, is ours, and a sync has completed.
+        HALF_MADE: It exists, but no sync has completed yet.
+        MISSING: It does not exist.
+        NOT_OURS: The database exists, but belongs to someone else.
+        UNASSIGNED: No service is plugged into its setting.
+        UNREACHABLE: Its server can't be asked.
+        ORPHAN: Nobody declares it any more, or its setting is plugged in elsewhere.
+        DROPPED: It was dropped, and is kept for a while.
+    """
+
+    READY = "ready"
+    HALF_MADE = "half-made"
+    MISSING = "not created"
+    NOT_OURS = "not ours"
+    UNASSIGNED = "unassigned"
+    UNREACHABLE = "unreachable"
+    ORPHAN = "orphan"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """A store and what it is like.
+
+    Args:
+        app: The app's package.
+        store: The store's name.
+        health: What it is like, in one word.
+        service: The service it is on; empty if there is none.
+        database: Its physical name; empty if there is no service.
+        source: Where its address comes from.
+        exists: Whether the database exists; None if its server can't be asked.
+        initialised: When a sync completed first; None if none did.
+        initializer: The initializer that completed last; None if none did.
+        size: The database's size in bytes.
+        problem: What is wrong, in one line; empty if nothing is.
+        hint: What to do about it.
+        required: Whether the app can't work without it.
+        roles: Whose roles its app logs in with: the `store`'s own, or the `service`'s; empty where there
+            are no roles, or they are not Penstock's to give.
+        no_roles: Why it has none of its own, in one line; empty if it has.
+        connections: What this process has of its server's connections, and who uses them.
+    """
+
+    app: str
+    store: str
+    health: Health
+    service: str = ""
+    database: str = ""
+    source: str = ""
+    exists: bool | None = None
+    initialised: datetime | None = None
+    initializer: str | None = None
+    size: int | None = None
+    problem: str = ""
+    hint: str = ""
+    required: bool = True
+    roles: str = ""
+    no_roles: str = ""
+    connections: BudgetState | None = None
+
+
+def status_of(address: Address, entry: StoreEntry | None, *, required: bool = True) -> StoreStatus:
+    """Ask the store's server what it is like; never raises for what the server says."""
+    unknown = StoreStatus(
+        app=address.app,
+        store=address.store.name,
+        health=Health.UNREACHABLE,
+        service=address.service,
+        database=address.database,
+        source=str(address.source),
+        required=required,
+        connections=budget_of(address.place.server, address.backend).state(),
+    )
+    try:
+        seen = look(address)
+    except PenstockError as error:
+        return replace(unknown, problem=error.why or error.what, hint=error.hint)
+    health, problem, hint = _judge(address, seen, entry)
+    record = seen.record
+    return replace(
+        unknown,
+        health=health,
+        exists=seen.found.exists,
+        initialised=None if record is None else record.initialised,
+        initializer=None if record is None else record.initializer,
+        size=seen.size if seen.found.exists else None,
+        problem=problem,
+        hint=hint,
+    )
+
+
+def is_complete(address: Address) -> bool:
+    """Whether the store exists, is ours, and a sync has completed; raises if it can't be asked."""
+    seen = look(address)
+    return _judge(address, seen, None)[0] is Health.READY
+
+
+def orphan_of(address: Address, entry: StoreEntry, why: str) -> StoreStatus:
+    """The status of a store that nobody declares any more, or that was left behind."""
+    status = status_of(address, entry, required=False)
+    drop = f"penstock stores drop {entry.app}:{entry.name} --service {entry.service}, if nobody needs it"
+    hint = status.hint if status.health is Health.UNREACHABLE else drop
+    return replace(status, health=Health.ORPHAN, problem=why, hint=hint)
+
+
+def kept_status(entry: StoreEntry) -> StoreStatus:
+    """The status of a store that was dropped and is kept; nobody can look into it."""
+    until = "" if entry.kept_until is None else f" until {entry.kept_until:%Y-%m-%d}"
+    return StoreStatus(
+        app=entry.app,
+        store=entry.name,
+        health=Health.DROPPED,
+        service=entry.service,
+        database=entry.database,
+        problem=f"It was dropped, and is kept{until}.",
+        hint=f"penstock stores undrop {entry.app}:{entry.name}, or penstock stores purge",
+        required=False,
+    )
+
+
+def _judge(address: Address, seen: Seen, entry: StoreEntry | None) -> tuple[Health, str, str]:
+    sync = f"penstock syncstores {address.app} -d {address.store.name}"
+    failed = entry.problem if entry is not None and entry.state is StoreState.FAILED else ""
+    if not seen.found.exists:
+        return Health.MISSING, failed, sync
+    wanted = Wanted(app=address.app, store=address.store.name, database=address.database)
+    refused = refusal(wanted, seen.found)
+    if refused is not None:
+        return Health.NOT_OURS, refused.why, refused.hint
+    if seen.record is None or seen.record.initialised is None:
+        return Health.HALF_MADE, failed or "A sync of it was interrupted.", sync
+    return Health.READY, failed, sync if failed else ""

@@ -1,0 +1,102 @@
+"""One store to work on: what it shall be, where it is, how to look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from penstock.connect import Address
+from penstock.declare import Tables
+from penstock.errors import PenstockError, StoreNotCreated
+from penstock.provision.connection import own_connection
+from penstock.provision.initializers import FoundInitializer
+from penstock.provision.plan import NOTHING, Found, Wanted
+from penstock.provision.record import TABLE_NAME, Record, read_record
+from penstock.provision.roles import OwnRoles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Everything that the steps of one store need.
+
+    Args:
+        address: Where the store is.
+        wanted: What it shall be.
+        app_engine: Gives the engine that the app itself uses.
+        roles: The store's roles of its own, if it may have any.
+        let_go: Closes this process's idle connections to the store.
+        initializer: The initializer, found and checked.
+        tables: The declared tables.
+        before_aside: Remembers what the database is going to be called, before it is set aside.
+        refused: Why it can't be made as it is wanted, where that is known without a look.
+        lock_timeout: Seconds to wait for another sync of this store.
+    """
+
+    address: Address
+    wanted: Wanted
+    app_engine: Callable[[], Engine]
+    let_go: Callable[[], None]
+    initializer: FoundInitializer | None = None
+    tables: Tables | None = None
+    roles: OwnRoles | None = None
+    before_aside: Callable[[], None] = lambda: None
+    refused: PenstockError | None = None
+    lock_timeout: float = 600.0
+
+    def look(self) -> Seen:
+        """Look at the store without changing it (see `look`)."""
+        return look(self.address, self.roles)
+
+    def engine(self) -> Engine:
+        """The engine on which tables are made and initializers run: the owner's, if the store has one."""
+        owners = None if self.roles is None else self.roles.engine()
+        return owners or self.app_engine()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found in a store: the facts for the plan, the record, and the size in bytes."""
+
+    found: Found
+    record: Record | None = None
+    size: int = 0
+
+
+def look(address: Address, roles: OwnRoles | None = None) -> Seen:
+    """Look at a store without changing it.
+
+    Args:
+        address: The store.
+        roles: Its roles, to be looked at, too.
+
+    Raises:
+        ServerError: The server does not let us look; its own words are given.
+    """
+    backend = address.backend
+    try:
+        with own_connection(address) as connection:
+            return _seen(connection.execution_options(penstock_readonly=True), address, roles)
+    except StoreNotCreated:
+        return Seen(NOTHING)
+    except DBAPIError as error:
+        what = f"The database {backend.shown(address.place)} can't be looked at."
+        raise backend.translate(error, what) from error
+
+
+def _seen(connection: Connection, address: Address, roles: OwnRoles | None) -> Seen:
+    backend = address.backend
+    # Before the record: a sync at work writes that first, so what it makes never looks like a stranger's.
+    relations = backend.has_relations(connection, TABLE_NAME)
+    record = read_record(connection, backend)
+    found = Found(
+        exists=True,
+        record=None if record is None else record.facts(),
+        relations=relations,
+        prepared=backend.is_prepared(connection),
+        roles=roles is not None and roles.look(connection, record),
+        any_roles=roles is not None and roles.present,
+    )
+    return Seen(found, record, backend.size(connection))

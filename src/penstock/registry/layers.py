@@ -1,0 +1,175 @@
+"""Several registries as one: the first that answers wins, the last one remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from penstock.registry.conflicts import defined_elsewhere
+from penstock.registry.service import Assignment, Credential, JournalEntry, Service, StoreEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from penstock.registry.contract import Readable, Registry
+
+_Found = TypeVar("_Found", Service, Assignment)
+
+
+class FixedRegistry:
+    """Services and assignments that are given once and for all, as by a file.
+
+    Args:
+        services: The services.
+        assignments: The assignments.
+        label: What people call the place they are from.
+    """
+
+    def __init__(
+        self, services: Sequence[Service], assignments: Sequence[Assignment], label: str = "penstock.toml"
+    ) -> None:
+        self._services = tuple(services)
+        self._assignments = tuple(assignments)
+        self.label = label
+
+    def generation(self, max_age: float = 0.0) -> int:
+        """Always the same: what a file says is read once."""
+        return 0
+
+    def services(self) -> Sequence[Service]:
+        """Every service."""
+        return self._services
+
+    def assignments(self) -> Sequence[Assignment]:
+        """Every assignment."""
+        return self._assignments
+
+
+class LayeredRegistry:
+    """Read-only layers over one that can be written.
+
+    Args:
+        layers: Registries that only answer, the strongest first (bindings, `penstock.toml`).
+        base: The registry that remembers, asked last.
+    """
+
+    def __init__(self, layers: Sequence[Readable], base: Registry) -> None:
+        self._layers = layers
+        self._base = base
+
+    @property
+    def base(self) -> Registry:
+        """The registry that remembers."""
+        return self._base
+
+    @property
+    def layers(self) -> tuple[Readable, ...]:
+        """Every registry that is asked, the strongest first."""
+        return (*self._layers, self._base)
+
+    @property
+    def label(self) -> str:
+        """What people call all of them."""
+        return ", ".join(layer.label for layer in self.layers)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the base is."""
+        return self._base.lasting
+
+    def services(self) -> Sequence[Service]:
+        """Every service, by name."""
+        found = (layer.services() for layer in self.layers)
+        return _first_wins(found, lambda service: (service.name,))
+
+    def assignments(self) -> Sequence[Assignment]:
+        """Every assignment, by app and setting."""
+        found = (layer.assignments() for layer in self.layers)
+        return _first_wins(found, lambda a: (a.app, a.setting))
+
+    def generation(self, max_age: float = 0.0) -> int:
+        """A number that changes when that of any of them does."""
+        return hash(tuple(layer.generation(max_age) for layer in self.layers))
+
+    def put_service(self, service: Service, *, replace: bool = False) -> None:
+        """Remember a service, unless a file defines it."""
+        self._refuse_service(service.name)
+        self._base.put_service(service, replace=replace)
+
+    def remove_service(self, name: str) -> None:
+        """Forget a service, unless a file defines it."""
+        self._refuse_service(name)
+        self._base.remove_service(name)
+
+    def put_assignment(self, assignment: Assignment) -> None:
+        """Plug a service in, unless a file says what is plugged in."""
+        self._refuse_assignment(assignment.app, assignment.setting)
+        self._base.put_assignment(assignment)
+
+    def remove_assignment(self, app: str, setting: str) -> bool:
+        """Unplug, unless a file says what is plugged in."""
+        self._refuse_assignment(app, setting)
+        return self._base.remove_assignment(app, setting)
+
+    def stores(self, app: str | None = None) -> Sequence[StoreEntry]:
+        """What the base remembers."""
+        return self._base.stores(app)
+
+    def find_store(self, app: str, name: str) -> StoreEntry | None:
+        """What the base remembers."""
+        return self._base.find_store(app, name)
+
+    def put_store(self, entry: StoreEntry) -> None:
+        """Let the base remember."""
+        self._base.put_store(entry)
+
+    def remove_store(self, entry: StoreEntry) -> None:
+        """Let the base forget."""
+        self._base.remove_store(entry)
+
+    def credentials(self, service: str | None = None, database: str | None = None) -> Sequence[Credential]:
+        """What the base remembers."""
+        return self._base.credentials(service, database)
+
+    def put_credentials(
+        self, credentials: Sequence[Credential], *, instead_of: Sequence[Credential] = ()
+    ) -> None:
+        """Let the base remember."""
+        self._base.put_credentials(credentials, instead_of=instead_of)
+
+    def remove_credentials(self, credentials: Sequence[Credential]) -> None:
+        """Let the base forget."""
+        self._base.remove_credentials(credentials)
+
+    def write_journal(self, entry: JournalEntry) -> None:
+        """Let the base remember."""
+        self._base.write_journal(entry)
+
+    def journal(self, limit: int = 100) -> Sequence[JournalEntry]:
+        """What the base remembers."""
+        return self._base.journal(limit)
+
+    def close(self) -> None:
+        """Close the base."""
+        self._base.close()
+
+    def _refuse_service(self, name: str) -> None:
+        for layer in self._layers:
+            for service in layer.services():
+                if service.name == name:
+                    raise defined_elsewhere(service)
+
+    def _refuse_assignment(self, app: str, setting: str) -> None:
+        for layer in self._layers:
+            for assignment in layer.assignments():
+                if (assignment.app, assignment.setting) == (app, setting):
+                    raise defined_elsewhere(assignment)
+
+
+def _first_wins(
+    found: Iterable[Sequence[_Found]], key: Callable[[_Found], tuple[str, ...]]
+) -> Sequence[_Found]:
+    winners: dict[tuple[str, ...], _Found] = {}
+    for objects in found:
+        for each in objects:
+            winners.setdefault(key(each), each)
+    return [winners[k] for k in sorted(winners)]

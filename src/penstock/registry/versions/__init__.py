@@ -1,0 +1,1 @@
+"""The revisions of the registry's tables, one file each, the oldest first."""

@@ -1,0 +1,429 @@
+"""The front desk: Stores, the one object that ties declare to connect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from penstock.connect import Address, AddressBook, AppLike, EngineCache, Role, Sessions
+from penstock.connect.health import ServiceHealth, health_of, server_version
+from penstock.connect.rotation import rotate_password
+from penstock.declare import AppDeclaration, StoreName
+from penstock.engines import BudgetState, EngineOptions, budget_states
+from penstock.errors import PenstockError
+from penstock.provision.dynamic import DynamicStores, NewStore
+from penstock.provision.fleet import SyncResult, in_parallel
+from penstock.provision.inspection import Inspector
+from penstock.provision.provisioner import Provisioner, SyncOptions, is_optional
+from penstock.provision.removal import Purged, Remover
+from penstock.provision.roles import RoleKeeper
+from penstock.provision.rotation import GRACE, Rotated, Rotator
+from penstock.provision.status import kept_status
+from penstock.provision.steps import StepEvent
+from penstock.registry import (
+    Bindings,
+    DatabaseRegistry,
+    FixedRegistry,
+    LayeredRegistry,
+    MemoryRegistry,
+    Registry,
+    Service,
+    StoreEntry,
+    bound_services,
+)
+from penstock.registry.file import FileConfig, find_config_file, read_config
+from penstock.registry.operator import Operator
+from penstock.registry.shape import KEEP_DROPPED
+from penstock.secrets import Keyring
+
+if TYPE_CHECKING:
+    from penstock.provision.plan import Plan
+    from penstock.provision.status import StoreStatus
+
+
+OnStep: TypeAlias = Callable[[StepEvent], None]
+
+
+class Stores(Sessions):
+    """The desk: asks where a store is, hands out its engine, makes it, drops it.
+
+    Args:
+        registry: Services, assignments and remembered stores.
+        bindings: Addresses in the environment; the process's own by default.
+        engine_options: How engines pool their connections.
+        apps: The apps it shall know by name.
+        on_step: Told of each step of a sync or a drop, on the thread that does it.
+        keyring: Opens and seals passwords; by default with the keys in `PENSTOCK_KEY`.
+
+    Attributes:
+        keep_dropped: Days for which a dropped store can be brought back; default 7, 0 for none.
+
+    >>> desk = Stores(MemoryRegistry())
+    >>> desk.registry.put_service(Service(name="local", url="sqlite:///stores"))
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        bindings: Bindings | None = None,
+        engine_options: EngineOptions | None = None,
+        apps: Iterable[AppLike] = (),
+        on_step: OnStep | None = None,
+        keyring: Keyring | None = None,
+    ) -> None:
+        self.keyring = keyring or Keyring()
+        book = AddressBook(registry, bindings or Bindings(), self.keyring)
+        super().__init__(book, EngineCache(registry, book, engine_options or EngineOptions()), apps)
+        self.registry = registry
+        self.on_step = on_step
+        self.keep_dropped = KEEP_DROPPED
+        self.config: FileConfig | None = None
+        self.operator = Operator(registry)
+        self._roles = RoleKeeper(registry, self.book, self._engines, self.keyring)
+        self._provisioner = Provisioner(registry, self.book, self._engines, self._emit, self._roles)
+        self._inspector = Inspector(registry, self.book, self._provisioner, self._roles)
+        self._rotator = Rotator(registry, self.book, self._engines, self._roles)
+        self._remover = Remover(registry, self.book, self._engines, self._provisioner, self._emit)
+        self._dynamic = DynamicStores(registry, self.book, self._provisioner)
+
+    @classmethod
+    def from_config(cls, path: Path | str | None = None, *, on_step: OnStep | None = None) -> Self:
+        """The desk that a `penstock.toml` describes.
+
+        Args:
+            path: The file; by default `PENSTOCK_CONFIG`, else looked for from the working
+                directory upward. Without one, only the environment answers.
+            on_step: Told of each step of a sync or a drop.
+
+        Raises:
+            ConfigError: The file can't be trusted, or something in it is wrong.
+        """
+        found = Path(path) if path is not None else find_config_file()
+        if found is None:
+            return cls(LayeredRegistry(bound_services(), MemoryRegistry()), on_step=on_step)
+        config = read_config(found)
+        file = FixedRegistry(config.services, config.assignments, config.label)
+        desk = cls(
+            LayeredRegistry([*bound_services(), file], _base_registry(config)),
+            engine_options=config.engine,
+            on_step=on_step,
+            keyring=Keyring(config.path.parent / ".penstock" / "key"),
+        )
+        desk.config = config
+        desk.keep_dropped = config.keep_dropped
+        return desk
+
+    # --- look ---
+
+    def names(self, app: AppLike) -> list[str]:
+        """Every store of an app, created or not: the declared ones, then those made at run time."""
+        return self._provisioner.names(self.declaration(app))
+
+    def members(self, app: AppLike, kind: str) -> list[str]:
+        """The stores of one kind, by the names they have within it."""
+        declaration = self.declaration(app)
+        declaration.get_kind(kind)
+        return self._provisioner.members(declaration, kind)
+
+    def exists(self, app: AppLike, name: str) -> bool:
+        """Ask the server whether the store is there, ours, and complete.
+
+        Raises:
+            ServerError: The server can't be asked.
+        """
+        return self._inspector.exists(self.declaration(app), name)
+
+    def status(self, app: AppLike | None = None) -> list[StoreStatus]:
+        """What every store is like right now; orphans and dropped ones that are kept come last."""
+        apps = self.apps if app is None else [self.declaration(app)]
+        statuses = [self.store_status(each, name) for each in apps for name in self.names(each)]
+        known = {each.package for each in apps}
+        others = [*self.orphans(), *map(kept_status, self.kept())]
+        return statuses + [each for each in others if app is None or each.app in known]
+
+    def orphans(self) -> list[StoreStatus]:
+        """What the remembered stores are like that nobody declares any more, or that were left behind."""
+        return self._inspector.orphans(self.apps)
+
+    def selected(self, app: AppLike, names: Sequence[str] = ()) -> list[str]:
+        """The stores that names, or names of kinds, stand for; all of the app's by default.
+
+        Raises:
+            UnknownStore: A name stands for nothing.
+        """
+        declaration = self.declaration(app)
+        return self._provisioner.selected(declaration, names) if names else self.names(declaration)
+
+    def store_status(self, app: AppLike, name: str) -> StoreStatus:
+        """What one store is like right now."""
+        return self._inspector.status(self.declaration(app), name)
+
+    # --- change ---
+
+    def plan(self, app: AppLike, name: str, options: SyncOptions | None = None) -> Plan:
+        """What a sync of one store would do now; changes nothing."""
+        return self._provisioner.plan(self.declaration(app), name, options or SyncOptions())
+
+    def sync(
+        self, app: AppLike, names: Sequence[str] = (), options: SyncOptions | None = None
+    ) -> list[SyncResult]:
+        """Bring an app's stores in line with its declaration, `options.jobs` at a time.
+
+        A store that fails does not stop the others.
+
+        Args:
+            app: The app.
+            names: Stores or kinds; all of the app's by default.
+            options: How to sync.
+
+        Returns:
+            How each ended, in order.
+
+        Raises:
+            UnknownStore: A name stands for nothing.
+        """
+        declaration = self.declaration(app)
+        options = options or SyncOptions()
+        chosen = self.selected(declaration, names)
+        work = [partial(self._sync_one, declaration, name, options) for name in chosen]
+        return in_parallel(work, options.jobs)
+
+    def create(
+        self, app: AppLike, name: str, asked: NewStore | None = None, options: SyncOptions | None = None
+    ) -> bool:
+        """Make a store at run time; idempotent.
+
+        Args:
+            app: The app.
+            name: `KIND.NAME` for a store of a kind, or a plain name made through a connection.
+            asked: The connection it is made through, and what belongs inside; not for a kind.
+            options: How to sync.
+
+        Raises:
+            DeclarationError: The app declares a store of this name, otherwise.
+            WrongSetting: There is no such kind, or the name is a connection setting's.
+            ValueError: A plain store is new, and no connection is named.
+        """
+        declaration = self.declaration(app)
+        self._dynamic.create(declaration, StoreName(name), asked or NewStore(), options or SyncOptions())
+        return True
+
+    def create_many(
+        self,
+        app: AppLike,
+        names: Iterable[str],
+        asked: NewStore | None = None,
+        options: SyncOptions | None = None,
+    ) -> list[SyncResult]:
+        """Make several stores at run time, `options.jobs` at a time; see `create`.
+
+        Returns:
+            How each ended, in order; one that fails does not stop the others.
+        """
+        declaration = self.declaration(app)
+        options = options or SyncOptions()
+        work = [partial(self._create_one, declaration, name, asked, options) for name in names]
+        return in_parallel(work, options.jobs)
+
+    def drop(self, app: AppLike, name: str, *, now: bool = False) -> bool:
+        """Drop a store; a declared store stays declared. Idempotent.
+
+        Its database is kept under another name for `keep_dropped` days, where nobody can connect to it,
+        and can be brought back by `undrop`; but not where the registry would not remember it.
+
+        Args:
+            app: The app.
+            name: The store.
+            now: Drop the database for good; default False.
+
+        Raises:
+            StoreNotOurs: The database there is not this store's.
+        """
+        declaration = self.declaration(app)
+        if declaration.find(StoreName(name).setting) is None and name not in self.names(declaration):
+            return True
+        self._remover.drop(declaration, self.book.get(declaration, name), self._keep(now=now))
+        return True
+
+    def drop_remembered(self, entry: StoreEntry, *, now: bool = False) -> bool:
+        """Drop a store where the registry remembers it, though nobody declares it any more; see `drop`.
+
+        Returns:
+            Whether it was there.
+
+        Raises:
+            StoreNotOurs: The database there is not this store's.
+        """
+        app = AppDeclaration(entry.app, entry.app, ())
+        return self._remover.drop(app, self.book.remembered(app, entry), self._keep(now=now))
+
+    def undrop(self, app: AppLike, name: str, database: str | None = None) -> Address:
+        """Let a dropped store be what it was, as long as it is kept.
+
+        Args:
+            app: The app; the package of one that is not here will do.
+            name: The store.
+            database: What its database is called meanwhile; by default that of the latest drop.
+
+        Raises:
+            UnknownStore: No such store is kept.
+            StoreExists: There is a store of this name again.
+        """
+        package = app if isinstance(app, str) else self.declaration(app).package
+        return self._remover.bring_back(package, name, database)
+
+    def kept(self, app: AppLike | None = None) -> list[StoreEntry]:
+        """The dropped stores that are kept, the latest first."""
+        package = app if app is None or isinstance(app, str) else self.declaration(app).package
+        return self._remover.kept(package)
+
+    def purge(self, *, every: bool = False) -> list[Purged]:
+        """Let dropped stores go for good: those whose time is over, or all that are kept.
+
+        Returns:
+            How each ended; one that fails does not stop the others.
+        """
+        return self._remover.purge(every=every)
+
+    def adopt(self, app: AppLike, name: str, database: str | None = None) -> Address:
+        """Make an existing database this store's, with the data in it.
+
+        Args:
+            app: The app.
+            name: The store.
+            database: The database's physical name; the store's own by default.
+        """
+        return self._provisioner.adopt(self.declaration(app), name, database)
+
+    def rotate(self, app: AppLike, names: Sequence[str] = (), *, grace: float = GRACE) -> list[Rotated]:
+        """Give stores new logins, with new passwords, while their apps run, and drop the old ones later.
+
+        A running process notices new logins when it looks up addresses again, after
+        `refresh_interval`, or when an old one is refused.
+
+        Args:
+            app: The app.
+            names: Stores or kinds; all of the app's by default.
+            grace: Seconds for which the old logins stay good; default 60.
+
+        Returns:
+            How each ended, in order.
+        """
+        declaration = self.declaration(app)
+        return self._rotator.rotate(declaration, self.selected(declaration, names), grace)
+
+    def renew_logins(self, app: AppLike, name: str) -> None:
+        """The first half of `rotate` for one store: new logins; the old ones stay good.
+
+        Raises:
+            NotSupported: The store has no logins of its own.
+        """
+        self._rotator.renew(self.declaration(app), name)
+
+    def retire_logins(self, app: AppLike, name: str, *, grace: float = GRACE) -> tuple[str, ...]:
+        """The second half: drop the old logins of a store; those that are still needed are left.
+
+        Args:
+            app: The app.
+            name: The store.
+            grace: Seconds that have to be over since others took their place.
+
+        Returns:
+            Those that were left.
+        """
+        return self._rotator.retire(self.declaration(app), name, grace)
+
+    def rotate_service(self, service: str, role: Role = Role.SERVICE, *, seal: bool = False) -> Service:
+        """Give a service's role a new password, on its server and here, while apps run.
+
+        Args:
+            service: The service.
+            role: Whose password it is.
+            seal: Whether a password that is kept elsewhere may be replaced by one in the registry.
+
+        Raises:
+            SecretError: The password is kept where Penstock can't change it.
+            DefinedElsewhere: A file defines the service.
+        """
+        return rotate_password(self.registry, self.keyring, service, role, seal=seal)
+
+    def link(self, service: str, app: AppLike, setting: str) -> None:
+        """Plug a service into a setting (see `Operator.link`)."""
+        self.operator.link(service, self.declaration(app), setting, self.apps)
+        self._engines.dispose()
+
+    def unlink(self, app: AppLike, setting: str) -> bool:
+        """Pull a service out of a setting; False if there was none. Its stores stay."""
+        package = app if isinstance(app, str) else self.declaration(app).package
+        unplugged = self.operator.unlink(package, setting)
+        self._engines.dispose()
+        return unplugged
+
+    def server_version(self, service: str | Service, role: Role = Role.SERVICE) -> str:
+        """Connect to a service; its server's version, or the reason it can't be used as an error."""
+        asked = self.operator.get_service(service) if isinstance(service, str) else service
+        return server_version(asked, self.keyring, role)
+
+    def check(self) -> list[ServiceHealth]:
+        """How every service answers right now, and what this process has of its connections."""
+        return [self._health(each) for each in self.registry.services()]
+
+    def budgets(self) -> list[BudgetState]:
+        """What this process has of each server's connections, and who uses them; asks nobody."""
+        return budget_states()
+
+    def close(self) -> None:
+        """Close every idle connection; everything stays usable."""
+        self._engines.close()
+        self.registry.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def _health(self, service: Service) -> ServiceHealth:
+        health = health_of(service, self.keyring, self._engines)
+        if not health.ok or not self._roles.are_known_to(service):
+            return health
+        try:
+            problem = self._roles.problem_of(service)
+        except PenstockError as error:
+            problem = error
+        return replace(health, roles=problem is None, no_roles=problem)
+
+    def _keep(self, *, now: bool) -> timedelta:
+        return timedelta(0) if now else timedelta(days=self.keep_dropped)
+
+    def _sync_one(self, app: AppDeclaration, name: str, options: SyncOptions) -> SyncResult:
+        try:
+            self._provisioner.sync(app, name, options)
+        except PenstockError as error:
+            contents = self._provisioner.contents(app, name)
+            return SyncResult(app=app.package, store=name, error=error, skipped=is_optional(contents, error))
+        return SyncResult(app=app.package, store=name)
+
+    def _create_one(
+        self, app: AppDeclaration, name: str, asked: NewStore | None, options: SyncOptions
+    ) -> SyncResult:
+        try:
+            self.create(app, name, asked, options)
+        except PenstockError as error:
+            return SyncResult(app=app.package, store=name, error=error)
+        return SyncResult(app=app.package, store=name)
+
+    def _emit(self, event: StepEvent) -> None:
+        if self.on_step is not None:
+            self.on_step(event)
+
+
+def _base_registry(config: FileConfig) -> Registry:
+    if config.registry_url is not None:
+        return DatabaseRegistry(config.registry_url, password=config.registry_password)
+    return DatabaseRegistry.at(config.path.parent / ".penstock" / "registry.sqlite3")

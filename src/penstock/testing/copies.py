@@ -1,0 +1,183 @@
+"""CopiedStores: a desk whose stores are copies, gone with the test run."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from penstock.declare import AppDeclaration, Copies, StoreName
+from penstock.engines.pinned import Pin
+from penstock.engines.twin import async_twin
+from penstock.errors import MissingExtra, NotAssigned, PenstockError
+from penstock.registry import LayeredRegistry, MemoryRegistry
+from penstock.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from penstock.connect import Address, AppLike
+    from penstock.engines import StoreEngine
+    from penstock.provision.dynamic import NewStore
+    from penstock.provision.provisioner import SyncOptions
+    from penstock.registry import Readable
+    from penstock.secrets import Keyring
+
+
+class CopiedStores(Stores):
+    """A desk on the same servers, whose stores are test copies: other databases, under names of their own.
+
+    It uses the services and links of a registry, and remembers in memory what it makes. Nothing of
+    the app's own stores is read or written, not even of those whose address a variable gives: of that, the
+    server is used.
+
+    Args:
+        layers: Where services and links are looked up.
+        copies: The set of copies.
+        keyring: Opens sealed passwords.
+        apps: The apps whose stores are copied.
+        known: Tells what is known of a run-time store of the app's own, so that a copy can be made like it.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Readable],
+        copies: Copies,
+        *,
+        keyring: Keyring | None = None,
+        apps: Sequence[AppLike] = (),
+        known: Callable[[str, str], NewStore | None] = lambda app, name: None,
+    ) -> None:
+        super().__init__(LayeredRegistry(layers, MemoryRegistry()), keyring=keyring, apps=apps)
+        self.book.copies = copies
+        self.copies = copies
+        self._layers = layers
+        self._known = known
+        self._pins: dict[int, Pin] | None = None
+        self._templates: Mapping[tuple[str, str, str], str] = {}
+
+    # --- making them ---
+
+    def use_templates(self, templates: Mapping[tuple[str, str, str], str]) -> None:
+        """Make copies from these templates too.
+
+        Args:
+            templates: The template's database by service, app and store; of a kind, by the kind's name.
+        """
+        self._templates = {**self._templates, **templates}
+        self._provisioner.template_of = self._template_of
+
+    def make(self, app: AppLike) -> None:
+        """Make a copy of every declared store of an app.
+
+        An optional one into which nothing is plugged is left out.
+
+        Raises:
+            PenstockError: One can't be made.
+        """
+        for result in self.sync(app):
+            if result.error is not None and not result.skipped:
+                raise result.error
+
+    def drop_all(self, *apps: AppLike) -> None:
+        """Drop every copy, those of run-time stores included; one that can't be dropped stops no other.
+
+        Args:
+            apps: The apps; by default all.
+
+        Raises:
+            PenstockError: One can't be dropped.
+        """
+        declared = [self.declaration(app) for app in apps] or self.apps
+        errors = [error for app in declared for error in self._drop_but(app, keep=frozenset())]
+        if errors:
+            raise errors[0]
+
+    def create(
+        self, app: AppLike, name: str, asked: NewStore | None = None, options: SyncOptions | None = None
+    ) -> bool:
+        """Make a store at run time; one that the app has already can be copied without saying more of it."""
+        declaration = self.declaration(app)
+        if (asked is None or asked.connection is None) and declaration.find(StoreName(name).setting) is None:
+            asked = self._known(declaration.package, name) or asked
+        return super().create(app, name, asked, options)
+
+    def forget(self, app: AppLike) -> None:
+        """Know an app no more; its copies are dropped before."""
+        self._apps.pop(self.declaration(app).package, None)
+
+    # --- tests that leave nothing ---
+
+    @contextmanager
+    def rolled_back(self) -> Iterator[CopiedStores]:
+        """Undo at the end of the block all that was written to any store in it.
+
+        Engines and sessions of a store, sync and async, work inside one transaction meanwhile, whatever
+        they commit (see `penstock.engines.pinned.Pin`). Stores that are made in the block are dropped. Only
+        another process, or a driver's own connection, is not held back; such tests want copies of their
+        own: `fresh`.
+        """
+        if self._pins is not None:
+            raise RuntimeError("A block in which all is rolled back can't be inside another one.")
+        made = {app.package: frozenset(self.names(app)) for app in self.apps}
+        self._pins = {}
+        try:
+            yield self
+        finally:
+            pins, self._pins = self._pins, None
+            for each in pins.values():
+                each.end()
+            for app in self.apps:
+                self._drop_but(app, keep=made[app.package])
+
+    @contextmanager
+    def fresh(self, name: str) -> Iterator[CopiedStores]:
+        """Another set of copies, for the time of the block; what is written there is really there.
+
+        Args:
+            name: Tells it from others.
+        """
+        copies = Copies(self.copies.run, f"{self.copies.name}/{name}")
+        stores = CopiedStores(
+            self._layers, copies, keyring=self.keyring, apps=list(self._apps.values()), known=self._known
+        )
+        stores.use_templates(self._templates)
+        with stores:
+            try:
+                for app in stores.apps:
+                    stores.make(app)
+                yield stores
+            finally:
+                stores.drop_all()
+
+    def store_engine(self, app: AppLike, name: str) -> StoreEngine:
+        """The engine of a store; inside `rolled_back`, it is held back."""
+        return self._held_back(super().store_engine(app, name))
+
+    def find_store_engine(self, app: AppLike, name: str) -> StoreEngine | None:
+        """The same, if it was used before."""
+        found = super().find_store_engine(app, name)
+        return None if found is None else self._held_back(found)
+
+    # --- helpers ---
+
+    def _held_back(self, engine: StoreEngine) -> StoreEngine:
+        pins = self._pins
+        if pins is not None and id(engine) not in pins:
+            pins[id(engine)] = Pin(engine.engine)
+            with suppress(MissingExtra):  # Then no test uses it.
+                pins[id(engine)].pin_async(async_twin(engine).engine.sync_engine)
+        return engine
+
+    def _drop_but(self, app: AppDeclaration, keep: frozenset[str]) -> list[PenstockError]:
+        errors = []
+        for name in [name for name in self.names(app) if name not in keep]:
+            try:
+                self.drop(app, name, now=True)
+            except NotAssigned:
+                continue
+            except PenstockError as error:
+                errors.append(error)
+        return errors
+
+    def _template_of(self, app: AppDeclaration, address: Address) -> str:
+        return self._templates.get((address.service, app.package, address.store.setting), "")

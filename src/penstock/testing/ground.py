@@ -1,0 +1,84 @@
+"""A server on which test copies are made, and what killed runs left there."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penstock.backends import Backend, Place, Server
+from penstock.connect import Address
+from penstock.declare import StoreName, run_of_copy
+from penstock.declare.naming import TEST_PREFIX
+from penstock.errors import StoreBusy
+from penstock.provision.work import look
+from penstock.registry import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MADE_HERE = Source("memory", "the test run")
+"""Who says where a copy is."""
+
+TEMPLATE = "template"
+"""The name of the set of copies from which the others are copied."""
+
+_PATIENCE = 600.0
+"""Seconds that a worker waits for another one to make the templates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A server on which copies are made."""
+
+    server: Server
+    backend: Backend
+
+    @contextmanager
+    def held_by(self, run: str) -> Iterator[None]:
+        """Let others know, for the time of the block, that the run goes on."""
+        with self.backend.named_lock(self.server, _lock(run), shared=True, timeout=_PATIENCE):
+            yield
+
+    @contextmanager
+    def making_templates(self, run: str) -> Iterator[None]:
+        """Let no other worker of the run make templates, for the time of the block."""
+        with self.backend.named_lock(self.server, _lock(f"{run}_{TEMPLATE}"), timeout=_PATIENCE):
+            yield
+
+    def clean_up(self) -> None:
+        """Drop the copies of all runs that are over, or were killed: nobody holds their locks."""
+        left = self.backend.databases(self.server, TEST_PREFIX)
+        for run in {run_of_copy(database) for database in left} - {None}:
+            with suppress(StoreBusy), self.backend.named_lock(self.server, _lock(run or ""), timeout=0):
+                for database in left:
+                    if run_of_copy(database) == run:
+                        self._drop(database)
+                self.backend.forget_lock(self.server, _lock(run or ""))
+                self.backend.forget_lock(self.server, _lock(f"{run}_{TEMPLATE}"))
+
+    def _drop(self, database: str) -> None:
+        """Drop one copy, unless there is something in it that is none of Penstock's."""
+        place = Place(server=self.server, database=database, label=f"left:{database}")
+        address = Address(
+            app="left",
+            store=StoreName(database),
+            place=place,
+            backend=self.backend,
+            source=MADE_HERE,
+        )
+        seen = look(address)
+        if seen.record is None and seen.found.relations:
+            return
+        roles = self.backend.roles
+        names = None
+        if roles is not None and seen.record is not None:
+            names = roles.names(database, seen.record.store_id)
+            roles.let_end(place, names)
+        self.backend.drop(place)
+        if roles is not None and names is not None:
+            roles.drop(self.server, names)
+
+
+def _lock(run: str) -> str:
+    return f"{TEST_PREFIX}{run}"

@@ -1,0 +1,76 @@
+"""A terminal in a folder of its own, with or without a site, a server and an app."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import venv
+from typing import TYPE_CHECKING
+
+import pytest
+
+from acceptance.terminal import LAB, PENSTOCK, Terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fix_servers import Ground
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Terminal:
+    """A terminal in an empty folder."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return Terminal(folder)
+
+
+@pytest.fixture(scope="session")
+def _site_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `penstock init` was run, once for all tests."""
+    folder = tmp_path_factory.mktemp("template")
+    Terminal(folder).ok("init")
+    return folder
+
+
+@pytest.fixture
+def site(empty: Terminal, _site_template: Path) -> Terminal:
+    """A terminal where `penstock init` was run, and the app `lab` is in the working directory."""
+    shutil.copytree(_site_template, empty.folder, dirs_exist_ok=True)
+    empty.app("lab", LAB)
+    return empty
+
+
+@pytest.fixture
+def plugged(site: Terminal, ground: Ground) -> Terminal:
+    """A site with service `main` on every kind of server, plugged into all of lab's settings."""
+    add_service(site, ground)
+    for setting in ("gages", "basins", "servers"):
+        site.ok("link", "main", f"lab:{setting}")
+    return site
+
+
+@pytest.fixture
+def own_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Python to install things in, which has all that this one has; `penstock` is run by it."""
+    place = tmp_path / "python"
+    venv.create(place, symlinks=True)
+    packages = place / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    outer = [folder for folder in sys.path if folder.endswith("site-packages")]
+    lines = [f"import site; site.addsitedir({folder!r})" for folder in outer]
+    (packages / "outer.pth").write_text("\n".join(lines))
+    script = place / "bin" / "penstock"
+    script.write_text(f"#!{place}/bin/python\n" + PENSTOCK.read_text().partition("\n")[2])
+    script.chmod(0o755)
+    monkeypatch.setattr("acceptance.terminal.PENSTOCK", script)
+    return packages
+
+
+def add_service(site: Terminal, ground: Ground, name: str = "main") -> None:
+    """Register a ground's server, by the command."""
+    words: list[object] = ["services", "add", name, ground.url]
+    if ground.server is not None:
+        words += ["--password-file", ground.server.owner_password_file]
+        words += ["--admin-url", ground.server.admin_url]
+        words += ["--admin-password-file", ground.server.admin_password_file]
+    site.ok(*words)

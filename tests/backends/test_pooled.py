@@ -1,0 +1,139 @@
+"""A service behind PgBouncer: used through it, provisioned past it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import NullPool, create_engine, func, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from faults.scenes import until
+from fix_apps import Gage, count
+from fix_pgbouncer import SESSIONS
+from penstock import App, MemoryRegistry, Service, Stores, use
+from penstock.backends import StoreRole
+from penstock.errors import ConfigError, PermissionRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fix_servers import Ground
+
+
+@pytest.fixture
+def desk(pooled_service: Service, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """A desk whose one service is pooled."""
+    registry = MemoryRegistry()
+    registry.put_service(pooled_service)
+    stores = Stores(registry, apps=[lab])
+    stores.link("main", lab, "gages")
+    with use(stores):
+        yield stores
+    stores.close()
+
+
+def test_a_pooled_store_is_made_past_the_pooler_and_used_through_it(desk: Stores, lab: type[App]) -> None:
+    assert desk.sync(lab, ["gages"])[0].error is None
+    assert count(lab.gages) == 2
+    assert desk.exists(lab, "gages")
+    assert desk.drop(lab, "gages")
+
+
+def test_z6_many_threads_share_the_poolers_few_sessions_without_an_error(
+    desk: Stores, lab: type[App], postgresql_ground: Ground
+) -> None:
+    assert desk.sync(lab, ["gages"])[0].ok
+    most = 0
+
+    def work(number: int) -> int:
+        nonlocal most
+        with desk.session(lab, "gages") as session:
+            found = session.scalar(select(func.count()).select_from(Gage).where(Gage.altitude > number % 7))
+            if number % 20 == 0:
+                sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'lab_gages'"
+                most = max(most, postgresql_ground.run_sql("postgres", sessions)[0][0])
+        return found or 0
+
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(work, range(400))) == {2}
+    assert 1 <= most <= SESSIONS
+
+
+def test_z6_nothing_is_prepared_in_a_session_that_the_next_transaction_may_not_have(
+    desk: Stores, lab: type[App]
+) -> None:
+    assert desk.sync(lab, ["gages"])[0].ok
+    with lab.gages.engine.connect() as connection:
+        for number in range(20):
+            connection.execute(select(Gage.number).where(Gage.altitude > number)).all()
+        assert connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+
+def test_a_pooled_address_that_is_not_called_pooled_says_what_the_pooler_refuses(
+    pooled_service: Service, lab: type[App], desk: Stores
+) -> None:
+    assert desk.sync(lab, ["gages"])[0].ok
+    desk.operator.edit_service(replace(desk.operator.get_service("main"), pooled=False))
+    lab.gages.engine.dispose()
+    with pytest.raises(OperationalError, match="options"):
+        count(lab.gages)
+
+
+def test_a_pooled_service_without_a_direct_address_can_not_be_provisioned(
+    pooled_service: Service, lab: type[App]
+) -> None:
+    registry = MemoryRegistry()
+    registry.put_service(replace(pooled_service, admin_url=None, admin_password=None))
+    with Stores(registry, apps=[lab]) as stores:
+        stores.link("main", lab, "gages")
+        error = stores.sync(lab, ["gages"])[0].error
+    assert isinstance(error, ConfigError)
+    assert "--admin-url" in error.hint
+
+
+# --- roles of a store's own -----------------------------------------------------------------------
+
+
+def test_without_a_word_of_roles_apps_go_through_the_pooler_as_the_service_which_it_knows(
+    pooled_service: Service, postgresql_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    desk = role_desk_on(replace(postgresql_ground, service=pooled_service), lab)
+    assert desk.sync(lab, ["gages"])[0].ok
+    assert desk.url(lab, "gages").username == "penstock"
+    assert "pooler" in desk.store_status(lab, "gages").no_roles
+    with use(desk):
+        assert count(lab.gages) == 2
+
+
+def test_a_pooler_that_asks_the_server_lets_the_logins_of_stores_in_also_new_ones(
+    asking_service: Service, postgresql_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    desk = role_desk_on(replace(postgresql_ground, service=asking_service), lab)
+    assert desk.sync(lab, ["gages"])[0].ok
+    before = desk.url(lab, "gages").username
+    with use(desk):
+        assert count(lab.gages) == 2
+        with desk.begin(lab, "gages") as session:
+            assert session.scalar(text("SELECT current_user")) == before
+            assert session.scalar(text("SHOW search_path")) == "public"
+        desk.renew_logins(lab, "gages")
+        lab.gages.engine.dispose()
+        with desk.begin(lab, "gages") as session:
+            assert session.scalar(text("SELECT current_user")) != before
+    reader = create_engine(desk.url(lab, "gages", role=StoreRole.READER), poolclass=NullPool)
+    with reader.connect() as connection, pytest.raises(DBAPIError, match="read-only"):
+        connection.execute(text("DELETE FROM gage"))
+    until(lambda: desk.retire_logins(lab, "gages", grace=0) == (), "the pooler has let the old logins go")
+    until(partial(dropped, desk, lab), "the pooler has let go of the session in which it asked")
+
+
+def dropped(desk: Stores, lab: type[App]) -> bool:
+    """Drop the store; nobody but an administrator ends a session of an administrator's."""
+    try:
+        return desk.drop(lab, "gages", now=True)
+    except PermissionRefused:
+        return False

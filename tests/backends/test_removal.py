@@ -1,0 +1,248 @@
+"""Dropped stores are kept for a while, let nobody in, and can be brought back."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from fix_apps import Gage, all_ok, count
+from penstock import MemoryRegistry, Stores, use
+from penstock.errors import StoreBusy, StoreExists, StoreNotCreated, StoreNotOurs, UnknownStore
+from penstock.provision.status import Health
+from penstock.registry import StoreState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fix_servers import Ground
+    from penstock import App
+
+
+@pytest.fixture
+def keeping(ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """A desk in use over a registry that lasts; the store `gages` is there."""
+    with use(role_desk_on(ground, lab)) as stores:
+        all_ok(stores, lab)
+        yield stores
+
+
+def aside(desk: Stores) -> str:
+    """What the database of the one dropped store is called."""
+    [entry] = desk.kept()
+    return entry.database
+
+
+def names(ground: Ground) -> set[str]:
+    """Every database, or file of one, on the ground."""
+    if ground.directory is None:
+        return ground.databases()
+    return {path.name for path in ground.directory.iterdir()}
+
+
+def test_a_dropped_store_is_kept_under_another_name_and_is_gone_for_its_app(
+    keeping: Stores, lab: type[App], ground: Ground
+) -> None:
+    engine = lab.gages.engine
+    assert count(lab.gages) == 2
+    assert keeping.drop(lab, "gages")
+    assert not lab.gages.exists()
+    with pytest.raises(StoreNotCreated):
+        engine.connect()
+    [entry] = keeping.kept()
+    assert (entry.app, entry.name, entry.was, entry.state) == (
+        "lab",
+        "gages",
+        "lab_gages",
+        StoreState.DROPPED,
+    )
+    assert names(ground) == {entry.database}
+    assert entry.kept_until is not None
+    assert timedelta(days=6.9) < entry.kept_until - datetime.now(UTC) < timedelta(days=7)
+    status = {each.health: each for each in keeping.status()}
+    assert set(status) == {Health.MISSING, Health.DROPPED}
+    assert "kept until" in status[Health.DROPPED].problem
+
+
+def test_a_dropped_store_comes_back_with_all_that_was_in_it_and_its_engine_finds_it(
+    keeping: Stores, lab: type[App], ground: Ground
+) -> None:
+    with lab.gages.begin() as session:
+        session.add(Gage(number="mine", altitude=1.0))
+    engine, url = lab.gages.engine, keeping.url(lab, "gages")
+    keeping.drop(lab, "gages")
+    address = keeping.undrop(lab, "gages")
+    assert (address.database, address.service) == ("lab_gages", "main")
+    assert keeping.url(lab, "gages") == url
+    assert lab.gages.engine is engine
+    assert count(lab.gages) == 3
+    assert keeping.kept() == []
+    all_ok(keeping, lab)
+    assert count(lab.gages) == 3
+
+
+def test_a_store_of_a_kind_comes_back_as_one(keeping: Stores, lab: type[App]) -> None:
+    lab.basins.create("logan")
+    lab.basins.drop("logan")
+    assert lab.basins.names() == []
+    keeping.undrop("lab", "basins.logan")
+    assert lab.basins.names() == ["logan"]
+    assert count(lab.basins["logan"]) == 0
+
+
+def test_a_store_that_was_made_anew_has_to_go_before_the_old_one_comes_back(
+    keeping: Stores, lab: type[App]
+) -> None:
+    with lab.gages.begin() as session:
+        session.add(Gage(number="old", altitude=1.0))
+    keeping.drop(lab, "gages")
+    old = aside(keeping)
+    all_ok(keeping, lab)
+    assert count(lab.gages) == 2
+    with pytest.raises(StoreExists):
+        keeping.undrop(lab, "gages")
+    keeping.drop(lab, "gages")
+    assert len(keeping.kept()) == 2
+    keeping.undrop(lab, "gages", old)
+    assert count(lab.gages) == 3
+    with pytest.raises(UnknownStore, match="No dropped store"):
+        keeping.undrop(lab, "gages", old)
+
+
+def test_what_is_dropped_at_once_or_where_nobody_would_remember_it_is_not_kept(
+    keeping: Stores, lab: type[App], ground: Ground, desk_on: Callable[..., Stores]
+) -> None:
+    keeping.drop(lab, "gages", now=True)
+    assert (keeping.kept(), names(ground)) == ([], set())
+    forgetful = desk_on(ground, lab)
+    assert isinstance(forgetful.registry, MemoryRegistry)
+    all_ok(forgetful, lab)
+    forgetful.drop(lab, "gages")
+    assert (forgetful.kept(), names(ground)) == ([], set())
+    keeping.keep_dropped = 0
+    all_ok(keeping, lab)
+    keeping.drop(lab, "gages")
+    assert (keeping.kept(), names(ground)) == ([], set())
+
+
+def test_kept_stores_go_for_good_when_their_time_is_over(
+    keeping: Stores, lab: type[App], ground: Ground
+) -> None:
+    keeping.drop(lab, "gages")
+    assert keeping.purge() == []
+    keeping.keep_dropped = -1
+    from dataclasses import replace
+
+    [entry] = keeping.kept()
+    keeping.registry.put_store(replace(entry, kept_until=datetime.now(UTC)))
+    [purged] = keeping.purge()
+    assert (purged.app, purged.store, purged.error) == ("lab", "gages", None)
+    assert (keeping.kept(), names(ground), keeping.registry.credentials()) == ([], set(), [])
+    if ground.server is not None:
+        assert ground.server.roles() == set()
+
+
+def test_a_database_that_somebody_put_in_place_of_a_kept_one_is_not_dropped(
+    keeping: Stores, lab: type[App], ground: Ground
+) -> None:
+    keeping.drop(lab, "gages")
+    name = aside(keeping)
+    if ground.directory is not None:
+        (ground.directory / name).unlink()
+        import sqlite3
+
+        with closing(sqlite3.connect(ground.directory / name)) as mine:
+            mine.execute("CREATE TABLE mine (id int)")
+    else:
+        ground.drop_database(name)
+        ground.make_database(name)
+        ground.run_sql(name, "CREATE TABLE mine (id int)")
+    [purged] = keeping.purge(every=True)
+    assert isinstance(purged.error, StoreNotOurs)
+    assert name in names(ground)
+    assert len(keeping.kept()) == 1
+
+
+def test_a_kept_database_that_is_gone_is_forgotten(keeping: Stores, lab: type[App], ground: Ground) -> None:
+    keeping.drop(lab, "gages")
+    name = aside(keeping)
+    if ground.directory is not None:
+        (ground.directory / name).unlink()
+    else:
+        ground.drop_database(name)
+    [purged] = keeping.purge(every=True)
+    assert purged.error is None
+    assert keeping.kept() == []
+
+
+def test_nobody_can_connect_to_a_kept_database(
+    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    assert role_ground.server is not None
+    desk = role_desk_on(role_ground, lab)
+    all_ok(desk, lab)
+    url = desk.url(lab, "gages")
+    desk.drop(lab, "gages")
+    import psycopg
+
+    for user, password in ((url.username, url.password), ("penstock_admin", None)):
+        secret = password or role_ground.server.admin_password_file.read_text().strip()
+        address: dict[str, Any] = {"host": "127.0.0.1", "port": role_ground.server.port, "user": user}
+        with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
+            psycopg.connect(**address, password=secret, dbname=aside(desk))
+
+
+def test_sessions_of_the_app_and_of_readers_end_with_the_drop(
+    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    from fix_roles import log_in
+    from penstock import StoreRole
+
+    desk = role_desk_on(role_ground, lab)
+    all_ok(desk, lab)
+    with desk.engine(lab, "gages").connect() as busy, log_in(desk, lab, "gages", StoreRole.READER):
+        busy.execute(text("SELECT 1"))
+        desk.drop(lab, "gages")
+        with pytest.raises(OperationalError):
+            busy.execute(text("SELECT 1"))
+    desk.undrop(lab, "gages")
+    assert desk.sync(lab, ["gages"])[0].ok
+
+
+def test_a_superusers_session_is_not_ended_and_the_store_stays_as_it_is(
+    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    assert role_ground.server is not None
+    desk = role_desk_on(role_ground, lab)
+    all_ok(desk, lab)
+    with role_ground.server.connect("lab_gages") as boss:
+        boss.execute("SELECT 1")
+        with pytest.raises(StoreBusy):
+            desk.drop(lab, "gages")
+    assert desk.exists(lab, "gages")
+    assert desk.kept() == []
+    assert role_ground.databases() == {"lab_gages"}
+
+
+def test_a_file_that_others_have_open_is_copied_and_emptied(
+    sqlite_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    desk = role_desk_on(sqlite_ground, lab)
+    all_ok(desk, lab)
+    import sqlite3
+
+    assert sqlite_ground.directory is not None
+    path = sqlite_ground.directory / "lab_gages.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM gage").fetchone() == (2,)
+        desk.drop(lab, "gages")
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            other.execute("SELECT count(*) FROM gage")
+    assert not desk.exists(lab, "gages")
+    with use(desk):
+        desk.undrop(lab, "gages")
+        assert count(lab.gages) == 2

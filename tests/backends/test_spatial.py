@@ -1,0 +1,269 @@
+"""Spatial stores: PostGIS by the administrator, SpatiaLite where it can be loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from geoalchemy2 import Geometry, WKBElement
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from fix_apps import all_ok
+from fix_servers import require_spatial
+from penstock import App, Database, Stores, SyncOptions, use
+from penstock.errors import MissingExtra, NotSupported, PermissionRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fix_servers import Ground
+
+sys.path.append(str(Path(__file__).parents[2] / "examples"))
+
+from dam_inventory import DamInventory as Dams
+from dam_inventory.dams import Box, at, dams_in, nearest_dams
+from dam_inventory.model import Dam
+
+SALT_LAKE_CITY = (-111.891, 40.761)
+COLORADO_PLATEAU = Box(west=-115, south=35, east=-109, north=41)
+
+
+@pytest.fixture
+def spatial_ground(ground: Ground) -> Ground:
+    """A kind of server that can have spatial stores."""
+    return require_spatial(ground)
+
+
+@pytest.fixture
+def dams(spatial_ground: Ground, role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """A desk in use whose store of dams is there."""
+    with use(role_desk_on(spatial_ground, Dams)) as stores:
+        all_ok(stores, Dams)
+        yield stores
+
+
+def test_dams_in_a_box_and_the_nearest_ones_are_found(dams: Stores) -> None:
+    with Dams.dams.session() as session:
+        assert [dam.name for dam in dams_in(session, COLORADO_PLATEAU)] == [
+            "Flaming Gorge",
+            "Glen Canyon",
+            "Hoover",
+        ]
+        nearest = nearest_dams(session, *SALT_LAKE_CITY)
+    assert [(dam.name, dam.river) for dam, _ in nearest] == [
+        ("Flaming Gorge", "Green River"),
+        ("Glen Canyon", "Colorado River"),
+        ("Hoover", "Colorado River"),
+    ]
+    assert [round(far) for _, far in nearest] == [208, 427, 583]
+    assert nearest[0][0].built.isoformat() == "1964-08-17"
+
+
+def test_an_app_writes_points_and_a_second_sync_changes_nothing(dams: Stores) -> None:
+    with Dams.dams.begin() as session:
+        session.add(
+            Dam(
+                name="Deer Creek",
+                owner="US Bureau of Reclamation",
+                river="Provo River",
+                built=date(1941, 10, 24),
+                location=at(-111.529, 40.404),
+            )
+        )
+    all_ok(dams, Dams)
+    with Dams.dams.session() as session:
+        assert nearest_dams(session, *SALT_LAKE_CITY, count=1)[0][0].name == "Deer Creek"
+        assert len(session.scalars(select(Dam)).all()) == 9
+
+
+def test_t16_a_spatial_store_is_emptied_and_made_anew_like_any_other(
+    dams: Stores, spatial_ground: Ground
+) -> None:
+    all_ok(dams, Dams, refresh=True)
+    with Dams.dams.session() as session:
+        assert len(dams_in(session, COLORADO_PLATEAU)) == 3
+    with Dams.dams.engine.connect() as idle:  # So a file can't be removed, only emptied.
+        idle.execute(text("SELECT 1"))
+        idle.rollback()
+        dams.drop(Dams, "dams", now=True)
+    assert not Dams.dams.exists()
+    all_ok(dams, Dams)
+    with Dams.dams.session() as session:
+        assert len(dams_in(session, COLORADO_PLATEAU)) == 3
+
+
+def test_a_spatial_store_is_dropped_and_brought_back(dams: Stores) -> None:
+    dams.drop(Dams, "dams")
+    assert not Dams.dams.exists()
+    dams.undrop(Dams, "dams")
+    with Dams.dams.session() as session:
+        assert len(dams_in(session, COLORADO_PLATEAU)) == 3
+
+
+def test_tasks_use_a_spatial_store(dams: Stores, spatial_ground: Ground) -> None:
+    async def ask() -> list[str]:
+        async with Dams.dams.aio.session() as session:
+            found = await session.run_sync(dams_in, COLORADO_PLATEAU)
+            names = [dam.name for dam in found]
+        await Dams.dams.aio.engine.dispose()
+        return names
+
+    assert asyncio.run(ask()) == ["Flaming Gorge", "Glen Canyon", "Hoover"]
+
+
+def test_a_run_time_store_is_spatial_if_it_is_made_so(
+    spatial_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    with use(role_desk_on(spatial_ground, lab)):
+        assert lab.create_persistent_store("maps", "servers", spatial=True)
+        with lab.get_persistent_store_database("maps").connect() as connection:
+            point = "ST_AsText(ST_GeomFromText('POINT(1 2)', 4326))"
+            assert connection.execute(text(f"SELECT {point}")).scalar() == "POINT(1 2)"
+        assert lab.drop_persistent_store("maps")
+
+
+class Geological(DeclarativeBase):
+    """Tables with points, of which GeoAlchemy2 takes the columns away while it makes them."""
+
+
+class Well(Geological):
+    """A well, in a table of a spatial app's."""
+
+    __tablename__ = "well"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[WKBElement] = mapped_column(Geometry("POINT", srid=4326))
+
+
+def make_wells(engine: Engine, first_time: bool) -> None:
+    """Tables as apps make them, after one that can't be made."""
+    broken = Table("well", MetaData(), Column("id", Integer))
+    Geological.metadata.create_all(engine)
+    with pytest.raises(DBAPIError):
+        broken.create(engine, checkfirst=False)
+    Geological.metadata.create_all(engine)
+    with Session(engine) as session, session.begin():
+        session.add(Well(place="SRID=4326;POINT(1 2)"))
+
+
+def test_spatial_stores_are_made_several_at_a_time(
+    spatial_ground: Ground, role_desk_on: Callable[..., Stores]
+) -> None:
+    class Wells(App):
+        package = "wells"
+        fields = Database("One per field.", metadata=Geological.metadata, spatial=True, many=True)
+        mines = Database("One per mine.", initializer=make_wells, spatial=True, many=True)
+
+    with use(role_desk_on(spatial_ground, Wells)) as stores:
+        names = [f"{kind}.{number}" for number in range(6) for kind in ("fields", "mines")]
+        results = stores.create_many(Wells, names, options=SyncOptions(jobs=4))
+        assert [str(result.error) for result in results if not result.ok] == []
+        for number in range(6):
+            with stores.session(Wells, f"fields.{number}") as session:
+                assert session.scalars(select(Well)).all() == []
+            with stores.session(Wells, f"mines.{number}") as session:
+                assert session.scalars(select(func.ST_AsText(Well.place))).all() == ["POINT(1 2)"]
+
+
+# --- PostGIS --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def postgis(postgresql_ground: Ground) -> Ground:
+    """PostgreSQL with PostGIS."""
+    return require_spatial(postgresql_ground)
+
+
+def test_postgis_and_its_rasters_are_enabled_by_the_administrator_and_nothing_else_is(
+    postgis: Ground, role_desk_on: Callable[..., Stores]
+) -> None:
+    all_ok(role_desk_on(postgis, Dams), Dams)
+    owners = "SELECT extname, extowner::regrole::text FROM pg_extension WHERE extname ~ 'postgis' ORDER BY 1"
+    assert postgis.run_sql("dam_inventory_dams", owners) == [
+        ("postgis", "penstock_admin"),
+        ("postgis_raster", "penstock_admin"),
+    ]
+    admins = "SELECT count(*) FROM pg_class WHERE relowner = 'penstock_admin'::regrole"
+    others = f"{admins} AND relname IN ('dam', 'penstock_store')"
+    assert postgis.run_sql("dam_inventory_dams", others) == [(0,)]
+
+
+def test_t20_without_an_administrator_a_spatial_store_is_refused_before_anything_is_made(
+    postgis: Ground, role_desk_on: Callable[..., Stores]
+) -> None:
+    alone = replace(postgis, service=replace(postgis.service, admin_url=None, admin_password=None))
+    [result] = role_desk_on(alone, Dams).sync(Dams)
+    assert isinstance(result.error, PermissionRefused)
+    assert "--admin-url" in result.error.hint
+    assert postgis.databases() == set()
+
+
+def test_t20_without_an_administrator_a_database_that_is_spatial_already_will_do(
+    postgis: Ground, role_desk_on: Callable[..., Stores]
+) -> None:
+    alone = replace(postgis, service=replace(postgis.service, admin_url=None, admin_password=None))
+    postgis.make_database("dam_inventory_dams")
+    postgis.run_sql("dam_inventory_dams", "CREATE EXTENSION postgis; CREATE EXTENSION postgis_raster")
+    desk = role_desk_on(alone, Dams)
+    desk.adopt(Dams, "dams")
+    all_ok(desk, Dams)
+    with use(desk), Dams.dams.session() as session:
+        assert session.scalars(select(Dam)).all() == []
+
+
+PLANTED = {
+    "function": "CREATE FUNCTION public.lower(text) RETURNS text LANGUAGE plpgsql AS $$ {payload} $$",
+    "operator": """
+        CREATE FUNCTION hidden.same(text, text) RETURNS bool LANGUAGE plpgsql AS $$ {payload} $$;
+        CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, PROCEDURE = hidden.same)""",
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_z2_what_an_app_planted_in_public_is_never_run_by_the_administrator(
+    what: str, postgis: Ground, role_desk_on: Callable[..., Stores]
+) -> None:
+    payload = "BEGIN INSERT INTO hidden.run VALUES (current_user::text); RETURN NULL; END"
+    postgis.make_database("dam_inventory_dams")
+    plant = "SET ROLE penstock; CREATE SCHEMA hidden; CREATE TABLE hidden.run (who text); "
+    postgis.run_sql("dam_inventory_dams", plant + PLANTED[what].format(payload=payload))
+    desk = role_desk_on(postgis, Dams)
+    desk.adopt(Dams, "dams")
+    [result] = desk.sync(Dams)
+    assert isinstance(result.error, NotSupported)
+    assert "schema public has functions or operators" in result.error.what
+    desk.status()
+    desk.check()
+    desk.drop(Dams, "dams")
+    desk.undrop(Dams, "dams")
+    assert postgis.run_sql("dam_inventory_dams", "SELECT who FROM hidden.run") == []
+
+
+# --- SpatiaLite -----------------------------------------------------------------------------------
+
+
+def test_t16_spatialite_that_cannot_be_loaded_is_told_before_a_file_is_made(
+    sqlite_ground: Ground, role_desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPATIALITE_LIBRARY_PATH", "no_such_module")
+    [result] = role_desk_on(sqlite_ground, Dams).sync(Dams)
+    assert isinstance(result.error, NotSupported | MissingExtra)
+    assert "libsqlite3-mod-spatialite" in result.error.hint or "penstock[spatial]" in result.error.hint
+    assert sqlite_ground.databases() == set()
+
+
+def test_ordinary_stores_are_opened_by_pythons_own_library(
+    sqlite_ground: Ground, lab: type[App], role_desk_on
+) -> None:
+    desk = role_desk_on(sqlite_ground, lab)
+    all_ok(desk, lab)
+    with desk.engine(lab, "gages").connect() as connection:
+        assert isinstance(connection.connection.driver_connection, sqlite3.Connection)

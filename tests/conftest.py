@@ -1,0 +1,46 @@
+"""What every test can use; servers are started when first asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.embedded import find_binaries
+from penstock.errors import BinariesNotFound
+
+pytest_plugins = [
+    "fix_servers",
+    "fix_pgbouncer",
+    "fix_apps",
+    "fix_aio",
+    "fix_registries",
+    "fix_bindings",
+    "fix_roles",
+]
+
+
+def pytest_report_header() -> str:
+    """Which servers the tests will use."""
+    try:
+        found = find_binaries()
+    except BinariesNotFound:
+        return "servers: SQLite only (no PostgreSQL binaries)"
+    return f"servers: SQLite, PostgreSQL {found.version} ({found.origin}, {found.directory})"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real input beside the checkout; skips where it is absent."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real input is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_outer_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the configuration or the addresses of whoever runs it."""
+    own = ("PENSTOCK_CONFIG", "PENSTOCK_ACTOR", "PENSTOCK_KEY")
+    for name in (*own, "DATABASE_URL", "SERVICE_BINDING_ROOT", "VCAP_SERVICES"):
+        monkeypatch.delenv(name, raising=False)

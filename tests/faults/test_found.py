@@ -1,0 +1,289 @@
+"""What sync does is decided by what it finds: every row, on every kind of server."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fix_apps import Base, Gage, seed
+from penstock import App, Database, NewStore, Stores, SyncOptions, use
+from penstock.errors import InitializerError, PenstockError, StoreNotOurs
+from penstock.provision.status import Health
+from penstock.registry.bindings import store_variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from fix_servers import Ground
+
+NUMBERS = ["03185400", "03186000"]
+RECORD = "SELECT app, store, purpose, initialised IS NOT NULL, initializer FROM penstock_store"
+READY = [("lab", "gages", "store", True, "fix_apps.seed")]
+REFRESH = SyncOptions(refresh=True)
+
+
+def sync(desk: Stores, app: type[App], options: SyncOptions | None = None) -> PenstockError | None:
+    """Sync the store `gages`; why that failed."""
+    return desk.sync(app, ["gages"], options)[0].error
+
+
+def record(ground: Ground) -> list[tuple[Any, ...]]:
+    """The record as it stands in the database, truth as bool on every kind of server."""
+    rows = ground.run_sql("lab_gages", RECORD)
+    return [(app, store, purpose, bool(done), by) for app, store, purpose, done, by in rows]
+
+
+def numbers(ground: Ground) -> list[str]:
+    """The gages that are in the store."""
+    return [number for (number,) in ground.run_sql("lab_gages", "SELECT number FROM gage ORDER BY number")]
+
+
+def fingerprint(ground: Ground, name: str) -> Any:
+    """A database to the last byte, or, on a server, to the last version of every row and right."""
+    if ground.directory is not None:
+        files = sorted(path for path in ground.directory.iterdir() if path.name.startswith(name))
+        return [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    relations = ground.run_sql(
+        name,
+        "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relacl::text, c.xmin::text"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1",
+    )
+    tables = [(schema, table) for _, schema, table, kind, *_ in relations if kind == "r"]
+    rows = [
+        ground.run_sql(name, f'SELECT xmin::text, ctid::text, t::text FROM "{schema}"."{table}" t ORDER BY 2')
+        for schema, table in tables
+    ]
+    catalog = "SELECT oid, datacl::text, datdba FROM pg_database WHERE datname ="
+    return [relations, rows, ground.run_sql(name, f"{catalog} '{name}'")]
+
+
+def broken(session: Session, first_time: bool) -> None:
+    """Writes, and then raises."""
+    seed(session, first_time)
+    session.flush()
+    raise RuntimeError("not today")
+
+
+def sealed_off(app: type[App], initializer: Callable[..., object]) -> type[App]:
+    """The same app, with another initializer for its store `gages`."""
+
+    class Lab(App):
+        package = app.package
+        gages = Database("Every gage.", metadata=Base.metadata, initializer=initializer)
+
+    return Lab
+
+
+# --- the rows -------------------------------------------------------------------------------------
+
+
+def test_e4_where_nothing_is_the_database_is_made_recorded_and_seeded(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    assert desk.store_status(lab, "gages").health is Health.MISSING
+    assert sync(desk, lab) is None
+    assert record(ground) == READY
+    assert numbers(ground) == NUMBERS
+    assert desk.store_status(lab, "gages").health is Health.READY
+
+
+def test_e4_an_empty_database_without_a_record_is_finished_as_ours(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    ground.make_database("lab_gages")
+    assert desk.store_status(lab, "gages").health is Health.HALF_MADE
+    assert sync(desk, lab) is None
+    assert record(ground) == READY
+    assert numbers(ground) == NUMBERS
+    if ground.server is not None:
+        public = "SELECT has_database_privilege('public', 'lab_gages', 'CONNECT')"
+        assert ground.run_sql("postgres", public) == [(False,)]
+    else:
+        assert ground.run_sql("lab_gages", "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_e4_a_store_of_ours_that_is_not_initialised_is_resumed(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    assert isinstance(sync(desk, sealed_off(lab, broken)), InitializerError)
+    assert record(ground) == [("lab", "gages", "store", False, None)]
+    assert numbers(ground) == []
+    identity = ground.run_sql("lab_gages", "SELECT store_id FROM penstock_store")
+    assert desk.store_status(lab, "gages").health is Health.HALF_MADE
+    assert sync(desk, lab) is None
+    assert record(ground) == READY
+    assert numbers(ground) == NUMBERS
+    assert ground.run_sql("lab_gages", "SELECT store_id FROM penstock_store") == identity
+
+
+def test_e4_a_store_of_ours_that_is_initialised_is_not_seeded_again(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    told: list[bool] = []
+
+    def listening(session: Session, first_time: bool) -> None:
+        told.append(first_time)
+        seed(session, first_time)
+
+    app = sealed_off(lab, listening)
+    for _ in range(3):
+        assert sync(desk, app) is None
+    assert told == [True, False, False]
+    assert numbers(ground) == NUMBERS
+    assert sync(desk, sealed_off(lab, lambda session, first_time: told.append(first_time))) is None
+    assert told == [True, False, False, False]
+
+
+STRANGERS = {
+    "another app": "UPDATE penstock_store SET app = 'other'",
+    "another setting": "UPDATE penstock_store SET store = 'levels'",
+    "a template": "UPDATE penstock_store SET purpose = 'template'",
+    "no record": "DROP TABLE penstock_store",
+    "an empty record": "DELETE FROM penstock_store",
+}
+
+
+@pytest.mark.parametrize("whose", STRANGERS)
+def test_e4_a_database_of_somebody_else_is_refused_by_every_verb_and_left_untouched(
+    desk: Stores, lab: type[App], ground: Ground, whose: str
+) -> None:
+    assert sync(desk, lab) is None
+    desk.close()
+    ground.run_sql("lab_gages", STRANGERS[whose])
+    before = fingerprint(ground, "lab_gages")
+    for options in (None, REFRESH, SyncOptions(force_first_time=True)):
+        error = sync(desk, lab, options)
+        assert isinstance(error, StoreNotOurs)
+        assert "penstock stores adopt lab:gages --database lab_gages" in error.hint
+    with pytest.raises(StoreNotOurs):
+        desk.drop(lab, "gages")
+    with pytest.raises(StoreNotOurs):
+        desk.create(lab, "gages", options=REFRESH)
+    assert desk.plan(lab, "gages").steps == ()
+    assert not desk.exists(lab, "gages")
+    assert desk.store_status(lab, "gages").health is Health.NOT_OURS
+    desk.close()
+    assert fingerprint(ground, "lab_gages") == before
+
+
+RELATIONS = {
+    "sqlite": ["CREATE TABLE theirs (id integer)", "CREATE VIEW theirs AS SELECT 1 AS id"],
+    "postgresql": [
+        "CREATE TABLE theirs (id integer)",
+        "CREATE VIEW theirs AS SELECT 1 AS id",
+        "CREATE SEQUENCE theirs",
+        "CREATE MATERIALIZED VIEW theirs AS SELECT 1 AS id",
+        'CREATE SCHEMA "s" CREATE TABLE theirs (id integer)',
+        "CREATE VIEW penstock_store AS SELECT 'lab' AS app, 'gages' AS store; CREATE TABLE theirs (id int)",
+    ],
+}
+
+
+def test_e4_a_database_without_a_record_that_holds_anything_is_left_untouched(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    for statement in RELATIONS[ground.kind]:
+        ground.make_database("lab_gages")
+        for part in statement.split(";"):
+            ground.run_sql("lab_gages", part)
+        before = fingerprint(ground, "lab_gages")
+        assert isinstance(sync(desk, lab), StoreNotOurs), statement
+        assert isinstance(sync(desk, lab, REFRESH), StoreNotOurs), statement
+        with pytest.raises(StoreNotOurs):
+            desk.drop(lab, "gages")
+        assert fingerprint(ground, "lab_gages") == before, statement
+        ground.drop_database("lab_gages")
+
+
+def test_e4_an_empty_database_that_no_sync_of_ours_made_is_not_dropped(
+    lab: type[App], ground: Ground, desk_on: Callable[..., Stores]
+) -> None:
+    ground.make_database("lab_gages")
+    stores = desk_on(ground, lab)
+    with use(stores), pytest.raises(StoreNotOurs):
+        stores.drop(lab, "gages")
+    assert ground.databases() == {"lab_gages"}
+
+
+# --- adopt ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whose", STRANGERS)
+def test_e4_an_adopted_database_is_restamped_keeps_its_data_and_is_not_seeded_again(
+    desk: Stores, lab: type[App], ground: Ground, whose: str
+) -> None:
+    assert sync(desk, lab) is None
+    ground.run_sql("lab_gages", STRANGERS[whose])
+    ground.run_sql("lab_gages", "DELETE FROM gage WHERE number = '03186000'")
+    desk.adopt(lab, "gages")
+    assert [row[:4] for row in record(ground)] == [("lab", "gages", "store", True)]
+    assert desk.exists(lab, "gages")
+    assert sync(desk, lab) is None
+    assert numbers(ground) == NUMBERS[:1]
+    assert desk.drop(lab, "gages")
+    assert ground.databases() == set()
+
+
+def test_e4_a_database_of_another_name_is_adopted_where_it_is(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    ground.make_database("from_before")
+    ground.run_sql("from_before", "CREATE TABLE gage (number varchar PRIMARY KEY, altitude float)")
+    if ground.server is not None:
+        ground.run_sql("from_before", "ALTER TABLE gage OWNER TO penstock")
+        ground.run_sql("from_before", "GRANT CREATE ON SCHEMA public TO penstock")
+    ground.run_sql("from_before", "INSERT INTO gage VALUES ('kept', 1)")
+    desk.adopt(lab, "gages", "from_before")
+    assert sync(desk, lab) is None
+    with lab.gages.session() as session:
+        assert [gage.number for gage in session.query(Gage)] == ["kept"]
+    assert ground.databases() == {"from_before"}
+
+
+# --- addresses from outside -----------------------------------------------------------------------
+
+
+def test_e5_somebody_elses_database_in_the_environment_survives_refresh_and_drop(
+    lab: type[App], ground: Ground, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.make_database("precious")
+    ground.run_sql("precious", "CREATE TABLE theirs (id integer)")
+    ground.run_sql("precious", "INSERT INTO theirs VALUES (1)")
+    before = fingerprint(ground, "precious")
+    monkeypatch.setenv(store_variable("lab", "gages"), address_of(ground, "precious"))
+    stores = desk_on(ground, lab, links=())
+    for options in (None, REFRESH):
+        error = sync(stores, lab, options)
+        assert isinstance(error, StoreNotOurs)
+    with pytest.raises(StoreNotOurs):
+        stores.drop(lab, "gages")
+    assert fingerprint(ground, "precious") == before
+
+
+def address_of(ground: Ground, database: str) -> str:
+    """A database's full address, with the password, as an environment variable holds it."""
+    if ground.server is None:
+        return f"sqlite:///{ground.directory}/{database}.sqlite"
+    password = ground.server.owner_password_file.read_text().strip()
+    return ground.url.replace("@", f":{password}@") + f"/{database}"
+
+
+def test_e4_a_store_made_at_run_time_finds_what_a_declared_one_finds(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    ground.make_database("lab_extra")
+    ground.run_sql("lab_extra", "CREATE TABLE theirs (id integer)")
+    before = fingerprint(ground, "lab_extra")
+    for options in (None, REFRESH):
+        with pytest.raises(StoreNotOurs):
+            desk.create(lab, "extra", NewStore(connection="servers"), options)
+    assert desk.drop(lab, "extra")  # There is no such store, so there is nothing to drop.
+    assert fingerprint(ground, "lab_extra") == before
+    ground.make_database("lab_basins_logan")
+    lab.basins.create("logan")
+    assert lab.basins["logan"].exists()

@@ -1,0 +1,302 @@
+"""A running desk notices what others change, and no request fails for it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+
+from faults.load import Load
+from faults.scenes import until
+from fix_apps import Gage
+from fix_servers import open_files
+from penstock import EngineOptions, Stores
+from penstock.errors import NotAssigned, StoreNotCreated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from faults.scenes import Workers
+    from fix_registries import RegistryHome
+    from fix_servers import Ground
+    from penstock import App
+
+END_IDLE = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = 'lab_gages' AND state = 'idle'"""
+QUICK = EngineOptions(refresh_interval=0.2, max_connections=10)
+
+
+class Elsewhere:
+    """Another process that uses the same registry."""
+
+    def __init__(self, home: RegistryHome, workers: Workers) -> None:
+        self._workers = workers
+        self._access = {"registry": home.url, "password": home.password.locator if home.password else ""}
+
+    def do(self, job: str, **options: Any) -> None:
+        """Do a job of `changes` there."""
+        ended = self._workers.run(job, **self._access, **options)
+        assert ended.status == 0, ended.err
+
+
+@pytest.fixture
+def elsewhere(registry_home: RegistryHome, workers: Workers) -> Elsewhere:
+    """Another process."""
+    return Elsewhere(registry_home, workers)
+
+
+@pytest.fixture
+def running(registry_home: RegistryHome, ground: Ground, lab: type[App]) -> Iterator[Stores]:
+    """A desk over a registry in a database, with the store `gages` made on the service `main`."""
+    with running_desk(registry_home, ground, lab) as desk:
+        yield desk
+
+
+@contextmanager
+def running_desk(home: RegistryHome, ground: Ground, lab: type[App]) -> Iterator[Stores]:
+    """The same."""
+    with Stores(home.open(), apps=[lab], engine_options=QUICK) as desk:
+        desk.registry.put_service(ground.service)
+        desk.link("main", lab, "gages")
+        assert desk.sync(lab, ["gages"])[0].ok
+        yield desk
+
+
+def rows(desk: Stores, lab: type[App]) -> int:
+    """How many gages there are, two of which are the initializer's."""
+    with desk.session(lab, "gages") as session:
+        return session.scalar(select(func.count()).select_from(Gage)) or 0
+
+
+def where(ground: Ground, database: str = "lab_gages") -> str:
+    """How a load calls a database."""
+    return f"/{database}.sqlite" if ground.server is None else f"{ground.server.port}/{database}"
+
+
+def connections(ground: Ground, database: str = "lab_gages") -> int:
+    """How many connections of stores there are to a database."""
+    if ground.server is None:
+        assert ground.directory is not None
+        return open_files().count(str(ground.directory / f"{database}.sqlite"))
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
+    found: int = ground.run_sql("postgres", query)[0][0]
+    return found
+
+
+# --- E9: plugged in elsewhere, moved, unplugged, another password ----------------------------------
+
+
+def test_e9_a_store_plugged_in_elsewhere_by_another_process_is_used_there_and_no_request_fails(
+    running: Stores, lab: type[App], ground: Ground, elsewhere: Elsewhere
+) -> None:
+    other = ground.new_service("other")
+    running.registry.put_service(other)
+    running.link("other", lab, "gages")
+    assert running.sync(lab, ["gages"])[0].ok
+    running.link("main", lab, "gages")
+    engine, factory = running.engine(lab, "gages"), running.sessionmaker(lab, "gages")
+    there = f"{other.url.rpartition(':')[2]}/lab_gages" if ground.server else "stores-other/lab_gages.sqlite"
+    with Load(running, lab) as load:
+        load.until_at(where(ground))
+        elsewhere.do("link_gages", service="other")
+        load.until_at(there)
+        until(lambda: connections(ground) == 0, "the old connections are closed")
+    assert load.failed == []
+    assert (running.engine(lab, "gages"), running.sessionmaker(lab, "gages")) == (engine, factory)
+    moved = rows(running, lab) - 2
+    elsewhere.do("link_gages", service="main")
+    until(lambda: rows(running, lab) - 2 == len(load.written) - moved, "no row is lost")
+    assert 0 < moved < len(load.written)
+
+
+def test_e9_a_store_moved_to_another_database_by_another_process_is_used_there(
+    running: Stores, lab: type[App], ground: Ground, elsewhere: Elsewhere
+) -> None:
+    ground.make_database("moved")
+    ground.run_sql("moved", "CREATE TABLE gage (number VARCHAR PRIMARY KEY, altitude FLOAT NOT NULL)")
+    if ground.server is not None:
+        ground.run_sql("moved", "ALTER TABLE gage OWNER TO penstock")
+    engine = running.engine(lab, "gages")
+    with Load(running, lab) as load:
+        load.until_at(where(ground))
+        elsewhere.do("move_gages", database="moved")
+        load.until_at(where(ground, "moved"))
+        until(lambda: connections(ground) == 0, "the old connections are closed")
+    assert load.failed == []
+    assert running.engine(lab, "gages") is engine
+    assert engine.url.database is not None
+    assert "moved" in engine.url.database
+
+
+def test_e9_a_store_that_another_process_unplugged_is_said_to_be_unplugged_and_let_go(
+    running: Stores, lab: type[App], ground: Ground, elsewhere: Elsewhere
+) -> None:
+    engine = running.engine(lab, "gages")
+    with Load(running, lab) as load:
+        load.until_at(where(ground))
+        elsewhere.do("unlink_gages")
+        load.until_failed(NotAssigned)
+        until(lambda: connections(ground) == 0, "the old connections are closed")
+    assert {type(error) for error in load.failed} == {NotAssigned}
+    with pytest.raises(NotAssigned, match="penstock link SERVICE lab:gages"):
+        engine.connect()
+    elsewhere.do("link_gages", service="main")
+    with Load(running, lab) as again:
+        again.until_at(where(ground))
+    assert all(isinstance(error, NotAssigned) for error in again.failed)
+    assert running.engine(lab, "gages") is engine
+
+
+@pytest.mark.parametrize("how", ["another file", "the same file"])
+def test_e9_a_changed_password_is_used_by_those_who_connect_after_it_changed(
+    sqlite_registry: RegistryHome,
+    workers: Workers,
+    postgresql_ground: Ground,
+    lab: type[App],
+    tmp_path: Path,
+    how: str,
+) -> None:
+    server = postgresql_ground.server
+    assert server is not None
+    old = server.owner_password_file.read_text().strip()
+    file = tmp_path / "password"
+    file.write_text(old)
+    with running_desk(sqlite_registry, postgresql_ground, lab) as desk:
+        elsewhere = Elsewhere(sqlite_registry, workers)
+        elsewhere.do("edit_service", service="main", password_file=str(file))
+        until(lambda: rows(desk, lab) == 2, "the store is used")
+        engine = desk.engine(lab, "gages")
+        try:
+            with Load(desk, lab) as load:
+                load.until_at(where(postgresql_ground))
+                until(lambda: connections(postgresql_ground) >= 8, "every thread has its connection")
+                postgresql_ground.run_sql("postgres", "ALTER ROLE penstock PASSWORD 'changed'")
+                if how == "the same file":
+                    file.write_text("changed\n")
+                else:
+                    (tmp_path / "new").write_text("changed")
+                    elsewhere.do("edit_service", service="main", password_file=str(tmp_path / "new"))
+                before = len(load.written)
+                kill = (
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'lab_gages'"
+                )
+                postgresql_ground.run_sql("postgres", f"{kill} AND state = 'idle'")
+                until(lambda: len(load.written) > before + 50, "requests go on")
+            assert [e for e in load.failed if not isinstance(e, OperationalError) or _refused(e)] == []
+            assert desk.engine(lab, "gages") is engine
+            known = {"host": "127.0.0.1", "port": server.port, "user": "penstock", "dbname": "lab_gages"}
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                psycopg.connect(**known, password=old)
+        finally:
+            restore = f"ALTER ROLE penstock PASSWORD '{old}'"
+            postgresql_ground.run_sql("postgres", restore)
+
+
+def _refused(error: BaseException) -> bool:
+    return "password authentication failed" in str(error)
+
+
+def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over(
+    sqlite_registry: RegistryHome, workers: Workers, postgresql_ground: Ground, lab: type[App], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong")
+    slow = EngineOptions(refresh_interval=3600)
+    with Stores(sqlite_registry.open(), apps=[lab], engine_options=slow) as desk:
+        desk.registry.put_service(postgresql_ground.service)
+        desk.link("main", lab, "gages")
+        assert desk.sync(lab, ["gages"])[0].ok
+        assert rows(desk, lab) == 2
+        elsewhere = Elsewhere(sqlite_registry, workers)
+        right = postgresql_ground.service.password
+        assert right is not None
+        elsewhere.do("edit_service", service="main", password_file=str(wrong))
+        desk.engine(lab, "gages").dispose()
+        assert rows(desk, lab) == 2  # Nothing was refused, so nothing was looked up.
+        elsewhere.do("edit_service", service="main", password_file=right.locator)
+        old = postgresql_ground.server.owner_password_file.read_text().strip()
+        copy = tmp_path / "copy"
+        copy.write_text("changed")
+        elsewhere.do("edit_service", service="main", password_file=str(copy))
+        try:
+            postgresql_ground.run_sql("postgres", "ALTER ROLE penstock PASSWORD 'changed'")
+            desk.engine(lab, "gages").dispose()
+            assert rows(desk, lab) == 2
+        finally:
+            postgresql_ground.run_sql("postgres", f"ALTER ROLE penstock PASSWORD '{old}'")
+
+
+def test_e9_a_registry_that_can_not_be_asked_leaves_the_stores_where_they_are(
+    sqlite_registry: RegistryHome, postgresql_ground: Ground, lab: type[App], tmp_path: Path
+) -> None:
+    with running_desk(sqlite_registry, postgresql_ground, lab) as desk, Load(desk, lab) as load:
+        load.until_at(where(postgresql_ground))
+        file = tmp_path / ".penstock" / "registry.sqlite3"
+        file.rename(file.with_name("away"))
+        file.write_text("no database at all")
+        before = len(load.written)
+        until(lambda: len(load.written) > before + 200, "requests go on")
+        file.unlink()
+        file.with_name("away").rename(file)
+    assert load.failed == []
+
+
+# --- E3: a file that was made anew ------------------------------------------------------------------
+
+
+def numbers(ground: Ground, store: str = "lab_gages") -> set[str]:
+    """The gages in a file, read without Penstock."""
+    return {number for (number,) in ground.run_sql(store, "SELECT number FROM gage")}
+
+
+def test_e3_a_file_that_another_process_made_anew_is_noticed_and_no_write_is_lost(
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground, workers: Workers
+) -> None:
+    desk = desk_on(sqlite_ground, lab)
+    assert desk.sync(lab, ["gages"])[0].ok
+    engine = desk.engine(lab, "gages")
+    path = str(sqlite_ground.directory / "lab_gages.sqlite")
+    assert rows(desk, lab) == 2
+    for turn in range(5):
+        assert engine.pool.budget.state().idle
+        assert workers.run("make_file_anew", path=path).status == 0
+        with desk.begin(lab, "gages") as session:
+            session.add(Gage(number=f"after {turn}", altitude=1))
+        assert numbers(sqlite_ground) == {"anew", f"after {turn}"}
+    assert workers.run("remove_file", path=path).status == 0
+    with pytest.raises(StoreNotCreated), desk.begin(lab, "gages") as session:
+        session.add(Gage(number="lost", altitude=1))
+    assert not os.path.exists(path)
+    assert desk.engine(lab, "gages") is engine
+
+
+def test_e3_a_store_made_anew_leaves_its_siblings_connections_alone(
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground, workers: Workers
+) -> None:
+    desk = desk_on(sqlite_ground, lab)
+    for name in ("logan", "provo"):
+        desk.create(lab, f"basins.{name}")
+        with desk.begin(lab, f"basins.{name}") as session:
+            session.add(Gage(number="before", altitude=1))
+    (kept,) = idle_connections(desk, lab, "basins.provo")
+    path = str(sqlite_ground.directory / "lab_basins_logan.sqlite")
+    assert workers.run("make_file_anew", path=path).status == 0
+    for name in ("logan", "provo"):
+        with desk.begin(lab, f"basins.{name}") as session:
+            session.add(Gage(number="after", altitude=1))
+    assert numbers(sqlite_ground, "lab_basins_logan") == {"anew", "after"}
+    assert numbers(sqlite_ground, "lab_basins_provo") == {"before", "after"}
+    assert idle_connections(desk, lab, "basins.provo") == [kept]
+
+
+def idle_connections(desk: Stores, lab: type[App], store: str) -> list[Any]:
+    """The driver's connections to a store that nobody uses."""
+    pool = desk.engine(lab, store).pool
+    return [entry.driver_connection for entry in pool.budget.idle_of(pool)]

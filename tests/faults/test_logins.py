@@ -1,0 +1,308 @@
+"""Passwords change while everything runs: nobody is locked out, nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from faults.logins import APP, QUICK, desk
+from faults.scenes import Workers, until
+from fix_apps import count
+from fix_roles import log_in
+from fix_servers import Ground
+from penstock import Stores, use
+from penstock.backends import StoreRole
+from penstock.connect import seal_password
+from penstock.connect.servers import Role, read_password
+from penstock.errors import NotSupported, SecretError
+from penstock.registry import CredentialState, Roles
+from penstock.secrets import Keyring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from faults.scenes import Ended
+
+CURRENT = [CredentialState.CURRENT] * 2
+
+
+@dataclass
+class Home:
+    """A registry file and its key, which processes share, and a server."""
+
+    ground: Ground
+    workers: Workers
+    registry: str
+    keyring: Keyring
+
+    @property
+    def key(self) -> str:
+        """The key file."""
+        return str(self.keyring.file)
+
+    def run(self, verb: str, kill_at: int = 0) -> Ended:
+        """Change passwords in a process of its own."""
+        order = {"registry": self.registry, "key": self.key, "verb": verb, "kill_at": kill_at}
+        return self.workers.run("change_passwords", **order)
+
+    def well(self, verb: str) -> int:
+        """The same, which must end well; how many moments there were."""
+        ended = self.run(verb)
+        assert (ended.status, ended.said["problem"]) == (0, ""), ended.err
+        moments: int = ended.said["count"]
+        return moments
+
+
+@pytest.fixture
+def home(postgresql_ground: Ground, workers: Workers, tmp_path: Path, keyring: Keyring) -> Home:
+    """A registry with a service whose password is sealed, plugged in everywhere; no store yet."""
+    found = Home(postgresql_ground, workers, str(tmp_path / "registry.sqlite3"), keyring)
+    assert found.ground.server is not None
+    password = found.ground.server.owner_password_file.read_text().strip()
+    with desk(found.registry, found.key) as stores:
+        sealed = seal_password(found.ground.service, Role.SERVICE, password, keyring)
+        stores.operator.add_service(sealed)
+        for setting in APP.declaration().settings:
+            stores.link("main", APP, setting.name)
+    yield found
+    with desk(found.registry, found.key) as stores:  # The server goes on; its next test has the old password.
+        now = read_password(stores.operator.get_service("main"), Role.SERVICE, keyring)
+        if now != password:
+            found.ground.run_sql("postgres", f"ALTER ROLE penstock PASSWORD '{password}'")
+
+
+@pytest.fixture
+def running(home: Home) -> Any:
+    """A desk in use whose store has logins of its own."""
+    with desk(home.registry, home.key, QUICK) as stores, use(stores):
+        assert stores.sync(APP, ["gages"])[0].error is None
+        yield stores
+
+
+def logins_on_the_server(home: Home) -> list[str]:
+    """Who can log in to the store, by the server."""
+    query = """
+        SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
+        JOIN pg_roles g ON g.oid = a.roleid WHERE g.rolname ~ '_(app|reader)$' AND m.rolcanlogin ORDER BY 1"""
+    return sorted(name for (name,) in home.ground.run_sql("postgres", query) if name != "penstock")
+
+
+# --- one by one -----------------------------------------------------------------------------------
+
+
+def test_renewed_logins_are_used_at_once_and_the_old_ones_stay_good_until_they_are_retired(
+    running: Stores, home: Home
+) -> None:
+    engine, old = APP.gages.engine, running.url(APP, "gages")
+    assert count(APP.gages) == 2
+    running.renew_logins(APP, "gages")
+    new = running.url(APP, "gages")
+    assert (new.username, new.password) != (old.username, old.password)
+    assert count(APP.gages) == 2
+    assert APP.gages.engine is engine
+    assert engine.url.username == new.username
+    assert len(logins_on_the_server(home)) == 4
+    with log_in(running, APP, "gages", StoreRole.READER) as reader:
+        assert reader.execute("SELECT count(*) FROM gage").fetchone() == (2,)
+    assert running.retire_logins(APP, "gages", grace=60) != ()
+    assert running.retire_logins(APP, "gages", grace=0) == ()
+    assert logins_on_the_server(home) == sorted(each.login for each in running.registry.credentials())
+    assert [each.state for each in running.registry.credentials()] == CURRENT
+    journal = [(each.action, each.subject, each.result) for each in running.registry.journal(3)]
+    assert journal[::2] == [("retire logins", "lab:gages", "done"), ("renew logins", "lab:gages", "done")]
+
+
+def test_a_login_with_which_somebody_is_in_a_transaction_is_left(running: Stores, home: Home) -> None:
+    with log_in(running, APP, "gages") as busy, log_in(running, APP, "gages", StoreRole.READER):
+        busy.execute("BEGIN")
+        busy.execute("SELECT 1")
+        old = running.url(APP, "gages").username
+        running.renew_logins(APP, "gages")
+        assert running.retire_logins(APP, "gages", grace=0) == (old,)
+        assert busy.execute("SELECT count(*) FROM gage").fetchone() == (2,)
+        busy.execute("COMMIT")
+        assert running.retire_logins(APP, "gages", grace=0) == ()
+    assert len(logins_on_the_server(home)) == 2
+
+
+def test_a_rotation_renews_waits_and_retires(running: Stores, home: Home) -> None:
+    APP.basins.create("logan")
+    before = logins_on_the_server(home)
+    began = time.monotonic()
+    results = running.rotate(APP, grace=0.5)
+    assert time.monotonic() - began >= 0.5
+    assert [(each.store, each.ok) for each in results] == [("gages", True), ("basins.logan", True)]
+    assert not set(before) & set(logins_on_the_server(home))
+
+
+def test_a_store_without_logins_is_told_so_and_the_others_are_rotated(running: Stores) -> None:
+    [service] = running.registry.services()
+    results = running.rotate(APP, ["basins"], grace=0)
+    assert results == []
+    running.drop(APP, "gages")
+    running.operator.edit_service(replace(service, roles=Roles.SERVICE))
+    APP.basins.create("bear")
+    [result] = running.rotate(APP, ["basins"], grace=0)
+    assert isinstance(result.error, NotSupported)
+
+
+def test_a_service_whose_password_is_kept_elsewhere_is_rotated_only_when_it_may_be_sealed(
+    running: Stores, home: Home
+) -> None:
+    service = running.operator.get_service("main")
+    running.operator.edit_service(replace(service, password=home.ground.service.password))
+    with pytest.raises(SecretError, match="where Penstock can't change it"):
+        running.rotate_service("main")
+    after = running.rotate_service("main", seal=True)
+    assert after.password is not None
+    assert after.password.scheme == "sealed"
+    assert running.server_version("main").startswith("PostgreSQL")
+
+
+# --- killed on the way ----------------------------------------------------------------------------
+
+
+def check_whole(home: Home, point: str) -> None:
+    """Everybody who had access has it: by what the registry remembers, on the server."""
+    with desk(home.registry, home.key) as stores, use(stores):
+        assert stores.server_version("main"), point
+        assert stores.exists(APP, "gages"), point
+        assert count(APP.gages) == 2, point
+        with log_in(stores, APP, "gages", StoreRole.READER) as reader:
+            assert reader.execute("SELECT count(*) FROM gage").fetchone() == (2,), point
+
+
+def check_finished(home: Home, point: str) -> None:
+    """Nothing is half-way: two logins, both known; one password of the service."""
+    with desk(home.registry, home.key) as stores:
+        known = stores.registry.credentials()
+        assert [each.state for each in known] == CURRENT, point
+        assert sorted(each.login for each in known) == logins_on_the_server(home), point
+        service = stores.operator.get_service("main")
+        assert service.next_password is None, point
+
+
+def kill_along(home: Home, verb: str, sample: int) -> None:
+    """Kill a verb at some moment, look whether all is whole, finish it; and so on along the way."""
+    moments = home.well(verb)
+    step = max(1, moments // sample)
+    for kill_at in range(1, moments + 1, step):
+        ended = home.run(verb, kill_at)
+        assert ended.killed, (verb, kill_at, ended.err)
+        check_whole(home, f"{verb} killed at {kill_at}")
+        home.well(verb)
+        check_finished(home, f"{verb} killed at {kill_at} and finished")
+    check_whole(home, verb)
+
+
+def test_a_rotation_of_logins_killed_anywhere_can_be_finished_and_nobody_is_locked_out(home: Home) -> None:
+    home.well("sync")
+    kill_along(home, "rotate", sample=8)
+
+
+def test_a_rotation_of_a_services_password_killed_anywhere_can_be_finished(home: Home) -> None:
+    home.well("sync")
+    kill_along(home, "service", sample=6)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("verb", ["rotate", "service"])
+def test_a_rotation_killed_at_every_moment_can_be_finished(home: Home, verb: str) -> None:
+    home.well("sync")
+    kill_along(home, verb, sample=10_000)
+
+
+def sync_killed(home: Home, kill_ats: range) -> None:
+    for kill_at in kill_ats:
+        assert home.ground.server is not None
+        home.ground.server.clean()
+        with desk(home.registry, home.key) as stores:
+            for entry in stores.registry.stores():
+                stores.registry.remove_store(entry)
+            known = stores.registry.credentials()
+            if known:
+                stores.registry.remove_credentials(known)
+        ended = home.run("sync", kill_at)
+        if not ended.killed:
+            return
+        home.well("sync")
+        check_finished(home, f"sync killed at {kill_at}")
+        check_whole(home, f"sync killed at {kill_at}")
+        assert len(home.ground.server.roles()) == 5, kill_at
+
+
+def test_e4_a_sync_that_gives_roles_killed_on_the_way_is_finished_by_the_next(home: Home) -> None:
+    moments = home.well("sync")
+    sync_killed(home, range(moments // 3, moments, max(1, moments // 10)))
+
+
+@pytest.mark.soak
+def test_e4_a_sync_that_gives_roles_killed_at_every_moment_is_finished_by_the_next(home: Home) -> None:
+    sync_killed(home, range(1, 10_000))
+
+
+# --- under load -----------------------------------------------------------------------------------
+
+
+def rotate_under_load(home: Home, verb: Callable[[Stores], None], *, processes: int, times: int) -> list[Any]:
+    """Rotate again and again while processes of four threads use the store; what they say."""
+    with desk(home.registry, home.key, QUICK) as stores:
+        assert stores.sync(APP, ["gages"])[0].error is None
+        seconds = 4.0 + times * 3.0
+        order = {"registry": home.registry, "key": home.key, "seconds": seconds, "threads": 4}
+        pids = [home.workers.start("hammer", **order) for _ in range(processes)]
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'lab_gages'"
+        until(lambda: home.ground.run_sql("postgres", sessions)[0][0] >= processes, "the load begins")
+        for _ in range(times):
+            verb(stores)
+    ended = [home.workers.wait(pid, seconds + 60) for pid in pids]
+    assert [each.status for each in ended] == [0] * processes, [each.err for each in ended]
+    return [each.said for each in ended]
+
+
+def rotate_logins(stores: Stores) -> None:
+    [result] = stores.rotate(APP, ["gages"], grace=2.0)
+    assert result.error is None
+
+
+def rotate_service(stores: Stores) -> None:
+    stores.rotate_service("main")
+    time.sleep(1.0)
+
+
+def check_load(said: list[Any], users: int) -> int:
+    """No request failed; so many users were seen by somebody; how many requests were served."""
+    assert [each["failures"] for each in said] == [[]] * len(said)
+    assert len({user for each in said for user in each["users"]}) >= users
+    served: int = sum(each["served"] for each in said)
+    return served
+
+
+def test_e9_logins_rotate_under_load_and_no_request_fails(home: Home) -> None:
+    assert check_load(rotate_under_load(home, rotate_logins, processes=2, times=2), users=3) > 100
+
+
+def test_e9_a_services_password_rotates_under_load_and_no_request_fails(home: Home) -> None:
+    with desk(home.registry, home.key) as stores:
+        service = stores.operator.get_service("main")
+        stores.operator.edit_service(replace(service, roles=Roles.SERVICE))
+    assert check_load(rotate_under_load(home, rotate_service, processes=2, times=2), users=1) > 100
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("roles", [Roles.STORE, Roles.SERVICE])
+def test_e9_five_rotations_under_sixteen_workers_fail_no_request(
+    home: Home, roles: Roles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with desk(home.registry, home.key) as stores:
+        service = stores.operator.get_service("main")
+        stores.operator.edit_service(replace(service, roles=roles))
+    verb = rotate_logins if roles is Roles.STORE else rotate_service
+    said = rotate_under_load(home, verb, processes=4, times=5)
+    served = check_load(said, users=6 if roles is Roles.STORE else 1)
+    with capsys.disabled():
+        print(f"\n{roles.value}: 16 workers, 5 rotations: {served} requests, 0 failed")  # noqa: T201

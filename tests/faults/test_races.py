@@ -1,0 +1,200 @@
+"""Many processes sync, refresh and drop the same stores at once; all end well."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from faults.jobs import FLEET, WORDS
+from faults.scenes import Ended, Scene, until
+from penstock import Service, Stores, SyncOptions
+from penstock.errors import StoreBusy
+from penstock.registry import DatabaseRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fix_servers import Ground
+
+AT_ONCE = 8
+
+
+def check_all_well(ended: list[Ended]) -> None:
+    """Every process ended with status 0 and had no problem."""
+    assert [one.err for one in ended if one.status != 0] == []
+    assert [problem for one in ended for problem in one.said["problems"]] == []
+
+
+def seeds(scene: Scene, database: str) -> list[str]:
+    """The rows of the initializer."""
+    return [word for (word,) in scene.ground.run_sql(database, "SELECT word FROM seed ORDER BY id")]
+
+
+# --- T18 ------------------------------------------------------------------------------------------
+
+
+def test_t18_eight_processes_sync_the_same_twenty_stores_and_each_is_made_once(scene: Scene) -> None:
+    orders = [{"job": "sync_fleet", "registry": scene.registry} for _ in range(AT_ONCE)]
+    ended = scene.workers.run_all(orders)
+    check_all_well(ended)
+    assert scene.ground.databases() == {f"fleet_{name}" for name in FLEET}
+    steps = Counter(step for one in ended for step in one.said["steps"])
+    for name in FLEET:
+        assert seeds(scene, f"fleet_{name}") == list(WORDS)
+        record = scene.ground.run_sql(f"fleet_{name}", "SELECT app, store FROM penstock_store")
+        assert record == [("fleet", name)]
+        assert steps[f"{name}: write the record of {name}"] == 1
+    with scene.desk() as desk:
+        assert [status.health.value for status in desk.status("fleet")] == ["ready"] * len(FLEET)
+        assert {entry.state.value for entry in desk.registry.stores()} == {"ready"}
+
+
+def test_t18_a_registry_that_does_not_exist_yet_is_made_once_by_eight_processes(scene: Scene) -> None:
+    """The very first command, given eight times at once."""
+    Path(scene.registry).unlink()
+    orders = [{"job": "register", "registry": scene.registry, "name": f"service {n}"} for n in range(AT_ONCE)]
+    ended = scene.workers.run_all(orders)
+    assert [one.err for one in ended if one.status != 0] == []
+    with scene.desk() as desk:
+        assert len(desk.registry.services()) == AT_ONCE
+        assert len(desk.registry.journal()) == AT_ONCE
+
+
+def test_t18_four_processes_refresh_while_four_sync_and_all_end_well(scene: Scene) -> None:
+    scene.well()
+    orders = [
+        {"job": "repeat", "registry": scene.registry, "verb": verb, "times": 3}
+        for verb in ("refresh", "sync") * (AT_ONCE // 2)
+    ]
+    check_all_well(scene.workers.run_all(orders))
+    check_ready(scene)
+
+
+@pytest.mark.soak
+def test_t18_refreshes_and_syncs_at_once_end_well_again_and_again(scene: Scene) -> None:
+    for _ in range(15):
+        scene.reset()
+        orders = [
+            {"job": "repeat", "registry": scene.registry, "verb": verb, "times": 4}
+            for verb in ("refresh", "sync") * (AT_ONCE // 2)
+        ]
+        check_all_well(scene.workers.run_all(orders))
+        check_ready(scene)
+
+
+def test_t18_a_process_that_drops_while_others_sync_ends_well_and_so_do_they(scene: Scene) -> None:
+    orders = [
+        {"job": "repeat", "registry": scene.registry, "verb": verb, "times": 3}
+        for verb in ("sync", "drop", "sync", "sync")
+    ]
+    first, dropping, *others = scene.workers.run_all(orders)
+    check_all_well([first, *others])
+    refused = {problem["kind"] for problem in dropping.said["problems"]}
+    assert refused <= {"StoreNotOurs"}  # a database that is just being made has no record yet: left alone
+    scene.well()
+    check_ready(scene)
+
+
+def check_ready(scene: Scene) -> None:
+    """One store, seeded once, and nothing else."""
+    state = scene.state()
+    assert state["words"] == list(WORDS)
+    assert state["status"] == ("ready", "", True)
+    assert state["databases"] == [scene.database]
+    assert [entry[3] for entry in state["registry"]] == ["ready"]
+
+
+# --- E6 -------------------------------------------------------------------------------------------
+
+
+def held(scene: Scene, folder: Path) -> int:
+    """A process that holds the store's lock, in the middle of its initializer; its id."""
+    folder.mkdir()
+    pid = scene.workers.start("work", registry=scene.registry, moment="half", folder=str(folder))
+    until((folder / f"held-{pid}").exists, "the initializer holds")
+    return pid
+
+
+def let_go(scene: Scene, folder: Path, pid: int) -> None:
+    """Let that process end its sync."""
+    (folder / "go").touch()
+    check_all_well([scene.workers.wait(pid)])
+
+
+def test_e6_a_second_sync_waits_for_the_one_that_holds_the_store(scene: Scene, tmp_path: Path) -> None:
+    first = held(scene, tmp_path / "hold")
+    second = scene.workers.start("work", registry=scene.registry, kill="steps")
+    time.sleep(0.7)
+    assert is_running(second)
+    let_go(scene, tmp_path / "hold", first)
+    ended = scene.workers.wait(second)
+    check_all_well([ended])
+    assert ended.said["seconds"] > 0.5
+    check_ready(scene)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended."""
+    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_e6_a_store_that_is_held_too_long_is_said_to_be_busy_and_is_not_harmed(
+    scene: Scene, tmp_path: Path
+) -> None:
+    first = held(scene, tmp_path / "hold")
+    for patience, most in ((0.4, 3), (0, 2), (0.0001, 2)):
+        ended = scene.work(lock_timeout=patience)
+        assert ended.status == 0, ended.err
+        assert [problem["kind"] for problem in ended.said["problems"]] == ["StoreBusy"]
+        assert ended.said["problems"][0]["hint"]
+        assert patience <= ended.said["seconds"] < most
+    let_go(scene, tmp_path / "hold", first)
+    check_ready(scene)
+
+
+def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
+    postgresql_ground: Ground, scene_on: Callable[[Ground], Scene], tmp_path: Path
+) -> None:
+    scene = scene_on(postgresql_ground)
+    postgresql_ground.make_database("elsewhere")
+    registry = DatabaseRegistry.at(tmp_path / "other" / "registry.sqlite3")
+    service = postgresql_ground.service
+    other = Service(name="main", url=f"{service.url}/elsewhere", password=service.password)
+    with Stores(registry) as desk:
+        desk.registry.put_service(other)
+        desk.link("main", scene.apps[0], "gages")
+        first = held(scene, tmp_path / "hold")
+        result = desk.sync(scene.apps[0], ["gages"], SyncOptions(lock_timeout=0.3))[0]
+        assert isinstance(result.error, StoreBusy), str(result.error)
+        waiting = scene.workers.start("work", registry=str(tmp_path / "other" / "registry.sqlite3"))
+        time.sleep(0.5)
+        assert is_running(waiting)
+        let_go(scene, tmp_path / "hold", first)
+        check_all_well([scene.workers.wait(waiting)])
+    postgresql_ground.drop_database("elsewhere")
+    check_ready(scene)
+
+
+def test_e6_a_drop_waits_for_the_sync_that_holds_the_store(scene: Scene, tmp_path: Path) -> None:
+    first = held(scene, tmp_path / "hold")
+    dropping = scene.workers.start("work", registry=scene.registry, verb="drop")
+    time.sleep(0.5)
+    assert is_running(dropping)
+    let_go(scene, tmp_path / "hold", first)
+    check_all_well([scene.workers.wait(dropping)])
+    assert scene.ground.databases() == set()
+
+
+def test_e6_a_killed_holder_gives_the_store_up(scene: Scene, tmp_path: Path) -> None:
+    first = held(scene, tmp_path / "hold")
+    second = scene.workers.start("work", registry=scene.registry)
+    time.sleep(0.3)
+    os.kill(first, 9)
+    check_all_well([scene.workers.wait(second)])
+    assert scene.workers.wait(first).killed
+    check_ready(scene)

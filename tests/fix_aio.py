@@ -1,0 +1,49 @@
+"""Every asynchronous driver as a ground to test on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from penstock import use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fix_servers import Ground
+    from penstock import App, Stores
+
+KINDS = {"aiosqlite": "sqlite", "psycopg": "postgresql", "asyncpg": "postgresql"}
+
+
+def for_asyncpg(ground: Ground) -> Ground:
+    """The same ground, whose service's address prefers asyncpg."""
+    url = ground.service.url.replace("postgresql://", "postgresql+asyncpg://")
+    return replace(ground, service=replace(ground.service, url=url))
+
+
+def _ground(request: pytest.FixtureRequest, driver: str) -> Ground:
+    found: Ground = request.getfixturevalue(f"{KINDS[driver]}_ground")
+    return for_asyncpg(found) if driver == "asyncpg" else found
+
+
+@pytest.fixture(params=list(KINDS))
+def async_ground(request: pytest.FixtureRequest) -> Ground:
+    """A ground for every asynchronous driver, one after the other."""
+    return _ground(request, request.param)
+
+
+@pytest.fixture(params=["psycopg", "asyncpg"])
+def async_server(request: pytest.FixtureRequest) -> Ground:
+    """A PostgreSQL server, for either driver."""
+    return _ground(request, request.param)
+
+
+@pytest.fixture
+def async_desk(async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """A desk in use whose store `gages` is there."""
+    with use(desk_on(async_ground, lab)) as stores:
+        assert stores.sync(lab, ["gages"])[0].error is None
+        yield stores

@@ -1,0 +1,255 @@
+"""Real servers: a PostgreSQL of the test run's own, and directories for SQLite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from penstock.backends import Place, backend_for
+from penstock.connect import server_of
+from penstock.embedded import Cluster, find_binaries
+from penstock.errors import BinariesNotFound
+from penstock.registry import Service
+from penstock.secrets import Keyring, SecretRef
+
+_KEPT = ("postgres", "template0", "template1")
+
+
+def open_files() -> list[str]:
+    """The paths of the files that this process has open; other threads may open and close some meanwhile."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return found
+
+
+def unavailable(reason: str) -> None:
+    """Skip, or fail where every server is required."""
+    if os.environ.get("PENSTOCK_TEST_REQUIRE") == "all":
+        pytest.fail(f"required by PENSTOCK_TEST_REQUIRE=all: {reason}")
+    pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class PostgreSQLServer:
+    """A running server, and ways in that do not go through Penstock."""
+
+    cluster: Cluster
+    port: int
+    owner_password_file: Path
+    admin_password_file: Path
+
+    @property
+    def url(self) -> str:
+        """The address of the role that owns stores."""
+        return f"postgresql://penstock@127.0.0.1:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """The address of the administrator."""
+        return f"postgresql://penstock_admin@127.0.0.1:{self.port}"
+
+    def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[Any]:
+        """A connection of the administrator's, in autocommit."""
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="penstock_admin",
+            password=self.admin_password_file.read_text().strip(),
+            dbname=database,
+            autocommit=True,
+            **options,
+        )
+
+    def databases(self) -> set[str]:
+        """The databases on the server that are not its own."""
+        with self.connect() as connection:
+            rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+        return {name for (name,) in rows} - set(_KEPT)
+
+    def roles(self) -> set[str]:
+        """The roles that Penstock made for stores."""
+        made = "SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') LIKE 'penstock: %'"
+        with self.connect() as connection:
+            return {name for (name,) in connection.execute(made).fetchall()}
+
+    def clean(self) -> None:
+        """Drop every database that is not the server's own, and every role of a store's."""
+        with self.connect() as connection:
+            for name in self.databases():
+                drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                connection.execute(drop)
+            for name in self.roles():
+                connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+@contextmanager
+def running_server(binaries: Path | None = None) -> Iterator[PostgreSQLServer]:
+    """A server in a folder of its own, removed with everything it made."""
+    folder = Path(tempfile.mkdtemp(prefix="penstock-test-"))
+    folder.chmod(0o711)
+    cluster = Cluster(folder / "home", secrets=folder / "secrets")
+    try:
+        made = cluster.configure(binaries=binaries)
+        yield PostgreSQLServer(cluster, made.port, made.owner_password_file, made.administrator_password_file)
+    finally:
+        cluster.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _postgresql_server() -> Iterator[PostgreSQLServer]:
+    try:
+        find_binaries()
+    except BinariesNotFound as error:
+        unavailable(str(error))
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _second_postgresql_server() -> Iterator[PostgreSQLServer]:
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql(_postgresql_server: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
+    """A running PostgreSQL server without databases of anybody's."""
+    _postgresql_server.cluster.start()
+    _postgresql_server.clean()
+    yield _postgresql_server
+    _postgresql_server.cluster.start()
+    _postgresql_server.clean()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One kind of server that a test runs on, and what only a test may do to it."""
+
+    kind: str
+    service: Service
+    databases: Callable[[], set[str]]
+    run_sql: Callable[[str, str], list[tuple[Any, ...]]]
+    make_database: Callable[[str], None]
+    drop_database: Callable[[str], None]
+    new_service: Callable[[str], Service]
+    directory: Path | None = None
+    server: PostgreSQLServer | None = None
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self.service.url
+
+
+def _service_on(server: PostgreSQLServer, name: str) -> Service:
+    return Service(
+        name=name,
+        url=server.url,
+        password=SecretRef("file", str(server.owner_password_file)),
+        admin_url=server.admin_url,
+        admin_password=SecretRef("file", str(server.admin_password_file)),
+    )
+
+
+@pytest.fixture
+def postgresql_ground(postgresql: PostgreSQLServer, request: pytest.FixtureRequest) -> Ground:
+    """PostgreSQL as a ground to test on; its other services are on a second server."""
+
+    def new_service(name: str) -> Service:
+        second: PostgreSQLServer = request.getfixturevalue("_second_postgresql_server")
+        second.clean()
+        return _service_on(second, name)
+
+    return ground_on(postgresql, new_service)
+
+
+def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -> Ground:
+    """A server of PostgreSQL as a ground to test on."""
+
+    def run_sql(database: str, statement: str) -> list[tuple[Any, ...]]:
+        with server.connect(database) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def do(template: str) -> Callable[[str], None]:
+        def run(name: str) -> None:
+            with server.connect() as connection:
+                connection.execute(sql.SQL(template).format(sql.Identifier(name)))
+
+        return run
+
+    return Ground(
+        kind="postgresql",
+        service=_service_on(server, "main"),
+        databases=server.databases,
+        run_sql=run_sql,
+        make_database=do("CREATE DATABASE {} OWNER penstock TEMPLATE template0"),
+        drop_database=do("DROP DATABASE {} WITH (FORCE)"),
+        new_service=new_service,
+        server=server,
+    )
+
+
+@pytest.fixture
+def sqlite_ground(tmp_path: Path) -> Ground:
+    """SQLite as a ground to test on."""
+    import sqlite3
+
+    folder = tmp_path / "stores"
+    folder.mkdir()
+
+    def file(name: str) -> Path:
+        return folder / f"{name}.sqlite"
+
+    def run_sql(database: str, statement: str) -> list[tuple[Any, ...]]:
+        connection = sqlite3.connect(f"file:{file(database)}?mode=rw", uri=True, isolation_level=None)
+        try:
+            return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+
+    def new_service(name: str) -> Service:
+        other = tmp_path / f"stores-{name}"
+        other.mkdir(exist_ok=True)
+        return Service(name=name, url=f"sqlite:///{other}")
+
+    return Ground(
+        kind="sqlite",
+        service=Service(name="main", url=f"sqlite:///{folder}"),
+        databases=lambda: {path.stem for path in folder.glob("*.sqlite")},
+        run_sql=run_sql,
+        make_database=lambda name: sqlite3.connect(file(name)).close() or file(name).touch(),
+        drop_database=lambda name: file(name).unlink(),
+        new_service=new_service,
+        directory=folder,
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ground(request: pytest.FixtureRequest) -> Ground:
+    """Every kind of server, one after the other."""
+    found: Ground = request.getfixturevalue(f"{request.param}_ground")
+    return found
+
+
+def require_spatial(ground: Ground) -> Ground:
+    """The ground, if it can have spatial stores."""
+    server = server_of(ground.service, Keyring())
+    place = Place(server=server, database="dams", label="dams")
+    problem = backend_for(server.login.url).spatial_problem(place, exists=False)
+    if problem is not None:
+        unavailable(str(problem))
+    return ground
