@@ -12,11 +12,11 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from acceptance.conftest import add_service
-from acceptance.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from acceptance.terminal import Terminal
     from fix_servers import Ground, PostgreSQLServer
 
 WHEN = r"\d{4}-\d\d-\d\d"

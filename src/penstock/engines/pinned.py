@@ -102,7 +102,7 @@ class Pin:
         finally:
             cursor.close()
 
-    def _pin(self, engine: Engine, lend: Callable[[], _Lent], manners: type[_Savepoints]) -> None:
+    def _pin(self, engine: Engine, lend: Callable[[], Any], manners: type[_Savepoints]) -> None:
         dialect = _dialect_of(self._plain.dialect, manners)
         self._pinned[id(engine)] = engine, copy(engine)
         engine.update_execution_options(**{PINNED: True})
@@ -133,7 +133,7 @@ class _LentToTasks(_Lent):
 class _PinnedPool(NullPool):
     """Hands out the connection underneath, again and again; nothing is closed, nothing reset."""
 
-    def __init__(self, lend: Callable[[], _Lent], dialect: Dialect) -> None:
+    def __init__(self, lend: Callable[[], Any], dialect: Dialect) -> None:
         super().__init__(lend, dialect=dialect, reset_on_return=None)
 
     def recreate(self) -> _PinnedPool:

@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import replace
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import sql
 from psycopg.pq import PGconn
@@ -170,12 +170,12 @@ def _settle(connection: Connection, group: str, login: NewLogin) -> None:
     """Let a login be what it is for, also where a pooler lets nobody say so when a session begins."""
     _mark(connection, login.name)
     _do(connection, "GRANT {group} TO {login}", group=group, login=login.name)
-    settings = {"search_path": TRUSTED_PATH}
+    settings: list[LiteralString] = [f"search_path = {TRUSTED_PATH}"]
     if login.role is StoreRole.READER:
-        settings["default_transaction_read_only"] = "on"
+        settings.append("default_transaction_read_only = on")
     database = connection.execute(text("SELECT pg_catalog.current_database()")).scalar_one()
-    for name, value in settings.items():
-        statement = f"ALTER ROLE {{login}} IN DATABASE {{database}} SET {name} = {value}"
+    for setting in settings:
+        statement = "ALTER ROLE {login} IN DATABASE {database} SET " + setting
         _do(connection, statement, login=login.name, database=database)
 
 
@@ -193,12 +193,12 @@ def _mark(connection: Connection, role: str) -> None:
     _run(connection, statement)
 
 
-def _set_password(connection: Connection, statement: str, user: str, password: str) -> None:
+def _set_password(connection: Connection, statement: LiteralString, user: str, password: str) -> None:
     verifier = sql.Literal(make_verifier(password, user))
     _run(connection, sql.SQL(statement).format(user=sql.Identifier(user), verifier=verifier))
 
 
-def _do(connection: Connection, statement: str, **names: str) -> None:
+def _do(connection: Connection, statement: LiteralString, **names: str) -> None:
     quoted = {key: sql.Identifier(name) for key, name in names.items()}
     _run(connection, sql.SQL(statement).format(**quoted))
 
