@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -67,12 +68,21 @@ FULL = [
     ("stores", "create", "lab:extra", "--connection", "servers"),
     ("stores", "url", "lab:gages"),
     ("stores", "drop", "lab:basins.logan", "--yes"),
+    ("stores", "undrop", "lab:basins.logan"),
+    ("stores", "drop", "lab:basins.logan", "--yes"),
+    ("--debug", "stores", "purge", "--all", "--yes"),
     ("stores", "adopt", "lab:gages", "--yes"),
+    ("--debug", "stores", "rotate", "--all", "--grace", "0"),
+    ("--debug", "stores", "rotate", "--all", "--finish"),
+    ("services", "export"),
     ("syncstores", "lab", "-r", "-y", "-f"),
     ("doctor",),
     ("doctor", "--json"),
     ("run", "--", "true"),
     ("completion", "bash"),
+    ("--debug", "services", "rotate", "main", "--seal"),
+    ("services", "test", "main"),
+    ("secrets", "check"),
     ("services", "edit", "main", "--admin-url", "postgresql://nobody@127.0.0.1:1", "--no-admin-password"),
     ("services", "remove", "main", "--yes"),
     ("--debug", "services", "add", "again", f"postgresql://canary:{quote(CANARY, safe='')}@127.0.0.1:1"),
@@ -86,15 +96,16 @@ FULL = [
     ("services", "remove", "main", "--force", "--yes"),
 ]
 """The whole command line, where all is well and where it is not."""
+FAILS = re.compile("noisy|again|doctor|syncstores (all|lab$)|remove main --yes")
+"""What fails, for some of them: there is an app whose initializer fails, and a server that is not there."""
 
 
 @pytest.fixture
 def canary(postgresql: PostgreSQLServer) -> Iterator[str]:
     """The address of a role whose password is the canary."""
     with postgresql.connect() as connection:
-        connection.execute(
-            sql.SQL("CREATE ROLE canary LOGIN CREATEDB PASSWORD {}").format(sql.Literal(CANARY))
-        )
+        made = sql.SQL("CREATE ROLE canary LOGIN CREATEDB CREATEROLE PASSWORD {}")
+        connection.execute(made.format(sql.Literal(CANARY)))
     yield f"postgresql://canary@127.0.0.1:{postgresql.port}"
     postgresql.clean()
     with postgresql.connect() as connection:
@@ -155,8 +166,8 @@ def test_the_canary_is_heard_nowhere_but_in_its_kept_or_referenced_place(
     site.env["CANARY_PW"] = CANARY
     kept = add(site, how, canary, tmp_path)
     codes = {" ".join(words): site(*words).code for words in commands}
-    assert [words for words, code in codes.items() if code not in (0, 1, 2)] == []
-    assert [words for words, code in list(codes.items())[:17] if code != 0] == []
+    failed = {words: code for words, code in codes.items() if code != 0}
+    assert {words: code for words, code in failed.items() if code != 1 or not FAILS.search(words)} == {}
     assert heard(site, kept=kept) == []
 
 

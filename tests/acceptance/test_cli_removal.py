@@ -1,4 +1,4 @@
-"""Stores are dropped, brought back and purged, and passwords rotated, in a terminal."""
+"""Stores are dropped, brought back, purged, and passwords rotated, in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests of the examples pass, as their users run them, on every kind of server."""
+"""The examples' own tests pass, as users run them, on every kind of server."""
 
 from __future__ import annotations
 

@@ -186,9 +186,7 @@ def count_files(counter: Counter, folder: str) -> None:
     """Count the moments before a file below `folder` is made, opened or removed by Python."""
 
     def hook(name: str, args: tuple[Any, ...]) -> None:
-        if name in ("open", "os.remove", "os.rename", "os.mkdir", "sqlite3.connect") and folder in str(
-            args[0]
-        ):
+        if name in _FILE_EVENTS and folder in str(args[0]):
             counter(name, args[0])
 
     sys.addaudithook(hook)

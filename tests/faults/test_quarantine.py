@@ -1,4 +1,4 @@
-"""A drop, an undrop or a purge killed at any point: the store is here, or kept, or gone."""
+"""A drop, undrop or purge killed at any point: the store is here, kept or gone."""
 
 from __future__ import annotations
 
