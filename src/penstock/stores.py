@@ -22,7 +22,6 @@ from penstock.provision.provisioner import Provisioner, SyncOptions, is_optional
 from penstock.provision.removal import Purged, Remover
 from penstock.provision.roles import RoleKeeper
 from penstock.provision.rotation import GRACE, Rotated, Rotator
-from penstock.provision.status import kept_status
 from penstock.provision.steps import StepEvent
 from penstock.registry import (
     Bindings,
@@ -142,13 +141,20 @@ class Stores(Sessions):
         """What every store is like right now; orphans and dropped ones that are kept come last."""
         apps = self.apps if app is None else [self.declaration(app)]
         statuses = [self.store_status(each, name) for each in apps for name in self.names(each)]
-        known = {each.package for each in apps}
-        others = [*self.orphans(), *map(kept_status, self.kept())]
-        return statuses + [each for each in others if app is None or each.app in known]
+        return statuses + self.left_over(None if app is None else apps[0].package)
 
     def orphans(self) -> list[StoreStatus]:
         """What the remembered stores are like that nobody declares any more, or that were left behind."""
         return self._inspector.orphans(self.apps)
+
+    def left_over(self, package: str | None = None) -> list[StoreStatus]:
+        """What the stores are like that no app uses: the orphans, then the dropped ones that are kept.
+
+        Args:
+            package: Those of one app only, which may be gone; of all by default.
+        """
+        orphans = [each for each in self.orphans() if package in (None, each.app)]
+        return orphans + [self._inspector.kept(entry) for entry in self._remover.kept(package)]
 
     def selected(self, app: AppLike, names: Sequence[str] = ()) -> list[str]:
         """The stores that names, or names of kinds, stand for; all of the app's by default.

@@ -275,10 +275,10 @@ def _stores(state: State) -> Iterator[Finding]:
 
 def _store(status: StoreStatus) -> Finding:
     health = status.health.value
-    if health == "dropped" or (health == "ready" and not status.problem):
+    if (health == "dropped" and status.exists) or (health == "ready" and not status.problem):
         verdict = Verdict.OK
     else:
-        severe = status.required and health not in ("ready", "orphan")
+        severe = status.required and health not in ("ready", "orphan", "dropped")
         verdict = Verdict.FAIL if severe else Verdict.WARN
     message = f"{health}. {status.problem}" if status.problem else health
     return Finding("store", f"{status.app}:{status.store}", verdict, message, status.hint)

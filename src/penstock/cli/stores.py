@@ -160,7 +160,7 @@ def _statuses(state: State, package: str | None) -> list[StoreStatus]:
         return state.desk.status()
     if _is_app(state, package):
         return state.desk.status(package)
-    return [each for each in state.desk.orphans() if each.app == package]
+    return state.desk.left_over(package)
 
 
 def _status_row(status: StoreStatus) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration
 from penstock.errors import NotAssigned, PenstockError
-from penstock.provision.status import Health, StoreStatus, is_complete, orphan_of, status_of
+from penstock.provision.status import Health, StoreStatus, is_complete, kept_status, orphan_of, status_of
 from penstock.registry import Roles
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ class Inspector:
     def orphans(self, apps: Iterable[AppDeclaration]) -> list[StoreStatus]:
         """The remembered stores that nobody declares any more, or that were left behind."""
         return [self._orphan(entry, why) for entry, why in self._provisioner.orphans(apps)]
+
+    def kept(self, entry: StoreEntry) -> StoreStatus:
+        """Whether a store that was dropped and is kept is there."""
+        try:
+            address = self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)
+            exists = address.backend.exists(address.place)
+        except PenstockError as error:
+            return kept_status(entry, None, error.what)
+        return kept_status(entry, exists)
 
     def _with_roles(self, status: StoreStatus, address: Address) -> StoreStatus:
         """The status with whose roles the app logs in with; not asked of a server that does not answer."""

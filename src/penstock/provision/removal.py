@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration
-from penstock.errors import PenstockError, StoreExists, UnknownStore
+from penstock.errors import PenstockError, StoreExists, StoreNotCreated, UnknownStore
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions, subject_of, where_of
 from penstock.provision.sync import drop_store
 from penstock.provision.work import look
 from penstock.registry import StoreEntry, StoreState, journalled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from penstock.connect import Address, AddressBook, EngineCache
     from penstock.provision.steps import StepEvent
     from penstock.provision.work import Work
-    from penstock.registry import Registry
+    from penstock.registry import Credential, Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +73,10 @@ class Remover:
             keep: For how long it is kept under another name; not at all where nobody would remember it.
         """
         with journalled(self._registry, "drop store", subject_of(address), where_of(address)):
+            free = self._finish_drops(app, address)
             kept = None
             if keep > timedelta(0) and self._registry.lasting and not address.external:
-                kept = self._kept_as(address, keep)
+                kept = self._kept_as(address, keep, free)
             work = self._work(app, address)
             dropped = self._drop(work, address, kept)
             if work.roles is not None and not dropped:
@@ -102,25 +103,18 @@ class Remover:
             StoreExists: There is a store of this name again.
         """
         entry = self._get_kept(app, name, database)
-        declaration = AppDeclaration(app, app, ())
-        aside = self._book.remembered(declaration, entry)
-        back = replace(entry, database=entry.was, state=StoreState.READY, problem="", was="", kept_until=None)
-        address = self._book.remembered(declaration, back)
+        now = self._registry.find_store(app, name)
+        elsewhere = now is not None and now.service != entry.service
+        back = _back(entry, StoreState.LEFT if elsewhere else StoreState.READY)
+        address = self._address(back)
         with journalled(self._registry, "undrop store", subject_of(address), where_of(address)):
-            if look(address).found.exists and not self._is_empty(address):
-                raise StoreExists(
-                    f"There is a database {address.database} on service {address.service} again.",
-                    why=f"{app}:{name} was made anew after it had been dropped.",
-                    hint=f"penstock stores drop {app}:{name}, then undrop this one by --database.",
-                )
-            address.backend.bring_back(aside.place, back.database)
-            self._move_logins(entry, back)
-            now = self._registry.find_store(app, name)
-            elsewhere = now is not None and now.service != back.service
-            self._registry.put_store(replace(back, state=StoreState.LEFT) if elsewhere else back)
+            if not self._is_back(entry):
+                self._rename_back(entry, back)
+            self._move_logins(self._registry.credentials(entry.service, entry.database), back)
+            self._registry.put_store(back)
             self._registry.remove_store(entry)
             self._engines.let_go(app, name)
-        return self._book.remembered(declaration, back)
+        return self._address(back)
 
     def purge(self, *, every: bool = False) -> list[Purged]:
         """Let kept stores go for good: those whose time is over, or all; one that fails stops no other."""
@@ -143,13 +137,14 @@ class Remover:
                 self._forget_unless_there(address, kept)
             raise
         if kept is not None and dropped:
-            self._move_logins(address.entry(), kept)
+            self._registry.put_store(kept)  # Somebody may have taken it for one that never came there.
+            self._move_logins(self._registry.credentials(address.service, address.database), kept)
         return dropped
 
-    def _kept_as(self, address: Address, keep: timedelta) -> StoreEntry:
+    def _kept_as(self, address: Address, keep: timedelta, name: str) -> StoreEntry:
         now = datetime.now(UTC)
         entry = self._provisioner.entry_of(address) or address.entry()
-        name = address.backend.aside_name(address.place, now)
+        name = name or address.backend.aside_name(address.place, now)
         return replace(
             entry,
             service=address.service,
@@ -158,7 +153,35 @@ class Remover:
             state=StoreState.DROPPED,
             kept_until=now + keep,
             problem="",
+            record_id=entry.record_id or _store_id(address),
         )
+
+    def _finish_drops(self, app: AppDeclaration, address: Address) -> str:
+        """Finish earlier drops of a store that were killed.
+
+        Returns:
+            A name for its database that is remembered, though nothing is called so; empty if there is none.
+        """
+        place = (address.store.name, address.service, address.database)
+        free = ""
+        for entry in self.kept(app.package):
+            if (entry.name, entry.service, entry.was) == place:
+                aside = self._address(entry)
+                if aside.backend.exists(aside.place):
+                    self._finish_drop(entry)
+                else:
+                    free = entry.database
+        return free
+
+    def _finish_drop(self, entry: StoreEntry) -> None:
+        """Let nothing be remembered of a store that is kept as if it were still there."""
+        back = self._address(_back(entry))
+        roles = self._work(AppDeclaration(entry.app, entry.app, ()), back).roles
+        if roles is not None:
+            self._move_logins(roles.logins_of(entry.record_id), entry)
+        known = self._provisioner.entry_of(back)
+        if known is not None and known.record_id == entry.record_id:
+            self._registry.remove_store(known)
 
     def _forget_unless_there(self, address: Address, kept: StoreEntry) -> None:
         """Forget a place to which nothing was moved after all."""
@@ -182,16 +205,36 @@ class Remover:
             )
         return found[0]
 
-    def _is_empty(self, address: Address) -> bool:
-        """Whether there is only what was left of a database that others had open when it was dropped."""
-        found = look(address).found
-        return found.record is None and not found.relations
+    def _is_back(self, entry: StoreEntry) -> bool:
+        """Whether a store that is said to be kept has its name, as its record tells: a verb was killed."""
+        aside = self._address(entry)
+        if not entry.record_id or aside.backend.exists(aside.place):
+            return False
+        return _store_id(self._address(_back(entry))) == entry.record_id
 
-    def _move_logins(self, entry: StoreEntry, to: StoreEntry) -> None:
-        known = self._registry.credentials(entry.service, entry.database)
-        if known:
-            moved = [replace(login, database=to.database) for login in known]
-            self._registry.put_credentials(moved, instead_of=known)
+    def _rename_back(self, entry: StoreEntry, back: StoreEntry) -> None:
+        """Let a database have its name again; a kill on the way leaves the store known by both."""
+        aside, address = self._address(entry), self._address(back)
+        _check_there(aside)
+        _check_free(address)
+        before = self._provisioner.entry_of(address)
+        logins = self._registry.credentials(entry.service, entry.database)
+        if before is None:
+            begun = StoreState.PENDING if back.state.is_current else back.state
+            self._registry.put_store(replace(back, state=begun))
+        self._move_logins(logins, back)
+        try:
+            address.backend.bring_back(aside.place, back.database)
+        except PenstockError:
+            self._move_logins(self._registry.credentials(back.service, back.database), entry)
+            if before is None:
+                self._registry.remove_store(back)
+            raise
+
+    def _move_logins(self, logins: Sequence[Credential], to: StoreEntry) -> None:
+        if logins:
+            moved = [replace(login, database=to.database) for login in logins]
+            self._registry.put_credentials(moved, instead_of=logins)
 
     # --- for good ---
 
@@ -205,8 +248,12 @@ class Remover:
 
     def _drop_kept(self, entry: StoreEntry) -> None:
         app = AppDeclaration(entry.app, entry.app, ())
-        address = self._book.remembered(app, entry)
+        address = self._address(entry)
         with journalled(self._registry, "purge store", subject_of(address), where_of(address)):
+            if self._is_back(entry):
+                self.bring_back(entry.app, entry.name, entry.database)
+                return
+            self._finish_drop(entry)
             work = self._work(app, address, known_as=entry.was)
             with self._engines.reserved(address):
                 if address.backend.exists(address.place):
@@ -216,8 +263,45 @@ class Remover:
                     work.roles.drop(entry.record_id)
             self._registry.remove_store(entry)
 
+    # --- places ---
+
+    def _address(self, entry: StoreEntry) -> Address:
+        return self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)
+
     def _work(self, app: AppDeclaration, address: Address, known_as: str = "") -> Work:
         return self._provisioner.work_on(app, address, Contents(), SyncOptions(), known_as=known_as)
+
+
+def _back(entry: StoreEntry, state: StoreState = StoreState.READY) -> StoreEntry:
+    """What a kept store is once it has its name again."""
+    return replace(entry, database=entry.was, state=state, problem="", was="", kept_until=None)
+
+
+def _store_id(address: Address) -> str:
+    """What the record in a store says; empty if there is none."""
+    record = look(address).record
+    return "" if record is None else record.store_id
+
+
+def _check_there(aside: Address) -> None:
+    if not aside.backend.exists(aside.place):
+        raise StoreNotCreated(
+            f"There is no database {aside.database} on service {aside.service}.",
+            why=f"{aside.app}:{aside.store} was kept there, but somebody took it away.",
+            hint="penstock stores purge --all, to forget it.",
+        )
+
+
+def _check_free(address: Address) -> None:
+    """Nothing may be there but what was left of a database that others had open when it was dropped."""
+    found = look(address).found
+    if found.exists and (found.record is not None or found.relations):
+        store = f"{address.app}:{address.store}"
+        raise StoreExists(
+            f"There is a database {address.database} on service {address.service} again.",
+            why=f"{store} was made anew after it had been dropped.",
+            hint=f"penstock stores drop {store}, then undrop this one by --database.",
+        )
 
 
 _NEVER = datetime.max.replace(tzinfo=UTC)

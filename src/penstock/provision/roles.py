@@ -278,6 +278,11 @@ class OwnRoles:
 
     # --- helpers ---
 
+    def logins_of(self, store_id: str) -> list[Credential]:
+        """The logins remembered for this database that are those of the store whose record says so."""
+        names = self._backend.names(self._known_as, store_id)
+        return [login for login in self._known() if login.login.startswith(names.of(login.role))]
+
     def _known(self) -> Sequence[Credential]:
         return self._keeper.registry.credentials(self._address.service, self._address.database)
 
@@ -288,20 +293,28 @@ class OwnRoles:
         return self._backend.names(self._known_as, record.store_id)
 
     def _drop_others(self, names: RoleNames) -> None:
-        """Drop what belonged to an earlier database of this name, one that went without our doing."""
-        there = (self._address.service, self._address.database)
-        entries = self._keeper.registry.stores(self._address.app)
-        before = {entry.record_id for entry in entries if (entry.service, entry.database) == there}
-        for store_id in before - {""}:
-            others = self._backend.names(self._known_as, store_id)
-            if others != names:
-                try:
-                    self._backend.drop(self._address.place.server, others)
-                except PenstockError as error:  # It was renamed, perhaps, and still needs them.
-                    _logger.warning("%s %s", error.what, error.why)
+        """Drop what belonged to an earlier database of this name; what one that is kept needs is left to it."""
+        registry, address = self._keeper.registry, self._address
+        entries = [entry for entry in registry.stores(address.app) if entry.service == address.service]
+        kept = {entry.record_id: entry for entry in entries if entry.was == address.database}
+        before = {entry.record_id for entry in entries if entry.database == address.database}
+        for store_id in before - {"", *kept}:
+            self._drop_roles_of(store_id, but=names)
+        for store_id, entry in kept.items():
+            moved = [replace(login, database=entry.database) for login in self.logins_of(store_id)]
+            if moved:
+                registry.put_credentials(moved)
         stale = [login for login in self._known() if not login.login.startswith(names.of(login.role))]
         if stale:
-            self._keeper.registry.remove_credentials(stale)
+            registry.remove_credentials(stale)
+
+    def _drop_roles_of(self, store_id: str, but: RoleNames) -> None:
+        others = self._backend.names(self._known_as, store_id)
+        if others != but:
+            try:
+                self._backend.drop(self._address.place.server, others)
+            except PenstockError as error:  # It was renamed, perhaps, and still needs them.
+                _logger.warning("%s %s", error.what, error.why)
 
     def _login(self, names: RoleNames, role: StoreRole) -> Credential:
         """The login of a role: the one in use, else one that was begun, else a new one, remembered now."""

@@ -127,17 +127,29 @@ def orphan_of(address: Address, entry: StoreEntry, why: str) -> StoreStatus:
     return replace(status, health=Health.ORPHAN, problem=why, hint=hint)
 
 
-def kept_status(entry: StoreEntry) -> StoreStatus:
-    """The status of a store that was dropped and is kept; nobody can look into it."""
+def kept_status(entry: StoreEntry, exists: bool | None, unknown: str = "") -> StoreStatus:
+    """The status of a store that was dropped and is kept; nobody can look into it.
+
+    Args:
+        entry: The store, as it is remembered.
+        exists: Whether its database is there; None if its server can't be asked.
+        unknown: Why it can't be asked.
+    """
     until = "" if entry.kept_until is None else f" until {entry.kept_until:%Y-%m-%d}"
+    problem = f"It was dropped, and is kept{until}. {unknown}".rstrip()
+    hint = f"penstock stores undrop {entry.app}:{entry.name}, or penstock stores purge"
+    if exists is False:
+        problem = f"It was dropped, but is not kept: there is no database {entry.database}."
+        hint = "penstock stores purge --all, to forget it"
     return StoreStatus(
         app=entry.app,
         store=entry.name,
         health=Health.DROPPED,
         service=entry.service,
         database=entry.database,
-        problem=f"It was dropped, and is kept{until}.",
-        hint=f"penstock stores undrop {entry.app}:{entry.name}, or penstock stores purge",
+        exists=exists,
+        problem=problem,
+        hint=hint,
         required=False,
     )
 
