@@ -24,7 +24,8 @@ WHEN = r"\d{4}-\d\d-\d\d"
 
 @pytest.fixture
 def synced(plugged: Terminal, ground: Ground) -> Terminal:
-    """A site whose store `gages` is there, with a row of its own."""
+    """A site whose store `gages` is there, with a row of its own; its terminal has no colours."""
+    plugged.env["NO_COLOR"] = "1"
     plugged.ok("syncstores", "lab")
     ground.run_sql("lab_gages", "INSERT INTO gage VALUES ('mine')")
     return plugged
@@ -316,7 +317,7 @@ def test_a_services_password_is_new_and_sealed_and_its_stores_go_on(
     assert "try: penstock services rotate main --seal keeps the new one in the registry." in done.err
     done = site("services", "rotate", "main", "--seal")
     assert done.code == 0, done.all
-    said = r"the service's password of service main is new, password sealed \(key \w+\)\n"
+    said = r"the service's password of service main is new: sealed \(key \w+\)\n"
     assert re.fullmatch(said, done.out)
     assert done.err == f"note: file:{site.folder}/secret is not used any more, and holds the old password\n"
     second = address(site)
@@ -334,7 +335,7 @@ def test_an_administrators_password_is_rotated_by_itself(site: Terminal, turner:
     site.ok(*words, "--admin-url", turner, "--admin-password-stdin", stdin=b"first")
     done = site("services", "rotate", "main", "--admin")
     assert (done.code, done.err) == (0, ""), done.all
-    assert done.out.startswith("the administrator's password of service main is new, password sealed")
+    assert done.out.startswith("the administrator's password of service main is new: sealed (key ")
     assert not lets_in(f"{turner.replace('turner', 'turner:first')}/postgres")
     rows = {row["role"]: row["ok"] for row in site.json("services", "test", "main")["services"]}
     assert rows["administrator"]

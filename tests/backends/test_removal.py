@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from faults.scenes import until
 from fix_apps import Gage, all_ok, count
 from penstock import MemoryRegistry, Stores, use
 from penstock.errors import StoreBusy, StoreExists, StoreNotCreated, StoreNotOurs, UnknownStore
@@ -226,6 +227,45 @@ def test_a_superusers_session_is_not_ended_and_the_store_stays_as_it_is(
     assert desk.exists(lab, "gages")
     assert desk.kept() == []
     assert role_ground.databases() == {"lab_gages"}
+
+
+@pytest.fixture
+def vacuumed(role_ground: Ground) -> Iterator[Callable[[str], None]]:
+    """Gets a worker of the server to be in a database, and to stay there."""
+    assert role_ground.server is not None
+
+    def begin(database: str) -> None:
+        with server.connect(database) as boss:
+            boss.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+            boss.execute("SELECT pg_reload_conf()")
+            slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+            boss.execute(f"CREATE TABLE busy WITH ({slow}) AS SELECT generate_series(1, 100000) AS id")
+            boss.execute("DELETE FROM busy")
+        with server.connect() as boss:
+            here = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND backend_type = 'autovacuum worker'"
+            until(lambda: boss.execute(here, [database]).fetchone() is not None, "a worker", timeout=60)
+
+    server = role_ground.server
+    yield begin
+    with server.connect() as boss:
+        boss.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        boss.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_a_database_that_the_server_is_vacuuming_is_dropped_by_a_role_that_is_no_superuser(
+    role_ground: Ground,
+    lab: type[App],
+    role_desk_on: Callable[..., Stores],
+    vacuumed: Callable[[str], None],
+    now: bool,
+) -> None:
+    desk = role_desk_on(role_ground, lab)
+    all_ok(desk, lab)
+    vacuumed("lab_gages")
+    assert desk.drop(lab, "gages", now=now)
+    assert not desk.exists(lab, "gages")
+    assert len(role_ground.databases()) == (0 if now else 1)
 
 
 def test_a_file_that_others_have_open_is_copied_and_emptied(

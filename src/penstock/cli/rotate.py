@@ -46,26 +46,36 @@ def rotate(
     """
     if not (named or every or service) or (named and (every or service)):
         raise click.UsageError("Name stores, or give --all or --service.", click.get_current_context())
-    chosen = list(named) or _with_logins(state, service)
+    chosen = _named(state, named) if named else _with_logins(state, service)
     if not chosen:
         output.say("No store has logins of its own.")
         return
     well = chosen if finish else [store for store in chosen if _renewed(state, store)]
-    left = _retire(state, well, grace, wait=not finish)
-    for store, login in left:
-        output.problem(f"{store}: {login} is still needed", "", "penstock stores rotate --all --finish")
-    if left or len(well) < len(chosen):
+    if well and not finish:
+        _wait(grace)
+    retired = [_retired(state, store, grace) for store in well]
+    if len(well) < len(chosen) or not all(retired):
         click.get_current_context().exit(FAILED)
+
+
+def _named(state: State, named: Iterable[Target]) -> list[Target]:
+    """The stores that are named, once each; a name that stands for nothing raises before any change."""
+    chosen = list(dict.fromkeys(named))
+    for store in chosen:
+        state.writable.address(state.app(store.app), store.name)
+    return chosen
 
 
 def _with_logins(state: State, service: str | None) -> list[Target]:
     """The stores that have logins of their own, of the apps that are here."""
     list(state.apps)
-    desk = state.desk
+    desk = state.writable
+    if service is not None:
+        desk.book.get_service(service)
     known = {(each.service, each.database) for each in desk.registry.credentials(service)}
     apps = {app.package for app in desk.apps}
     entries = [e for e in desk.registry.stores() if e.app in apps and (e.service, e.database) in known]
-    return [Target(entry.app, entry.name) for entry in entries]
+    return [Target(entry.app, entry.name) for entry in entries if entry.state.is_current]
 
 
 def _renewed(state: State, store: Target) -> bool:
@@ -78,17 +88,22 @@ def _renewed(state: State, store: Target) -> bool:
     return True
 
 
-def _retire(state: State, stores: Iterable[Target], grace: float, *, wait: bool) -> list[tuple[Target, str]]:
-    """Drop the old logins, store by store; those that were left."""
+def _wait(grace: float) -> None:
     import time
 
-    if wait:
-        with output.waiting(f"the old logins stay good for {grace:g} s"):
-            time.sleep(grace)
-    left: list[tuple[Target, str]] = []
-    for store in stores:
-        kept = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
-        left += [(store, login) for login in kept]
-        if not kept:
-            output.done(f"{store} has no old logins any more")
-    return left
+    with output.waiting(f"the old logins stay good for {grace:g} s"):
+        time.sleep(grace)
+
+
+def _retired(state: State, store: Target, grace: float) -> bool:
+    """Drop a store's old logins; False if some were left."""
+    try:
+        left = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
+    except PenstockError as error:
+        output.error(error)
+        return False
+    for login in left:
+        output.problem(f"{store}: {login} is still needed", "", "penstock stores rotate --all --finish")
+    if not left:
+        output.done(f"{store} has no old logins any more")
+    return not left

@@ -293,7 +293,7 @@ class OwnRoles:
         return self._backend.names(self._known_as, record.store_id)
 
     def _drop_others(self, names: RoleNames) -> None:
-        """Drop what belonged to an earlier database of this name; what one that is kept needs is left to it."""
+        """Drop what belonged to an earlier database of this name; one that is kept keeps its own."""
         registry, address = self._keeper.registry, self._address
         entries = [entry for entry in registry.stores(address.app) if entry.service == address.service]
         kept = {entry.record_id: entry for entry in entries if entry.was == address.database}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.postgresql.faults import IN_USE, NOT_THERE, sqlstate_of, translated
+from penstock.backends.postgresql.ending import without_sessions
+from penstock.backends.postgresql.faults import NOT_THERE, sqlstate_of, translated
 from penstock.backends.postgresql.sessions import maintenance, missing
 
 if TYPE_CHECKING:
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     from penstock.backends.place import Place
 
 _NAME_BYTES = 63
-_ATTEMPTS = 10
-_PAUSE = 0.1
-_END_SESSIONS = """
-    SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-    WHERE datname = :name AND pid <> pg_catalog.pg_backend_pid()
-      AND pg_catalog.pg_has_role(usesysid, 'USAGE')"""
 
 
 def aside_name(database: str, when: datetime) -> str:
@@ -43,14 +36,16 @@ def set_aside(place: Place, name: str) -> None:
         StoreNotCreated: It is not there.
     """
     with maintenance(place.server) as connection:
-        for attempt in range(_ATTEMPTS):
-            connection.execute(text(_END_SESSIONS), {"name": place.database})
-            try:
-                _rename(connection, place.database, name, let_in=False)
-                return
-            except DBAPIError as error:
-                _check(error, place, again=attempt < _ATTEMPTS - 1)
-            time.sleep(_PAUSE)
+
+        def rename() -> None:
+            _rename(connection, place.database, name, let_in=False)
+
+        try:
+            without_sessions(connection, place.database, rename)
+        except DBAPIError as error:
+            if sqlstate_of(error) == NOT_THERE:
+                raise missing(place) from error
+            raise translated(error, f"The database {place.database} can't be set aside.") from error
 
 
 def let_in(place: Place) -> None:
@@ -85,12 +80,3 @@ def _rename(connection: Connection, old: str, new: str, *, let_in: bool) -> None
     finally:
         if not done:
             connection.exec_driver_sql("ROLLBACK")
-
-
-def _check(error: DBAPIError, place: Place, *, again: bool) -> None:
-    """Go on only if somebody came in meanwhile."""
-    state = sqlstate_of(error)
-    if state == NOT_THERE:
-        raise missing(place) from error
-    if state != IN_USE or not again:
-        raise translated(error, f"The database {place.database} can't be set aside.") from error

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
 from penstock.backends.place import Place, Server
-from penstock.backends.postgresql import aside, copies, postgis
+from penstock.backends.postgresql import aside, copies, ending, postgis
 from penstock.backends.postgresql.asynchronous import PsycopgDriver, asyncpg_driver
 from penstock.backends.postgresql.faults import (
     DUPLICATE,
@@ -210,9 +210,8 @@ class PostgreSQLBackend:
         with maintenance(place.server) as connection:
             if not _exists(connection, place.database):
                 return False
-            name = _quoted(connection, place.database)
             try:
-                connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+                ending.drop(connection, place.database)
             except DBAPIError as error:
                 raise self.translate(error, f"The database {place.database} can't be dropped.") from error
         return True
