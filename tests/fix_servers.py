@@ -23,6 +23,7 @@ from penstock.registry import Service
 from penstock.secrets import Keyring, SecretRef
 
 _KEPT = ("postgres", "template0", "template1")
+_OWN_ROLES = ("penstock", "penstock_admin")
 
 
 def open_files() -> list[str]:
@@ -85,13 +86,14 @@ class PostgreSQLServer:
             return {name for (name,) in connection.execute(made).fetchall()}
 
     def clean(self) -> None:
-        """Drop every database that is not the server's own, and every role of a store's."""
+        """Drop every database and every role that is not the server's own."""
         with self.connect() as connection:
             for name in self.databases():
                 drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
                 connection.execute(drop)
-            for name in self.roles():
-                connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+            roles = connection.execute("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'").fetchall()
+            for role in (sql.Identifier(name) for (name,) in roles if name not in _OWN_ROLES):
+                connection.execute(sql.SQL("DROP OWNED BY {role}; DROP ROLE {role}").format(role=role))
 
 
 @contextmanager

@@ -108,8 +108,6 @@ def canary(postgresql: PostgreSQLServer) -> Iterator[str]:
         connection.execute(made.format(sql.Literal(CANARY)))
     yield f"postgresql://canary@127.0.0.1:{postgresql.port}"
     postgresql.clean()
-    with postgresql.connect() as connection:
-        connection.execute("DROP ROLE canary")
 
 
 def heard(site: Terminal, *, kept: set[Path]) -> list[str]:

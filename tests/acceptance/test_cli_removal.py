@@ -300,8 +300,6 @@ def turner(postgresql: PostgreSQLServer) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE ROLE turner LOGIN CREATEDB PASSWORD {}").format(first))
     yield f"postgresql://turner@127.0.0.1:{postgresql.port}"
     postgresql.clean()
-    with postgresql.connect() as connection:
-        connection.execute("DROP ROLE turner")
 
 
 def test_a_services_password_is_new_and_sealed_and_its_stores_go_on(

@@ -36,8 +36,6 @@ def tenant(postgresql: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
         connection.execute("CREATE DATABASE given OWNER tenant")
     yield postgresql
     postgresql.clean()
-    with postgresql.connect() as connection:
-        connection.execute("DROP ROLE tenant")
 
 
 def parts_of(ground: Ground) -> dict[str, str]:

@@ -94,8 +94,6 @@ def canary(postgresql: PostgreSQLServer) -> Iterator[str]:
         connection.execute(f"CREATE ROLE canary_powerless LOGIN PASSWORD {quoted(PASSWORD)}")
     yield f"postgresql://canary@127.0.0.1:{postgresql.port}"
     postgresql.clean()
-    with postgresql.connect() as connection:
-        connection.execute("DROP ROLE canary; DROP ROLE canary_powerless")
 
 
 def quoted(value: str) -> str:

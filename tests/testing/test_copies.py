@@ -210,14 +210,10 @@ def test_a_role_that_may_only_create_databases_makes_copies(
 ) -> None:
     with postgresql.connect() as connection:
         connection.execute("CREATE ROLE maker LOGIN CREATEDB PASSWORD 'it is'")
-    try:
-        service = Service(name="main", url=f"postgresql://maker:it%20is@127.0.0.1:{postgresql.port}")
-        with stores_for_tests([lab], service=service) as stores, use(stores):
-            assert count(lab.gages) == 2
-        assert postgresql.databases() == set()
-    finally:
-        with postgresql.connect() as connection:
-            connection.execute("DROP ROLE maker")
+    service = Service(name="main", url=f"postgresql://maker:it%20is@127.0.0.1:{postgresql.port}")
+    with stores_for_tests([lab], service=service) as stores, use(stores):
+        assert count(lab.gages) == 2
+    assert postgresql.databases() == set()
 
 
 # --- what a killed run leaves ---------------------------------------------------------------------
