@@ -1,0 +1,80 @@
+"""Many rows are written to a file by one prepared INSERT."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects.sqlite import insert
+
+from penstock.backends.rows import (
+    OnConflict,
+    Writing,
+    Written,
+    binders,
+    bound,
+    in_chunks,
+    last_of_each,
+    settled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+_FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
+_VARIABLES = 30_000
+"""How many parameters a statement may have; the library's own limit is 32,766."""
+
+
+class SQLiteRows:
+    """Writes rows to SQLite."""
+
+    def insert(self, into: Any, writing: Writing) -> Any:
+        """The INSERT for one row, with what it does about a row that is there."""
+        return settled(insert(into), writing)
+
+    def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Write rows; see `RowBackend.write`."""
+        made = bound(rows, binders(connection.dialect, writing.columns))
+        if writing.on_conflict is not OnConflict.UPDATE:
+            done = self._insert(connection, writing, made)
+            return Written(done, 0, len(rows) - done)
+        made = last_of_each(writing, made)
+        there = _there(connection, writing, made)
+        self._insert(connection, writing, made)
+        return Written(len(made) - there, there, len(rows) - len(made))
+
+    def faulty_column(self, error: Exception) -> str:
+        """The column that an error of the library's names; empty if it names none."""
+        found = _FAILED.search(str(getattr(error, "orig", error)))
+        return "" if found is None else found[1]
+
+    def _insert(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
+        keys = [column.key for column in writing.columns]
+        statement = self.insert(writing.table, writing).compile(dialect=connection.dialect, column_keys=keys)
+        order = [keys.index(name) for name in statement.positiontup or keys]
+        if order != list(range(len(keys))):
+            rows = [[row[place] for place in order] for row in rows]
+        return connection.exec_driver_sql(str(statement), [tuple(row) for row in rows]).rowcount
+
+
+def _there(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
+    """How many of the rows' keys are in the table; the caller's transaction is the only writer."""
+    places = [list(writing.columns).index(column) for column in writing.key]
+    keys = [[row[place] for place in places] for row in rows]
+    chunks = in_chunks(keys, _VARIABLES // len(places))
+    return sum(_count(connection, writing, chunk) for chunk in chunks)
+
+
+def _count(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any]]) -> int:
+    quote = connection.dialect.identifier_preparer
+    names = ", ".join(quote.format_column(column) for column in writing.key)
+    one = f"({', '.join('?' for _ in writing.key)})"
+    query = (
+        f"SELECT count(*) FROM {quote.format_table(writing.table)}"
+        f" WHERE ({names}) IN (VALUES {', '.join(one for _ in keys)})"
+    )
+    values = tuple(value for key in keys for value in key)
+    return int(connection.exec_driver_sql(query, values).scalar_one())

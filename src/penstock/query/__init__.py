@@ -1,0 +1,24 @@
+"""Helpers on a plain session: find, get or create, write many rows."""
+
+from __future__ import annotations
+
+from penstock.backends.rows import OnConflict, Written
+from penstock.query.bulk import bulk_insert, upsert
+from penstock.query.create import get_or_create, get_or_create_many
+from penstock.query.find import exists, find, find_one, update
+from penstock.query.target import Contains, StartsWith
+
+__all__ = [
+    "Contains",
+    "OnConflict",
+    "StartsWith",
+    "Written",
+    "bulk_insert",
+    "exists",
+    "find",
+    "find_one",
+    "get_or_create",
+    "get_or_create_many",
+    "update",
+    "upsert",
+]

@@ -1,0 +1,364 @@
+"""Many rows are written at the speed of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sqlalchemy import Float, Numeric, inspect
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from penstock.backends import backend_for
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.errors import NotSupported, RowRefused
+from penstock.query.target import Target, connection_of, target_of, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Column, Connection
+
+    from penstock.backends.rows import RowBackend
+    from penstock.query.target import Model, On
+
+Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
+"""A row that is given: a mapping by attribute, a sequence if `columns` says of what, or an object."""
+
+_BLOCK = 50_000
+"""Rows that are held in memory at a time, and written in the order of their keys."""
+
+
+def bulk_insert(
+    on: On,
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    columns: Sequence[str] | None = None,
+    on_conflict: OnConflict | str = OnConflict.ERROR,
+    key: Sequence[str] | None = None,
+) -> Written:
+    """Store many rows: all of them, or none.
+
+    On PostgreSQL they are sent by binary COPY. What a session has pending is neither written nor lost.
+
+    Args:
+        on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
+        model: A mapped class, or a table.
+        rows: Mappings by attribute, which may differ in what they have; or objects of the class; or
+            sequences. An iterator is read 50,000 rows at a time. NaN is stored as NULL where the column
+            is not for floating numbers.
+        columns: What sequences hold, in order.
+        on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
+        key: What tells whether a row is there; the primary key by default.
+
+    Returns:
+        How many were inserted, updated, skipped. Of rows with one key that are given together, the first
+        counts with "nothing", the last with "update"; the others are skipped.
+
+    Raises:
+        UnknownColumn: A row has something that is no column.
+        RowRefused: A row can't be stored: the message says which, and which column of it.
+        NoPrimaryKey: It can't be told whether a row is there.
+
+    >>> from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine
+    >>> from sqlalchemy.pool import StaticPool
+    >>> engine = create_engine("sqlite://", poolclass=StaticPool)
+    >>> gage = Table("gage", MetaData(), Column("number", Integer, primary_key=True), Column("name", String))
+    >>> gage.create(engine)
+    >>> bulk_insert(engine, gage, ({"number": number} for number in range(3)))
+    Written(inserted=3, updated=0, skipped=0)
+    >>> named = [(2, "Weber"), (3, "Bear")]
+    >>> bulk_insert(engine, gage, named, columns=("number", "name"), on_conflict="update")
+    Written(inserted=1, updated=1, skipped=0)
+    """
+    bulk = _Bulk(target_of(model), OnConflict(on_conflict), key, None, columns)
+    return bulk.write(on, rows)
+
+
+def upsert(
+    on: On,
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    columns: Sequence[str] | None = None,
+    key: Sequence[str] | None = None,
+    update: Sequence[str] | None = None,
+) -> Written:
+    """Store many rows; those that are there get the new values. See `bulk_insert`.
+
+    Args:
+        on: A session, a connection, or an engine.
+        model: A mapped class, or a table.
+        rows: The rows.
+        columns: What sequences hold, in order.
+        key: What tells whether a row is there; the primary key by default.
+        update: What rows that are there get; by default all that is given, but the key.
+
+    Raises:
+        UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
+    """
+    return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns).write(on, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Rows that have the same names: what is written of them.
+
+    Args:
+        writing: What is written.
+        values: Takes the values that were given out of a row.
+        defaults: Makes the others, that Python has to.
+    """
+
+    writing: Writing
+    values: Callable[[Any], Sequence[Any]]
+    defaults: Sequence[Callable[[], Any]]
+
+    def row(self, given: Any) -> Sequence[Any]:
+        """A row's values in the order of the columns."""
+        values = self.values(given)
+        return (*values, *(make() for make in self.defaults)) if self.defaults else values
+
+
+class _Bulk:
+    """One call: what it writes where, and the shapes of the rows that came so far."""
+
+    def __init__(
+        self,
+        target: Target,
+        on_conflict: OnConflict,
+        key: Sequence[str] | None,
+        update: Sequence[str] | None,
+        columns: Sequence[str] | None,
+    ) -> None:
+        self._target = target
+        self._on_conflict = on_conflict
+        names = () if on_conflict is OnConflict.ERROR and key is None else (key or target.key)
+        self._key = [target.column(name) for name in names]
+        self._update = None if update is None else [target.column(name) for name in update]
+        self._columns = None if columns is None else tuple(columns)
+        self._shapes: dict[Any, _Shape] = {}
+
+    def write(self, on: On, rows: Iterable[Row]) -> Written:
+        done = Written()
+        with writing(on) as source:
+            connection = connection_of(source, self._target)
+            backend = backend_for(connection.engine.url).rows
+            with connection.begin_nested():
+                for first, block in _blocks(rows):
+                    done += self._write_block(connection, backend, first, block)
+        return done
+
+    def _write_block(
+        self, connection: Connection, backend: RowBackend, first: int, block: list[Row]
+    ) -> Written:
+        groups: dict[int, tuple[_Shape, list[int], list[Sequence[Any]]]] = {}
+        for number, given in enumerate(block, first):
+            shape, values = self._shaped(number, given)
+            _, numbers, rows = groups.setdefault(id(shape), (shape, [], []))
+            numbers.append(number)
+            rows.append(values)
+        done = Written()
+        for shape, numbers, rows in groups.values():
+            done += _Group(self._target, shape.writing, numbers).write(connection, backend, rows)
+        return done
+
+    # --- shapes ---
+
+    def _shaped(self, number: int, given: Row) -> tuple[_Shape, Sequence[Any]]:
+        if isinstance(given, Mapping):
+            found = given
+        elif self._columns is not None and isinstance(given, Sequence):
+            if len(given) != len(self._columns):
+                raise RowRefused(
+                    f"Row {number} has {len(given)} values, not {len(self._columns)}.",
+                    hint="Give each row a value for each of the columns.",
+                )
+            shape = self._shape(self._columns, sequence=True)
+            return shape, shape.row(given)
+        else:
+            found = self._of_object(number, given)
+        shape = self._shape(tuple(found))
+        return shape, shape.row(found)
+
+    def _shape(self, names: tuple[str, ...], *, sequence: bool = False) -> _Shape:
+        try:
+            return self._shapes[names]
+        except KeyError:
+            alike = frozenset(names)
+            shape = self._shapes.get(alike) if not sequence else None
+            if shape is None:
+                shape = self._new_shape(names, sequence=sequence)
+                if not sequence:
+                    self._shapes[alike] = shape
+            self._shapes[names] = shape
+            return shape
+
+    def _new_shape(self, names: tuple[str, ...], *, sequence: bool) -> _Shape:
+        target = self._target
+        unknown = [name for name in names if name not in target.columns]
+        if unknown:
+            raise target.unknown(*unknown)
+        given = [target.columns[name] for name in names]
+        made = {
+            column: make
+            for column in target.table.columns
+            if column not in given and (make := _default(column))
+        }
+        missing = [column.name for column in self._key if column not in (*given, *made)]
+        if missing:
+            raise RowRefused(
+                f"A row has no value for {', '.join(missing)}.",
+                why="It tells whether the row is there already.",
+            )
+        update = (
+            [column for column in given if column not in self._key] if self._update is None else self._update
+        )
+        return _Shape(
+            Writing(
+                table=target.table,
+                columns=(*given, *made),
+                on_conflict=self._on_conflict,
+                key=self._key,
+                update=update,
+            ),
+            _getter(names, sequence=sequence),
+            list(made.values()),
+        )
+
+    def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
+        if not self._target.mapped or not isinstance(given, self._target.model):  # type: ignore[arg-type]
+            raise RowRefused(
+                f"Row {number} is a {type(given).__name__}.",
+                hint="Give mappings, objects of the class, or sequences with columns=(…).",
+            )
+        held = inspect(given).dict
+        return {name: held[name] for name in self._target.columns if name in held}
+
+
+class _Group:
+    """Rows of one shape, with the numbers under which the caller knows them."""
+
+    def __init__(self, target: Target, writing: Writing, numbers: Sequence[int]) -> None:
+        self._target = target
+        self._writing = writing
+        self._numbers = numbers
+
+    def write(self, connection: Connection, backend: RowBackend, rows: list[Sequence[Any]]) -> Written:
+        try:
+            with connection.begin_nested():
+                return backend.write(connection, self._writing, rows)
+        except Unfit as error:
+            cleaned = self._cleaned(rows)
+            if cleaned is None:
+                raise self._unfit(error, rows) from error.__cause__
+        except OperationalError:
+            raise
+        except DatabaseError as error:
+            raise self._refused(connection, backend, rows, error) from error
+        return self.write(connection, backend, cleaned)
+
+    def _cleaned(self, rows: list[Sequence[Any]]) -> list[Sequence[Any]] | None:
+        """The rows without what is no number; None if there is nothing of the kind."""
+        places = [n for n, column in enumerate(self._writing.columns) if not _is_floating(column)]
+        cleaned, changed = list(rows), False
+        for number, row in enumerate(rows):
+            if any(_is_missing(row[place]) for place in places):
+                changed = True
+                cleaned[number] = [
+                    None if place in places and _is_missing(value) else value
+                    for place, value in enumerate(row)
+                ]
+        return cleaned if changed else None
+
+    def _unfit(self, error: Unfit, rows: list[Sequence[Any]]) -> RowRefused:
+        column = self._writing.columns[error.column]
+        value = rows[error.row][error.column]
+        return RowRefused(
+            f"Row {self._numbers[error.row]} of {self._target.name} can't be stored:"
+            f" a {type(value).__name__} is no value for {column.name} ({column.type}).",
+            hint="Nothing was stored. Mend the row, then write all of them again.",
+        )
+
+    def _refused(
+        self, connection: Connection, backend: RowBackend, rows: list[Sequence[Any]], error: DatabaseError
+    ) -> RowRefused:
+        place = self._first_refused(connection, backend, rows)
+        which = "A row" if place is None else f"Row {self._numbers[place]}"
+        column = backend.faulty_column(error)
+        where = f" for its {column}" if column else ""
+        return RowRefused(
+            f"{which} of {self._target.name} can't be stored{where}.",
+            why=str(error.orig).strip(),
+            hint="Nothing was stored. Mend the row, then write all of them again.",
+        )
+
+    def _first_refused(
+        self, connection: Connection, backend: RowBackend, rows: list[Sequence[Any]]
+    ) -> int | None:
+        """The number of the first row with which the rows before it can't be stored; leaves nothing."""
+        good, bad = 0, len(rows)
+        attempt = connection.begin_nested()
+        try:
+            while bad - good > 1:
+                middle = (good + bad) // 2
+                try:
+                    with connection.begin_nested():
+                        backend.write(connection, self._writing, rows[good:middle])
+                    good = middle
+                except DatabaseError:
+                    bad = middle
+            return good if bad > good else None
+        finally:
+            attempt.rollback()
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
+    rest = iter(rows)
+    first = 0
+    while block := list(islice(rest, _BLOCK)):
+        yield first, block
+        first += len(block)
+
+
+def _getter(names: tuple[str, ...], *, sequence: bool) -> Callable[[Any], Sequence[Any]]:
+    if sequence:
+        return lambda row: row
+    if len(names) == 1:
+        return lambda row: (row[names[0]],)
+    return itemgetter(*names) if names else lambda row: ()
+
+
+def _default(column: Column[Any]) -> Callable[[], Any] | None:
+    """What makes a value that Python has to make, if a row has none."""
+    default = column.default
+    if default is None:
+        return None
+    if default.is_scalar:
+        return lambda: default.arg  # type: ignore[attr-defined]
+    if default.is_callable:
+        return lambda: default.arg(_NoContext)  # type: ignore[attr-defined]
+    raise NotSupported(
+        f"The default of {column} is made by the server for each row.",
+        hint="Give rows a value for it, or declare it as server_default.",
+    )
+
+
+class _NoContext:
+    """What a default is called with; one that wants to see the other values of its row can't."""
+
+    @staticmethod
+    def get_current_parameters(*_: object) -> Mapping[str, Any]:
+        raise NotSupported("A default that looks at its row can't be made for many rows at once.")
+
+
+def _is_floating(column: Column[Any]) -> bool:
+    return isinstance(column.type, Float) and not (isinstance(column.type, Numeric) and column.type.asdecimal)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is NaN or NaT, which differ from themselves."""
+    return type(value).__name__ in ("float", "float64", "float32", "NaTType") and bool(value != value)  # noqa: PLR0124
