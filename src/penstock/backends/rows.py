@@ -95,8 +95,8 @@ class RowBackend(Protocol):
             DBAPIError: The server refuses a row, or does not answer.
         """
 
-    def faulty_column(self, error: Exception) -> str:
-        """The column that a server's error names, or the constraint; empty if it names none."""
+    def faulty_column(self, error: Exception, writing: Writing) -> str:
+        """The column that a server's error means, or the constraint; empty if it does not say."""
 
 
 class Unfit(Exception):

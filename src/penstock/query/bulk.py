@@ -214,14 +214,15 @@ class _Bulk:
                 f"A row has no value for {', '.join(missing)}.",
                 why="It tells whether the row is there already.",
             )
-        update = (
-            [column for column in given if column not in self._key] if self._update is None else self._update
-        )
+        update = self._update
+        if update is None:
+            update = [column for column in given if column not in self._key]
+        pointless = self._on_conflict is OnConflict.UPDATE and not update
         return _Shape(
             Writing(
                 table=target.table,
                 columns=(*given, *made),
-                on_conflict=self._on_conflict,
+                on_conflict=OnConflict.NOTHING if pointless else self._on_conflict,
                 key=self._key,
                 update=update,
             ),
@@ -288,7 +289,7 @@ class _Group:
     ) -> RowRefused:
         place = self._first_refused(connection, backend, rows)
         which = "A row" if place is None else f"Row {self._numbers[place]}"
-        column = backend.faulty_column(error)
+        column = backend.faulty_column(error, self._writing)
         where = f" for its {column}" if column else ""
         return RowRefused(
             f"{which} of {self._target.name} can't be stored{where}.",

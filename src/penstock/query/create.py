@@ -1,4 +1,4 @@
-"""Rows are got, or made if they are not there; others may do the same at the same time."""
+"""Rows are got, or made if they are not there, whoever else does the same."""
 
 from __future__ import annotations
 

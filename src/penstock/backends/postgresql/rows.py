@@ -62,10 +62,11 @@ class PostgreSQLRows:
             return Written(len(rows))
         return self._write_by_stage(connection, writing, types, rows)
 
-    def faulty_column(self, error: Exception) -> str:
-        """The column that an error of the server's names; empty if it names none."""
-        said = getattr(getattr(error, "orig", error), "diag", None)
-        return "" if said is None else said.column_name or said.constraint_name or ""
+    def faulty_column(self, error: Exception, writing: Writing) -> str:
+        """The column that an error of the server's means, or the constraint; empty if it does not say."""
+        orig = getattr(error, "orig", error)
+        said = getattr(orig, "diag", orig.__cause__)  # asyncpg's own is behind SQLAlchemy's.
+        return getattr(said, "column_name", None) or getattr(said, "constraint_name", None) or ""
 
     def _write_by_stage(
         self, connection: Connection, writing: Writing, types: list[int], rows: Sequence[Sequence[Any]]

@@ -21,9 +21,10 @@ from penstock.backends.rows import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, Connection
 
 _FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
+_UNFIT = re.compile(r"parameter :?(\d+)")
 _VARIABLES = 30_000
 """How many parameters a statement may have; the library's own limit is 32,766."""
 
@@ -46,18 +47,30 @@ class SQLiteRows:
         self._insert(connection, writing, made)
         return Written(len(made) - there, there, len(rows) - len(made))
 
-    def faulty_column(self, error: Exception) -> str:
-        """The column that an error of the library's names; empty if it names none."""
-        found = _FAILED.search(str(getattr(error, "orig", error)))
-        return "" if found is None else found[1]
+    def faulty_column(self, error: Exception, writing: Writing) -> str:
+        """The column that an error of the library's means; empty if it does not say."""
+        said = str(getattr(error, "orig", error))
+        if named := _FAILED.search(said):
+            return named[1]
+        if unfit := _UNFIT.search(said):
+            asking = str(getattr(error, "statement", "")).startswith("SELECT")  # Which keys are there?
+            columns = writing.key if asking else _in_order(writing)
+            return columns[(int(unfit[1]) - 1) % len(columns)].name
+        key = [column.name for column in writing.table.primary_key]
+        return key[0] if "datatype mismatch" in said and len(key) == 1 else ""
 
     def _insert(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
-        keys = [column.key for column in writing.columns]
+        columns = _in_order(writing)
+        keys = [column.key for column in columns]
         statement = self.insert(writing.table, writing).compile(dialect=connection.dialect, column_keys=keys)
-        order = [keys.index(name) for name in statement.positiontup or keys]
-        if order != list(range(len(keys))):
-            rows = [[row[place] for place in order] for row in rows]
-        return connection.exec_driver_sql(str(statement), [tuple(row) for row in rows]).rowcount
+        order = [list(writing.columns).index(column) for column in columns]
+        values = [tuple(row[place] for place in order) for row in rows]
+        return connection.exec_driver_sql(str(statement), values).rowcount
+
+
+def _in_order(writing: Writing) -> list[Column[Any]]:
+    """The columns as an INSERT has them."""
+    return [column for column in writing.table.columns if column in set(writing.columns)]
 
 
 def _there(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:

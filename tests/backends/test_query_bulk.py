@@ -1,0 +1,416 @@
+"""Many rows are stored, all or none, with what SQLAlchemy would have stored."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import math
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as given_by
+from hypothesis import strategies as st
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    create_engine,
+    delete,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.types import TypeDecorator, Unicode
+
+from fix_apps import all_ok
+from penstock import App, Database
+from penstock.aio import AsyncStores
+from penstock.errors import NoPrimaryKey, PenstockError, RowRefused, UnknownColumn
+from penstock.query import OnConflict, Written, bulk_insert, exists, find, find_one, get_or_create, upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+    from fix_servers import Ground
+    from penstock import Stores
+
+
+class Shouted(TypeDecorator[str]):
+    """A text that is stored in capitals."""
+
+    impl = Unicode
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: object) -> str | None:
+        return None if value is None else value.upper()
+
+
+class Kind(enum.Enum):
+    STREAM = "stream"
+    LAKE = "lake"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData()
+
+
+class Basin(Base):
+    __tablename__ = "basin"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Gage(Base):
+    __tablename__ = "gage"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    site: Mapped[str]
+    agency: Mapped[str] = mapped_column("agency_cd", default="USGS")
+    altitude: Mapped[float | None]
+    readings: Mapped[int | None]
+    basin: Mapped[str | None] = mapped_column(ForeignKey("basin.name"))
+    code: Mapped[str] = mapped_column(default=lambda: "made")
+    zone: Mapped[str] = mapped_column(server_default="north")
+
+
+class Everything(Base):
+    __tablename__ = "everything"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    small: Mapped[int | None] = mapped_column(SmallInteger)
+    text: Mapped[str | None]
+    shouted: Mapped[str | None] = mapped_column(Shouted)
+    real: Mapped[float | None]
+    exact: Mapped[Decimal | None] = mapped_column(Numeric(20, 6))
+    truth: Mapped[bool | None]
+    data: Mapped[bytes | None] = mapped_column(LargeBinary)
+    day: Mapped[date | None]
+    moment: Mapped[datetime | None]
+    zoned: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    clock: Mapped[time | None]
+    span: Mapped[timedelta | None]
+    uuid: Mapped[UUID | None]
+    kind: Mapped[Kind | None]
+    document: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+
+
+class Rivers(App):
+    package = "rivers"
+    gages = Database("Gages.", metadata=Base.metadata)
+
+
+@pytest.fixture
+def engine(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+    """The engine of a store with empty tables."""
+    desk = desk_on(ground, Rivers)
+    all_ok(desk, Rivers)
+    yield desk.engine(Rivers, "gages")
+    desk.close()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session on it."""
+    with Session(engine) as session:
+        yield session
+
+
+def rows(*numbers: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"number": number, "site": f"site {number}", **more} for number in numbers]
+
+
+def numbers(on: Session | Engine) -> list[int]:
+    return [gage.number for gage in find(on, Gage, order_by=Gage.number)]
+
+
+# --- what may be given ----------------------------------------------------------------------------
+
+
+def test_d3_counts_say_what_became_of_the_rows(session: Session) -> None:
+    assert bulk_insert(session, Gage, rows(1, 2, 3)) == Written(inserted=3)
+    assert bulk_insert(session, Gage, rows(2, 3, 4), on_conflict="nothing") == Written(1, 0, 2)
+    assert bulk_insert(session, Gage, rows(4, 5, altitude=7.0), on_conflict=OnConflict.UPDATE) == Written(
+        1, 1
+    )
+    assert upsert(session, Gage, rows(1, altitude=8.0)) == Written(updated=1)
+    assert [gage.altitude for gage in find(session, Gage, order_by=Gage.number)] == [8, None, None, 7, 7]
+    assert bulk_insert(session, Gage, []) == Written()
+
+
+@pytest.mark.parametrize("on_conflict", list(OnConflict))
+def test_d3_dicts_that_differ_generators_objects_and_sequences_are_stored(
+    session: Session, on_conflict: OnConflict
+) -> None:
+    ragged = [
+        {"number": 1, "site": "a"},
+        {"site": "b", "number": 2, "altitude": 2.0},
+        {"number": 3, "site": "c"},
+    ]
+    assert bulk_insert(session, Gage, (row for row in ragged), on_conflict=on_conflict).inserted == 3
+    objects = [Gage(number=4, site="d"), Gage(number=5, site="e", agency="UT")]
+    assert bulk_insert(session, Gage, iter(objects), on_conflict=on_conflict).inserted == 2
+    pairs = [(6, "f"), [7, "g"]]
+    assert (
+        bulk_insert(session, Gage, pairs, columns=("number", "site"), on_conflict=on_conflict).inserted == 2
+    )
+    found = find(session, Gage, order_by=Gage.number)
+    assert [gage.site for gage in found] == list("abcdefg")
+    assert [gage.altitude for gage in found] == [None, 2.0, *[None] * 5]
+    assert [gage.agency for gage in found] == ["USGS"] * 4 + ["UT"] + ["USGS"] * 2
+    assert {(gage.code, gage.zone) for gage in found} == {("made", "north")}
+    assert not session.new
+
+
+def test_d3_what_is_no_column_is_refused_and_nothing_is_stored(session: Session) -> None:
+    for row in ({"number": 2, "site": "b", "alt": 1.0}, {"number": 2, "site": "b", "agency_cd": "x"}):
+        with pytest.raises(UnknownColumn, match=r"Gage has no column '(alt|agency_cd)'"):
+            bulk_insert(session, Gage, [*rows(1), row])
+    with pytest.raises(UnknownColumn):
+        bulk_insert(session, Gage, [(1,)], columns=("nr",))
+    with pytest.raises(RowRefused, match="Row 1 has 1 values, not 2"):
+        bulk_insert(session, Gage, [(1, "a"), (2,)], columns=("number", "site"))
+    for given in (5, object(), Basin(name="b"), ("a", "b")):
+        with pytest.raises(RowRefused, match="Row 1 is a "):
+            bulk_insert(session, Gage, [*rows(1), given])
+    assert numbers(session) == []
+
+
+def test_d3_nan_is_null_where_the_column_is_not_for_floating_numbers(session: Session) -> None:
+    nan = float("nan")
+    given = [{"number": 1, "site": "a", "altitude": 1.0, "readings": nan, "basin": nan}]
+    assert bulk_insert(session, Gage, [*given, *rows(2, altitude=2.0, readings=3, basin=None)]).inserted == 2
+    found = find(session, Gage, order_by=Gage.number)
+    assert [(gage.readings, gage.basin) for gage in found] == [(None, None), (3, None)]
+
+
+def test_of_rows_with_one_key_the_first_or_the_last_counts(session: Session) -> None:
+    twice = [{"number": 1, "site": "first"}, {"number": 2, "site": "two"}, {"number": 1, "site": "last"}]
+    assert bulk_insert(session, Gage, twice, on_conflict="nothing") == Written(2, 0, 1)
+    assert find_one(session, Gage, {"number": 1}).site == "first"  # type: ignore[union-attr]
+    session.rollback()
+    assert upsert(session, Gage, twice) == Written(2, 0, 1)
+    assert find_one(session, Gage, {"number": 1}).site == "last"  # type: ignore[union-attr]
+    session.rollback()
+    with pytest.raises(RowRefused, match="Row 2 of Gage"):
+        bulk_insert(session, Gage, twice)
+    assert numbers(session) == []
+
+
+def test_only_some_columns_of_a_row_that_is_there_are_updated(session: Session) -> None:
+    bulk_insert(session, Gage, rows(1, altitude=1.0, readings=1))
+    upsert(session, Gage, rows(1, altitude=2.0, readings=2), update=("readings",))
+    gage = find_one(session, Gage, {"number": 1})
+    assert gage is not None
+    assert (gage.altitude, gage.readings) == (1.0, 2)
+    assert upsert(session, Gage, [{"number": 1, "site": "x"}], update=()) == Written(skipped=1)
+
+
+def test_a_key_that_is_missing_is_said(session: Session) -> None:
+    with pytest.raises(RowRefused, match="no value for number"):
+        upsert(session, Gage, [{"site": "a"}])
+    table = Table("loose_one", MetaData(), Column("site", Unicode))
+    with pytest.raises(NoPrimaryKey):
+        upsert(session, table, [{"site": "a"}])
+
+
+# --- whose transaction ----------------------------------------------------------------------------
+
+
+def test_d2_it_is_done_in_the_callers_transaction_or_in_one_of_its_own(
+    session: Session, engine: Engine
+) -> None:
+    pending = Gage(number=100, site="pending")
+    session.add(pending)
+    bulk_insert(session, Gage, rows(1))
+    assert pending in session.new
+    session.rollback()
+    assert numbers(engine) == []
+    with engine.begin() as connection:
+        bulk_insert(connection, Gage, rows(1))
+    bulk_insert(engine, Gage, rows(2))
+    assert numbers(engine) == [1, 2]
+
+
+def test_d5_a_bad_row_is_named_nothing_is_stored_and_the_callers_work_is_intact(session: Session) -> None:
+    session.add(Gage(number=100, site="pending"))
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"number": 3, "site": None}, "site"),
+        ({"number": 0, "site": "x"}, ""),
+        ({"number": "three", "site": "x"}, "number"),
+    ]
+    for row, column in bad:
+        for on_conflict in ("error", "update"):
+            given = [*rows(*range(40)), row, *rows(*range(50, 90))]
+            if row["number"] == 0 and on_conflict == "update":
+                continue
+            if row["number"] == "three" and session.get_bind().dialect.name == "sqlite":
+                given[40] = {**row, "number": object()}
+            with pytest.raises(RowRefused, match="Row 40 of Gage can't be stored") as refused:
+                bulk_insert(session, Gage, given, on_conflict=on_conflict)
+            assert column in refused.value.what
+            assert refused.value.__cause__ is not None
+    session.commit()
+    assert numbers(session) == [100]
+
+
+def test_rows_that_refer_to_nothing_are_refused(
+    postgresql_ground: Ground, desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(postgresql_ground, Rivers)
+    all_ok(desk, Rivers)
+    with Session(desk.engine(Rivers, "gages")) as session:
+        for on_conflict in ("error", "nothing"):
+            with pytest.raises(RowRefused, match="Row 2 of Gage can't be stored for its gage_basin_fkey"):
+                bulk_insert(session, Gage, [*rows(1, 2), *rows(3, basin="nowhere")], on_conflict=on_conflict)
+        session.add(Basin(name="logan"))
+        session.flush()
+        assert bulk_insert(session, Gage, rows(3, basin="logan")).inserted == 1
+
+
+def test_d4_writers_of_the_same_keys_in_other_orders_do_not_block_each_other(engine: Engine) -> None:
+    keys, calls = list(range(400)), 20
+
+    def run(number: int) -> Written:
+        done = Written()
+        for call in range(calls):
+            order = keys[::-1] if (number + call) % 2 else keys
+            more = [10_000 + number * 1000 + call]
+            done += bulk_insert(engine, Gage, rows(*order, *more), on_conflict="nothing")
+            done += upsert(engine, Gage, rows(*order[100:200], altitude=float(call)))
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        done = sum(pool.map(run, range(4)), Written())
+    assert done.inserted == len(numbers(engine)) == 400 + 4 * calls
+    assert done.inserted + done.updated + done.skipped == 4 * calls * 501
+
+
+# --- what is stored -------------------------------------------------------------------------------
+
+EARLY, LATE = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  (of any time zone)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+EVERYTHING = st.fixed_dictionaries(
+    {
+        "small": st.integers(-(2**15), 2**15 - 1),
+        "text": TEXTS,
+        "shouted": TEXTS,
+        "real": st.floats(allow_nan=False) | st.integers(-(2**50), 2**50),
+        "exact": st.decimals(-(10**13), 10**13, places=6)
+        | st.integers(-(10**9), 10**9)
+        | st.sampled_from([0.1 + 0.2]),
+        "truth": st.booleans(),
+        "data": st.binary(max_size=20),
+        "day": st.dates(),
+        "moment": st.datetimes(),
+        "zoned": st.datetimes(timezones=st.just(UTC), min_value=EARLY, max_value=LATE),
+        "clock": st.times(),
+        "span": st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000)),
+        "uuid": st.uuids(),
+        "kind": st.sampled_from(Kind),
+        "document": st.recursive(
+            st.booleans() | st.integers(-(2**31), 2**31) | TEXTS,
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+            max_leaves=5,
+        ),
+    }
+)
+
+
+def nullable(row: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.sets(st.sampled_from(sorted(row))).map(
+        lambda names: {name: None if name in names else value for name, value in row.items()}
+    )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given_by(
+    given=st.lists(EVERYTHING.flatmap(nullable), min_size=1, max_size=4),
+    on_conflict=st.sampled_from(OnConflict),
+)
+def test_what_is_stored_is_what_sqlalchemy_stores(
+    engine: Engine, given: list[dict[str, Any]], on_conflict: OnConflict
+) -> None:
+    with engine.connect() as connection:
+        table = Everything.__table__
+        ours = [{"id": number, **row} for number, row in enumerate(given)]
+        connection.execute(insert(table), [{**row, "id": row["id"] + 100} for row in ours])
+        bulk_insert(connection, Everything, ours, on_conflict=on_conflict)
+        stored = connection.execute(select(table).order_by(table.c.id)).mappings().all()
+        raw = [{name: value for name, value in row.items() if name != "id"} for row in stored]
+        assert raw[: len(given)] == raw[len(given) :]
+        connection.rollback()
+
+
+def test_a_not_a_number_stays_one_where_numbers_are_floating(
+    postgresql_ground: Ground, desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(postgresql_ground, Rivers)
+    all_ok(desk, Rivers)
+    engine = desk.engine(Rivers, "gages")
+    bulk_insert(engine, Gage, rows(1, altitude=math.nan))
+    assert math.isnan(find_one(engine, Gage).altitude)  # type: ignore[union-attr]
+
+
+def test_rows_of_a_generator_are_read_in_blocks(engine: Engine) -> None:
+    count = 120_000
+    done = bulk_insert(engine, Gage, ((n, "x") for n in range(count)), columns=("number", "site"))
+    assert done == Written(inserted=count)
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(Gage)) == count
+        connection.execute(delete(Gage))
+        connection.commit()
+    bad = ({"number": n, "site": None if n == 60_123 else "x"} for n in range(count))
+    with pytest.raises(RowRefused, match="Row 60123 of Gage can't be stored for its site"):
+        bulk_insert(engine, Gage, bad)
+    assert not exists(engine, Gage)
+
+
+def test_a_plain_engine_will_do() -> None:
+    engine = create_engine("sqlite://")
+    with Session(engine) as session:
+        Base.metadata.create_all(session.connection(), [Gage.__table__])  # type: ignore[list-item]
+        assert bulk_insert(session, Gage, rows(1)).inserted == 1
+        assert numbers(session) == [1]
+    with pytest.raises(ValueError, match="'maybe' is not a valid OnConflict"):
+        bulk_insert(engine, Gage, [], on_conflict="maybe")
+    assert issubclass(RowRefused, PenstockError)
+
+
+# --- in an event loop -----------------------------------------------------------------------------
+
+
+def test_rows_are_stored_and_got_through_an_async_session(
+    async_ground: Ground, desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(async_ground, Rivers)
+    all_ok(desk, Rivers)
+
+    async def run() -> None:
+        async with AsyncStores(desk).begin(Rivers, "gages") as session:
+            given = rows(*range(300), altitude=1.0)
+            for on_conflict, expected in (("error", [300]), ("nothing", [0, 0, 300]), ("update", [0, 300])):
+                done = await session.run_sync(bulk_insert, Gage, given, on_conflict=on_conflict)
+                assert done == Written(*expected)
+            with pytest.raises(RowRefused, match="Row 300 of Gage can't be stored for its"):
+                await session.run_sync(bulk_insert, Gage, [*rows(*range(400, 700)), *rows(0)])
+            assert not (await session.run_sync(get_or_create, Gage, {"number": 1}))[1]
+            assert (await session.run_sync(get_or_create, Gage, {"number": 1000, "site": "new"}))[1]
+        async with AsyncStores(desk).session(Rivers, "gages") as session:
+            assert len(await session.run_sync(find, Gage)) == 301
+        await AsyncStores(desk).engine(Rivers, "gages").dispose()
+
+    asyncio.run(run())
