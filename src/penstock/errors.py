@@ -334,6 +334,12 @@ class NoPrimaryKey(PenstockError):
     code = "primary-key-missing"
 
 
+class InvalidCursor(PenstockError, ValueError):
+    """A cursor does not say where in this order a page ended."""
+
+    code = "cursor-invalid"
+
+
 class RowRefused(PenstockError, ValueError):
     """A row of many can't be stored; none of them was."""
 

@@ -1,4 +1,4 @@
-"""What type checkers make of the helpers on a session; checked by mypy and pyright, never run."""
+"""What type checkers make of the helpers on a session; read, never run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers on a plain session: find, get or create, write many rows."""
+"""Helpers on a plain session: find, get or create, write many rows, page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from penstock.backends.rows import OnConflict, Written
 from penstock.query.bulk import bulk_insert, upsert
 from penstock.query.create import get_or_create, get_or_create_many
 from penstock.query.find import exists, find, find_one, update
+from penstock.query.page import KeysetPage, Page, paginate, paginate_keyset
 from penstock.query.target import Contains, StartsWith
 
 __all__ = [
     "Contains",
+    "KeysetPage",
     "OnConflict",
+    "Page",
     "StartsWith",
     "Written",
     "bulk_insert",
@@ -19,6 +22,8 @@ __all__ = [
     "find_one",
     "get_or_create",
     "get_or_create_many",
+    "paginate",
+    "paginate_keyset",
     "update",
     "upsert",
 ]
