@@ -173,6 +173,11 @@ def test_d3_dicts_that_differ_generators_objects_and_sequences_are_stored(
     assert [gage.agency for gage in found] == ["USGS"] * 4 + ["UT"] + ["USGS"] * 2
     assert {(gage.code, gage.zone) for gage in found} == {("made", "north")}
     assert not session.new
+    mixed = [{"number": 8, "site": "h"}, (9, "i"), {"site": "j", "number": 10}]
+    assert (
+        bulk_insert(session, Gage, mixed, columns=("number", "site"), on_conflict=on_conflict).inserted == 3
+    )
+    assert [gage.site for gage in find(session, Gage, Gage.number > 7, order_by=Gage.number)] == list("hij")
 
 
 def test_d3_what_is_no_column_is_refused_and_nothing_is_stored(session: Session) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sqlalchemy import Float, Numeric, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -117,10 +117,12 @@ class _Shape:
     values: Callable[[Any], Sequence[Any]]
     defaults: Sequence[Callable[[], Any]]
 
-    def row(self, given: Any) -> Sequence[Any]:
-        """A row's values in the order of the columns."""
-        values = self.values(given)
-        return (*values, *(make() for make in self.defaults)) if self.defaults else values
+    @property
+    def row(self) -> Callable[[Any], Sequence[Any]]:
+        """Makes a row's values in the order of the columns."""
+        if not self.defaults:
+            return self.values
+        return lambda given: (*self.values(given), *(make() for make in self.defaults))
 
 
 class _Bulk:
@@ -155,16 +157,26 @@ class _Bulk:
     def _write_block(
         self, connection: Connection, backend: RowBackend, first: int, block: list[Row]
     ) -> Written:
+        done = Written()
+        for shape, numbers, rows in self._alike(first, block):
+            done += _Group(self._target, shape.writing, numbers).write(connection, backend, rows)
+        return done
+
+    def _alike(
+        self, first: int, block: list[Row]
+    ) -> Iterable[tuple[_Shape, Sequence[int], list[Sequence[Any]]]]:
+        """Rows that have the same names, with their numbers; mostly all of them, which is found out fast."""
+        kinds = set(map(type, block))
+        if kinds == {dict} and len(named := set(map(tuple, cast("list[dict[str, Any]]", block)))) == 1:
+            shape = self._shape(named.pop())
+            return [(shape, range(first, first + len(block)), list(map(shape.row, block)))]
         groups: dict[int, tuple[_Shape, list[int], list[Sequence[Any]]]] = {}
         for number, given in enumerate(block, first):
             shape, values = self._shaped(number, given)
             _, numbers, rows = groups.setdefault(id(shape), (shape, [], []))
             numbers.append(number)
             rows.append(values)
-        done = Written()
-        for shape, numbers, rows in groups.values():
-            done += _Group(self._target, shape.writing, numbers).write(connection, backend, rows)
-        return done
+        return groups.values()
 
     # --- shapes ---
 
@@ -185,17 +197,14 @@ class _Bulk:
         return shape, shape.row(found)
 
     def _shape(self, names: tuple[str, ...], *, sequence: bool = False) -> _Shape:
-        try:
-            return self._shapes[names]
-        except KeyError:
-            alike = frozenset(names)
-            shape = self._shapes.get(alike) if not sequence else None
-            if shape is None:
-                shape = self._new_shape(names, sequence=sequence)
-                if not sequence:
-                    self._shapes[alike] = shape
-            self._shapes[names] = shape
-            return shape
+        """The shape of rows with these names: one for mappings, in whatever order they have them."""
+        said = (sequence, names)
+        if said not in self._shapes:
+            alike = said if sequence else frozenset(names)
+            if alike not in self._shapes:
+                self._shapes[alike] = self._new_shape(names, sequence=sequence)
+            self._shapes[said] = self._shapes[alike]
+        return self._shapes[said]
 
     def _new_shape(self, names: tuple[str, ...], *, sequence: bool) -> _Shape:
         target = self._target
