@@ -108,6 +108,20 @@ class Everything(Base):
     document: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
 
 
+class Event(Base):
+    __tablename__ = "event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    rate: Mapped[float | None] = mapped_column("rate %")
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "event"}  # noqa: RUF012
+
+
+class Flood(Event):
+    level: Mapped[float | None]
+    __mapper_args__ = {"polymorphic_identity": "flood"}  # noqa: RUF012
+
+
 class Rivers(App):
     package = "rivers"
     gages = Database("Gages.", metadata=Base.metadata)
@@ -230,6 +244,19 @@ def test_a_key_that_is_missing_is_said(session: Session) -> None:
     table = Table("loose_one", MetaData(), Column("site", Unicode))
     with pytest.raises(NoPrimaryKey):
         upsert(session, table, [{"site": "a"}])
+
+
+@pytest.mark.parametrize("on_conflict", list(OnConflict))
+def test_rows_of_a_class_that_inherits_are_of_its_kind(session: Session, on_conflict: OnConflict) -> None:
+    assert bulk_insert(session, Event, [{"id": 1, "rate": 0.5}], on_conflict=on_conflict).inserted == 1
+    assert not exists(session, Flood)
+    assert (
+        bulk_insert(session, Flood, [{"id": 2, "rate": 0.25, "level": 3.0}], on_conflict=on_conflict).inserted
+        == 1
+    )
+    assert [type(each) for each in find(session, Event, order_by=Event.id)] == [Event, Flood]
+    assert [(each.rate, each.level) for each in find(session, Flood)] == [(0.25, 3.0)]
+    assert get_or_create(session, Flood, {"id": 3})[0].kind == "flood"
 
 
 # --- whose transaction ----------------------------------------------------------------------------

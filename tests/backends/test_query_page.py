@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_col
 from fix_apps import all_ok
 from penstock import App, Database
 from penstock.errors import InvalidCursor, NotSupported
-from penstock.query import bulk_insert, paginate, paginate_keyset
+from penstock.query import bulk_insert, count_estimate, paginate, paginate_keyset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,6 +141,15 @@ def test_every_kind_of_query_has_pages(
     for wrong in ({"page": 0}, {"per_page": 0}, {"page": -1}):
         with pytest.raises(ValueError, match="counted from 1"):
             paginate(session, Gage, **wrong)
+
+
+def test_the_number_of_rows_is_estimated(session: Session) -> None:
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().exec_driver_sql("ANALYZE gage")
+    assert count_estimate(session, Gage) == ROWS
+    assert 0 < count_estimate(session, select(Gage).where(Gage.site == "site 3", Gage.number > 2)) < ROWS
+    session.rollback()
+    assert count_estimate(session.get_bind(), Gage.__table__) == ROWS  # type: ignore[arg-type]
 
 
 # --- by keyset ------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from sqlalchemy import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Connection, Dialect
+    from sqlalchemy import Connection, Dialect, Select
+    from sqlalchemy.orm import Session
 
 Binder: TypeAlias = Callable[[Any], Any]
 
@@ -97,6 +98,9 @@ class RowBackend(Protocol):
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that a server's error means, or the constraint; empty if it does not say."""
+
+    def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
+        """How many rows a SELECT gives, as the server guesses; None if it does not guess."""
 
 
 class Unfit(Exception):

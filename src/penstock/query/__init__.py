@@ -6,7 +6,7 @@ from penstock.backends.rows import OnConflict, Written
 from penstock.query.bulk import bulk_insert, upsert
 from penstock.query.create import get_or_create, get_or_create_many
 from penstock.query.find import exists, find, find_one, update
-from penstock.query.page import KeysetPage, Page, paginate, paginate_keyset
+from penstock.query.page import KeysetPage, Page, count_estimate, paginate, paginate_keyset
 from penstock.query.target import Contains, StartsWith
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "StartsWith",
     "Written",
     "bulk_insert",
+    "count_estimate",
     "exists",
     "find",
     "find_one",

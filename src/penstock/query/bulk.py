@@ -212,11 +212,7 @@ class _Bulk:
         if unknown:
             raise target.unknown(*unknown)
         given = [target.columns[name] for name in names]
-        made = {
-            column: make
-            for column in target.table.columns
-            if column not in given and (make := _default(column))
-        }
+        made = {column: make for column in target.table.columns if (make := self._maker(column, given))}
         missing = [column.name for column in self._key if column not in (*given, *made)]
         if missing:
             raise RowRefused(
@@ -238,6 +234,14 @@ class _Bulk:
             _getter(names, sequence=sequence),
             list(made.values()),
         )
+
+    def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
+        """What makes a value that is not given, and that Python has to make."""
+        if column in given:
+            return None
+        if column in self._target.fixed:
+            return lambda: self._target.fixed[column]
+        return _default(column)
 
     def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
         if not self._target.mapped or not isinstance(given, self._target.model):  # type: ignore[arg-type]

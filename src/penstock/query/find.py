@@ -40,7 +40,7 @@ def exists(on: On, model: Model, where: Where = None) -> bool:
     False
     """
     target = target_of(model)
-    found = exists_clause().select_from(target.table).where(*target.conditions(where))
+    found = exists_clause().select_from(target.model).where(*target.conditions(where))
     with reading(on) as source:
         return bool(source.execute(select(found)).scalar())
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sqlalchemy import ColumnElement, Select, Table, func, inspect, select
 from sqlalchemy.orm import Session
 
+from penstock.backends import backend_for
 from penstock.errors import NotSupported
 from penstock.query.cursor import Term, beyond, read_cursor, terms_of, write_cursor
 from penstock.query.target import Model, reading, target_of
@@ -203,6 +204,22 @@ def _page(terms: Sequence[Term], rows: Sequence[Any], *, more_after: bool, more_
         next_cursor=write_cursor(terms, rows[-1][-size:]) if rows and more_after else None,
         prev_cursor=write_cursor(terms, rows[0][-size:]) if rows and more_before else None,
     )
+
+
+def count_estimate(on: On, query: Query) -> int:
+    """About how many rows there are, as the server's planner expects: fast, and often wrong by some.
+
+    SQLite has no figures to guess from; there, rows are counted.
+
+    Args:
+        on: A session, a connection, or an engine.
+        query: A SELECT, or a mapped class or table for all of it.
+    """
+    statement = _select(query)
+    with reading(on) as source:
+        bound = source.get_bind() if isinstance(source, Session) else source
+        guess = backend_for(bound.engine.url).rows.estimate(source, statement)
+        return _count(source, statement, None) if guess is None else guess
 
 
 # --- what is asked --------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -49,12 +49,14 @@ class Target:
         table: Where its rows are.
         columns: Its columns: by attribute, for a class.
         attributes: What a condition is put on, by the same names; relationships included.
+        fixed: What every row has that is an object of the class, by column.
     """
 
     model: Model
     table: Table
     columns: Mapping[str, Column[Any]]
     attributes: Mapping[str, Any]
+    fixed: Mapping[Column[Any], Any] = field(default_factory=dict)
 
     @property
     def mapped(self) -> bool:
@@ -139,7 +141,9 @@ def _target_of(model: Any) -> Target:
     table = mapper.local_table
     columns = {name: column for name, column in found.items() if isinstance(column, Column)}
     attributes = {name: getattr(model, name) for name in (*mapper.all_orm_descriptors.keys(),)}
-    return Target(model, table, columns, attributes)
+    kind = mapper.polymorphic_on
+    fixed = {kind: mapper.polymorphic_identity} if isinstance(kind, Column) else {}
+    return Target(model, table, columns, attributes, fixed)
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from psycopg.pq import Format
-from sqlalchemy import Numeric, bindparam, literal_column, text
+from sqlalchemy import ClauseElement, Executable, Numeric, bindparam, literal_column, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.rows import (
     Binder,
@@ -27,7 +29,9 @@ from penstock.backends.rows import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Column, Connection
+    from sqlalchemy import Column, Connection, Select
+    from sqlalchemy.orm import Session
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +72,12 @@ class PostgreSQLRows:
         said = getattr(orig, "diag", orig.__cause__)  # asyncpg's own is behind SQLAlchemy's.
         return getattr(said, "column_name", None) or getattr(said, "constraint_name", None) or ""
 
+    def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
+        """What the planner expects, from the figures of the last ANALYZE."""
+        [[plan]] = source.execute(_Explained(statement)).all()
+        found = json.loads(plan) if isinstance(plan, str) else plan
+        return int(found[0]["Plan"]["Plan Rows"])
+
     def _write_by_stage(
         self, connection: Connection, writing: Writing, types: list[int], rows: Sequence[Sequence[Any]]
     ) -> Written:
@@ -94,6 +104,20 @@ class PostgreSQLRows:
         done = connection.execute(statement, [dict(zip(keys, row, strict=True)) for row in chosen])
         fresh = [bool(new) for (new,) in done]
         return Written(sum(fresh), len(fresh) - sum(fresh), len(rows) - len(fresh))
+
+
+class _Explained(Executable, ClauseElement):
+    """EXPLAIN of a statement."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explained)
+def _explain(element: _Explained, compiler: SQLCompiler, **options: Any) -> str:
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
 
 
 def _from_stage(connection: Connection, writing: Writing, names: str, stage: str) -> str:
@@ -134,7 +158,7 @@ def _types(connection: Connection, raw: Any, writing: Writing) -> list[int] | No
         if made.bind_expression(bindparam("value", type_=made)) is not None:
             _logger.debug("%s is not copied: the server makes values of %s", writing.table, column.name)
             return None
-    name = connection.dialect.identifier_preparer.format_table(writing.table)
+    name = connection.dialect.identifier_preparer.format_table(writing.table).replace("%%", "%")
     found = {str(row[0]): int(row[1]) for row in connection.execute(text(_TYPES), {"table": name})}
     types = [found.get(column.name, 0) for column in writing.columns]
     for column, oid in zip(writing.columns, types, strict=True):
@@ -165,7 +189,7 @@ def _copy(
 ) -> None:
     rows = bound(rows, _binders(connection, writing.columns))
     raw: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
-    statement = f"COPY {into} FROM STDIN (FORMAT BINARY)"
+    statement = f"COPY {into} FROM STDIN (FORMAT BINARY)".replace("%%", "%")  # It goes as it is.
     try:
         with raw.cursor() as cursor, cursor.copy(statement.encode()) as copy:
             copy.set_types(types)

@@ -21,7 +21,8 @@ from penstock.backends.rows import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Column, Connection
+    from sqlalchemy import Column, Connection, Select
+    from sqlalchemy.orm import Session
 
 _FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
 _UNFIT = re.compile(r"parameter :?(\d+)")
@@ -58,6 +59,10 @@ class SQLiteRows:
             return columns[(int(unfit[1]) - 1) % len(columns)].name
         key = [column.name for column in writing.table.primary_key]
         return key[0] if "datatype mismatch" in said and len(key) == 1 else ""
+
+    def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
+        """None: there are no figures to guess from."""
+        return None
 
     def _insert(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
         columns = _in_order(writing)
