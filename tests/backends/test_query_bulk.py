@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import math
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import given as given_by
-from hypothesis import strategies as st
 from sqlalchemy import (
-    JSON,
     Column,
-    DateTime,
     ForeignKey,
-    LargeBinary,
     MetaData,
-    Numeric,
-    SmallInteger,
     Table,
     create_engine,
     delete,
     func,
-    insert,
     select,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.types import TypeDecorator, Unicode
+from sqlalchemy.types import Unicode
 
 from fix_apps import all_ok
 from penstock import App, Database
 from penstock.aio import AsyncStores
 from penstock.errors import NoPrimaryKey, PenstockError, RowRefused, UnknownColumn
-from penstock.query import OnConflict, Written, bulk_insert, exists, find, find_one, get_or_create, upsert
+from penstock.query import (
+    OnConflict,
+    Written,
+    bulk_insert,
+    bulk_update,
+    exists,
+    find,
+    find_one,
+    get_or_create,
+    upsert,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,21 +44,6 @@ if TYPE_CHECKING:
 
     from fix_servers import Ground
     from penstock import Stores
-
-
-class Shouted(TypeDecorator[str]):
-    """A text that is stored in capitals."""
-
-    impl = Unicode
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        return None if value is None else value.upper()
-
-
-class Kind(enum.Enum):
-    STREAM = "stream"
-    LAKE = "lake"
 
 
 class Base(DeclarativeBase):
@@ -85,27 +67,6 @@ class Gage(Base):
     basin: Mapped[str | None] = mapped_column(ForeignKey("basin.name"))
     code: Mapped[str] = mapped_column(default=lambda: "made")
     zone: Mapped[str] = mapped_column(server_default="north")
-
-
-class Everything(Base):
-    __tablename__ = "everything"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    small: Mapped[int | None] = mapped_column(SmallInteger)
-    text: Mapped[str | None]
-    shouted: Mapped[str | None] = mapped_column(Shouted)
-    real: Mapped[float | None]
-    exact: Mapped[Decimal | None] = mapped_column(Numeric(20, 6))
-    truth: Mapped[bool | None]
-    data: Mapped[bytes | None] = mapped_column(LargeBinary)
-    day: Mapped[date | None]
-    moment: Mapped[datetime | None]
-    zoned: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    clock: Mapped[time | None]
-    span: Mapped[timedelta | None]
-    uuid: Mapped[UUID | None]
-    kind: Mapped[Kind | None]
-    document: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
 
 
 class Event(Base):
@@ -238,6 +199,37 @@ def test_only_some_columns_of_a_row_that_is_there_are_updated(session: Session) 
     assert upsert(session, Gage, [{"number": 1, "site": "x"}], update=()) == Written(skipped=1)
 
 
+def test_rows_that_are_there_are_updated_and_the_others_skipped(session: Session, engine: Engine) -> None:
+    bulk_insert(session, Gage, rows(1, 2, 3, altitude=1.0))
+    given = [{"number": 1, "altitude": 2.0}, {"number": 9, "altitude": 9.0}, {"number": 1, "altitude": 3.0}]
+    assert bulk_update(session, Gage, given) == Written(0, 1, 2)
+    found = find(session, Gage, order_by=Gage.number)
+    assert [(gage.altitude, gage.site) for gage in found] == [(3, "site 1"), (1, "site 2"), (1, "site 3")]
+    session.expire_all()
+    by_site = [("site 2", 7.0), ("site 3", float("nan"))]
+    assert bulk_update(session, Gage, by_site, columns=("site", "readings"), key=("site",)).updated == 2
+    assert [gage.readings for gage in find(session, Gage, order_by=Gage.number)] == [None, 7, None]
+    with pytest.raises(RowRefused, match="Row 1 of Gage can't be stored for its site"):
+        bulk_update(session, Gage, [{"number": 1, "site": "x"}, {"number": 2, "site": None}])
+    assert find_one(session, Gage, {"number": 1}).site == "site 1"  # type: ignore[union-attr]
+    assert bulk_update(session, Gage, []) == Written()
+
+
+def test_d4_updates_of_the_same_rows_in_other_orders_do_not_block_each_other(engine: Engine) -> None:
+    keys = list(range(400))
+    bulk_insert(engine, Gage, rows(*keys))
+
+    def run(number: int) -> Written:
+        done = Written()
+        for call in range(20):
+            order = keys[::-1] if (number + call) % 2 else keys
+            done += bulk_update(engine, Gage, [{"number": key, "readings": call} for key in order])
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(run, range(4)), Written()) == Written(updated=4 * 20 * 400)
+
+
 def test_a_key_that_is_missing_is_said(session: Session) -> None:
     with pytest.raises(RowRefused, match="no value for number"):
         upsert(session, Gage, [{"site": "a"}])
@@ -331,60 +323,7 @@ def test_d4_writers_of_the_same_keys_in_other_orders_do_not_block_each_other(eng
     assert done.inserted + done.updated + done.skipped == 4 * calls * 501
 
 
-# --- what is stored -------------------------------------------------------------------------------
-
-EARLY, LATE = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  (of any time zone)
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-EVERYTHING = st.fixed_dictionaries(
-    {
-        "small": st.integers(-(2**15), 2**15 - 1),
-        "text": TEXTS,
-        "shouted": TEXTS,
-        "real": st.floats(allow_nan=False) | st.integers(-(2**50), 2**50),
-        "exact": st.decimals(-(10**13), 10**13, places=6)
-        | st.integers(-(10**9), 10**9)
-        | st.sampled_from([0.1 + 0.2]),
-        "truth": st.booleans(),
-        "data": st.binary(max_size=20),
-        "day": st.dates(),
-        "moment": st.datetimes(),
-        "zoned": st.datetimes(timezones=st.just(UTC), min_value=EARLY, max_value=LATE),
-        "clock": st.times(),
-        "span": st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000)),
-        "uuid": st.uuids(),
-        "kind": st.sampled_from(Kind),
-        "document": st.recursive(
-            st.booleans() | st.integers(-(2**31), 2**31) | TEXTS,
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-            max_leaves=5,
-        ),
-    }
-)
-
-
-def nullable(row: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.sets(st.sampled_from(sorted(row))).map(
-        lambda names: {name: None if name in names else value for name, value in row.items()}
-    )
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given_by(
-    given=st.lists(EVERYTHING.flatmap(nullable), min_size=1, max_size=4),
-    on_conflict=st.sampled_from(OnConflict),
-)
-def test_what_is_stored_is_what_sqlalchemy_stores(
-    engine: Engine, given: list[dict[str, Any]], on_conflict: OnConflict
-) -> None:
-    with engine.connect() as connection:
-        table = Everything.__table__
-        ours = [{"id": number, **row} for number, row in enumerate(given)]
-        connection.execute(insert(table), [{**row, "id": row["id"] + 100} for row in ours])
-        bulk_insert(connection, Everything, ours, on_conflict=on_conflict)
-        stored = connection.execute(select(table).order_by(table.c.id)).mappings().all()
-        raw = [{name: value for name, value in row.items() if name != "id"} for row in stored]
-        assert raw[: len(given)] == raw[len(given) :]
-        connection.rollback()
+# --- blocks, and plain engines --------------------------------------------------------------------
 
 
 def test_a_not_a_number_stays_one_where_numbers_are_floating(
@@ -437,6 +376,8 @@ def test_rows_are_stored_and_got_through_an_async_session(
             for on_conflict, expected in (("error", [300]), ("nothing", [0, 0, 300]), ("update", [0, 300])):
                 done = await session.run_sync(bulk_insert, Gage, given, on_conflict=on_conflict)
                 assert done == Written(*expected)
+            changed = [{"number": number, "altitude": 2.0} for number in (5, 6, 5000)]
+            assert await session.run_sync(bulk_update, Gage, changed) == Written(0, 2, 1)
             with pytest.raises(RowRefused, match="Row 300 of Gage can't be stored for its"):
                 await session.run_sync(bulk_insert, Gage, [*rows(*range(400, 700)), *rows(0)])
             assert not (await session.run_sync(get_or_create, Gage, {"number": 1}))[1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Table, Update, bindparam, update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect, Select
     from sqlalchemy.orm import Session
 
+GIVEN = "given_"
 Binder: TypeAlias = Callable[[Any], Any]
 
 
@@ -96,6 +97,9 @@ class RowBackend(Protocol):
             DBAPIError: The server refuses a row, or does not answer.
         """
 
+    def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Give rows that are there new values; those that are not there are skipped. See `write`."""
+
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that a server's error means, or the constraint; empty if it does not say."""
 
@@ -125,6 +129,13 @@ def settled(statement: Any, writing: Writing) -> Any:
         new = {column.name: statement.excluded[column.key] for column in writing.update}
         return statement.on_conflict_do_update(index_elements=list(writing.key), set_=new)
     return statement.on_conflict_do_nothing(index_elements=list(writing.key) or None)
+
+
+def update_one(writing: Writing) -> Update:
+    """The UPDATE of one row, whose parameters are called as its columns, with a prefix."""
+    given = {column: bindparam(f"{GIVEN}{column.key}", type_=column.type) for column in writing.columns}
+    which = (column == given[column] for column in writing.key)
+    return update(writing.table).where(*which).values({column: given[column] for column in writing.update})
 
 
 def binders(dialect: Dialect, columns: Sequence[Column[Any]]) -> list[Binder | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.backends.rows import OnConflict, Written
-from penstock.query.bulk import bulk_insert, upsert
+from penstock.query.bulk import bulk_insert, bulk_update, upsert
 from penstock.query.create import get_or_create, get_or_create_many
 from penstock.query.find import exists, find, find_one, update
 from penstock.query.page import KeysetPage, Page, count_estimate, paginate, paginate_keyset
@@ -17,6 +17,7 @@ __all__ = [
     "StartsWith",
     "Written",
     "bulk_insert",
+    "bulk_update",
     "count_estimate",
     "exists",
     "find",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from sqlalchemy import Float, Numeric, inspect
+from sqlalchemy import Float, Integer, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from penstock.backends import backend_for
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
 """A row that is given: a mapping by attribute, a sequence if `columns` says of what, or an object."""
+
+_Verb: TypeAlias = "Callable[[Connection, Writing, Sequence[Sequence[Any]]], Written]"
 
 _BLOCK = 50_000
 """Rows that are held in memory at a time, and written in the order of their keys."""
@@ -103,6 +106,29 @@ def upsert(
     return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns).write(on, rows)
 
 
+def bulk_update(
+    on: On,
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    columns: Sequence[str] | None = None,
+    key: Sequence[str] | None = None,
+) -> Written:
+    """Give many rows that are there new values; those that are not there are skipped. See `bulk_insert`.
+
+    Args:
+        on: A session, a connection, or an engine.
+        model: A mapped class, or a table.
+        rows: The rows: their keys, and what they get.
+        columns: What sequences hold, in order.
+        key: What tells which row is meant; the primary key by default.
+
+    Raises:
+        UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
+    """
+    return _Update(target_of(model), OnConflict.UPDATE, key, None, columns).write(on, rows)
+
+
 @dataclass(frozen=True, slots=True)
 class _Shape:
     """Rows that have the same names: what is written of them.
@@ -149,18 +175,16 @@ class _Bulk:
         with writing(on) as source:
             connection = connection_of(source, self._target)
             backend = backend_for(connection.engine.url).rows
+            verb = self._verb(backend)
             with connection.begin_nested():
                 for first, block in _blocks(rows):
-                    done += self._write_block(connection, backend, first, block)
+                    for shape, numbers, given in self._alike(first, block):
+                        group = _Group(self._target, shape.writing, numbers, backend, verb)
+                        done += group.write(connection, given)
         return done
 
-    def _write_block(
-        self, connection: Connection, backend: RowBackend, first: int, block: list[Row]
-    ) -> Written:
-        done = Written()
-        for shape, numbers, rows in self._alike(first, block):
-            done += _Group(self._target, shape.writing, numbers).write(connection, backend, rows)
-        return done
+    def _verb(self, backend: RowBackend) -> _Verb:
+        return backend.write
 
     def _alike(
         self, first: int, block: list[Row]
@@ -241,7 +265,7 @@ class _Bulk:
             return None
         if column in self._target.fixed:
             return lambda: self._target.fixed[column]
-        return _default(column)
+        return _default(column, column.default)
 
     def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
         if not self._target.mapped or not isinstance(given, self._target.model):  # type: ignore[arg-type]
@@ -253,18 +277,33 @@ class _Bulk:
         return {name: held[name] for name in self._target.columns if name in held}
 
 
+class _Update(_Bulk):
+    """One call that updates: columns that are not given stay as they are, but for those with `onupdate`."""
+
+    def _verb(self, backend: RowBackend) -> _Verb:
+        return backend.update
+
+    def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
+        return None if column in given else _default(column, column.onupdate)
+
+
 class _Group:
     """Rows of one shape, with the numbers under which the caller knows them."""
 
-    def __init__(self, target: Target, writing: Writing, numbers: Sequence[int]) -> None:
+    def __init__(
+        self, target: Target, writing: Writing, numbers: Sequence[int], backend: RowBackend, verb: _Verb
+    ) -> None:
         self._target = target
         self._writing = writing
         self._numbers = numbers
+        self._backend = backend
+        self._verb = verb
 
-    def write(self, connection: Connection, backend: RowBackend, rows: list[Sequence[Any]]) -> Written:
+    def write(self, connection: Connection, rows: list[Sequence[Any]]) -> Written:
+        """Write them; a failure leaves the transaction as it was."""
         try:
             with connection.begin_nested():
-                return backend.write(connection, self._writing, rows)
+                return self._verb(connection, self._writing, rows)
         except Unfit as error:
             cleaned = self._cleaned(rows)
             if cleaned is None:
@@ -272,20 +311,16 @@ class _Group:
         except OperationalError:
             raise
         except DatabaseError as error:
-            raise self._refused(connection, backend, rows, error) from error
-        return self.write(connection, backend, cleaned)
+            raise self._refused(connection, rows, error) from error
+        return self.write(connection, cleaned)
 
     def _cleaned(self, rows: list[Sequence[Any]]) -> list[Sequence[Any]] | None:
-        """The rows without what is no number; None if there is nothing of the kind."""
-        places = [n for n, column in enumerate(self._writing.columns) if not _is_floating(column)]
+        """The rows without what data frames make of missing values; None if there is nothing of the kind."""
         cleaned, changed = list(rows), False
         for number, row in enumerate(rows):
-            if any(_is_missing(row[place]) for place in places):
-                changed = True
-                cleaned[number] = [
-                    None if place in places and _is_missing(value) else value
-                    for place, value in enumerate(row)
-                ]
+            clean = [_clean(column, value) for column, value in zip(self._writing.columns, row, strict=True)]
+            if any(new is not old for new, old in zip(clean, row, strict=True)):
+                cleaned[number], changed = clean, True
         return cleaned if changed else None
 
     def _unfit(self, error: Unfit, rows: list[Sequence[Any]]) -> RowRefused:
@@ -297,12 +332,10 @@ class _Group:
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
-    def _refused(
-        self, connection: Connection, backend: RowBackend, rows: list[Sequence[Any]], error: DatabaseError
-    ) -> RowRefused:
-        place = self._first_refused(connection, backend, rows)
+    def _refused(self, connection: Connection, rows: list[Sequence[Any]], error: DatabaseError) -> RowRefused:
+        place = self._first_refused(connection, rows)
         which = "A row" if place is None else f"Row {self._numbers[place]}"
-        column = backend.faulty_column(error, self._writing)
+        column = self._backend.faulty_column(error, self._writing)
         where = f" for its {column}" if column else ""
         return RowRefused(
             f"{which} of {self._target.name} can't be stored{where}.",
@@ -310,9 +343,7 @@ class _Group:
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
-    def _first_refused(
-        self, connection: Connection, backend: RowBackend, rows: list[Sequence[Any]]
-    ) -> int | None:
+    def _first_refused(self, connection: Connection, rows: list[Sequence[Any]]) -> int | None:
         """The number of the first row with which the rows before it can't be stored; leaves nothing."""
         good, bad = 0, len(rows)
         attempt = connection.begin_nested()
@@ -321,7 +352,7 @@ class _Group:
                 middle = (good + bad) // 2
                 try:
                     with connection.begin_nested():
-                        backend.write(connection, self._writing, rows[good:middle])
+                        self._verb(connection, self._writing, rows[good:middle])
                     good = middle
                 except DatabaseError:
                     bad = middle
@@ -346,15 +377,14 @@ def _getter(names: tuple[str, ...], *, sequence: bool) -> Callable[[Any], Sequen
     return itemgetter(*names) if names else lambda row: ()
 
 
-def _default(column: Column[Any]) -> Callable[[], Any] | None:
+def _default(column: Column[Any], default: Any) -> Callable[[], Any] | None:
     """What makes a value that Python has to make, if a row has none."""
-    default = column.default
     if default is None:
         return None
     if default.is_scalar:
-        return lambda: default.arg  # type: ignore[attr-defined]
+        return lambda: default.arg
     if default.is_callable:
-        return lambda: default.arg(_NoContext)  # type: ignore[attr-defined]
+        return lambda: default.arg(_NoContext)
     raise NotSupported(
         f"The default of {column} is made by the server for each row.",
         hint="Give rows a value for it, or declare it as server_default.",
@@ -369,8 +399,14 @@ class _NoContext:
         raise NotSupported("A default that looks at its row can't be made for many rows at once.")
 
 
-def _is_floating(column: Column[Any]) -> bool:
-    return isinstance(column.type, Float) and not (isinstance(column.type, Numeric) and column.type.asdecimal)
+def _clean(column: Column[Any], value: Any) -> Any:
+    """A value as its column holds it, where a data frame could only say it by a floating number."""
+    floating = isinstance(column.type, Float) and not column.type.asdecimal
+    if not floating and _is_missing(value):
+        return None
+    if isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value):
+        return round(value)  # As servers do it: halves to the even one.
+    return value
 
 
 def _is_missing(value: Any) -> bool:

@@ -217,7 +217,7 @@ def count_estimate(on: On, query: Query) -> int:
     """
     statement = _select(query)
     with reading(on) as source:
-        bound = source.get_bind() if isinstance(source, Session) else source
+        bound = source.get_bind(clause=statement) if isinstance(source, Session) else source
         guess = backend_for(bound.engine.url).rows.estimate(source, statement)
         return _count(source, statement, None) if guess is None else guess
 

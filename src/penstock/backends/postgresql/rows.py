@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.rows import (
+    GIVEN,
     Binder,
     OnConflict,
     Unfit,
@@ -24,10 +25,11 @@ from penstock.backends.rows import (
     bound,
     last_of_each,
     settled,
+    update_one,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Column, Connection, Select
     from sqlalchemy.orm import Session
@@ -64,7 +66,7 @@ class PostgreSQLRows:
         if writing.on_conflict is OnConflict.ERROR:
             _copy(connection, _named(connection, writing), writing, types, rows)
             return Written(len(rows))
-        return self._write_by_stage(connection, writing, types, rows)
+        return _by_stage(connection, writing, types, rows, _insert_from_stage)
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
@@ -78,21 +80,16 @@ class PostgreSQLRows:
         found = json.loads(plan) if isinstance(plan, str) else plan
         return int(found[0]["Plan"]["Plan Rows"])
 
-    def _write_by_stage(
-        self, connection: Connection, writing: Writing, types: list[int], rows: Sequence[Sequence[Any]]
-    ) -> Written:
-        quote = connection.dialect.identifier_preparer
-        names = ", ".join(quote.format_column(column) for column in writing.columns)
-        table = quote.format_table(writing.table)
-        stage = f"pg_temp.{_STAGE}"
-        connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA"
-        )
-        _copy(connection, f"{stage} ({names})", writing, types, rows)
-        done = connection.exec_driver_sql(_from_stage(connection, writing, names, stage)).one()
-        connection.exec_driver_sql(f"DROP TABLE {stage}")
-        inserted, written = int(done[0]), int(done[1])
-        return Written(inserted, written - inserted, len(rows) - written)
+    def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Give rows that are there new values; see `RowBackend.update`."""
+        types = _types(connection, connection.connection.driver_connection, writing)
+        if types is not None:
+            return _by_stage(connection, writing, types, rows, _update_from_stage)
+        names = [f"{GIVEN}{column.key}" for column in writing.columns]
+        done = 0
+        for row in last_of_each(writing, rows):
+            done += connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
+        return Written(0, done, len(rows) - done)
 
     def _write_one_by_one(
         self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
@@ -120,30 +117,75 @@ def _explain(element: _Explained, compiler: SQLCompiler, **options: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
 
 
-def _from_stage(connection: Connection, writing: Writing, names: str, stage: str) -> str:
-    """The statement that takes rows from the temporary table: of those with one key, first or last."""
-    quote = connection.dialect.identifier_preparer
-    key = ", ".join(quote.format_column(column) for column in writing.key)
-    table = quote.format_table(writing.table)
+def _by_stage(
+    connection: Connection,
+    writing: Writing,
+    types: list[int],
+    rows: Sequence[Sequence[Any]],
+    taken: Callable[[Connection, Writing], str],
+) -> Written:
+    """Copy rows to a temporary table, and take them from there by one statement."""
+    table = connection.dialect.identifier_preparer.format_table(writing.table)
+    names = _names(connection, writing.columns)
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA"
+    )
+    _copy(connection, f"pg_temp.{_STAGE} ({names})", writing, types, rows)
+    inserted, written = map(int, connection.exec_driver_sql(taken(connection, writing)).one())
+    connection.exec_driver_sql(f"DROP TABLE pg_temp.{_STAGE}")
+    return Written(inserted, written - inserted, len(rows) - written)
+
+
+def _insert_from_stage(connection: Connection, writing: Writing) -> str:
+    """The statement that inserts what was copied: of rows with one key, the first or the last."""
+    table = connection.dialect.identifier_preparer.format_table(writing.table)
+    names, key = _names(connection, writing.columns), _names(connection, writing.key)
     if writing.on_conflict is OnConflict.UPDATE and writing.update:
-        new = (quote.format_column(column) for column in writing.update)
-        then = "DO UPDATE SET " + ", ".join(f"{name} = EXCLUDED.{name}" for name in new)
-        source = f"SELECT DISTINCT ON ({key}) {names} FROM {stage} ORDER BY {key}, ctid DESC"
+        new = (f"{name} = EXCLUDED.{name}" for name in _each(connection, writing.update))
+        then, source = f"DO UPDATE SET {', '.join(new)}", _last_of_each(connection, writing)
     else:
         then = "DO NOTHING"
-        source = f"SELECT {names} FROM {stage} ORDER BY {key + ', ' if key else ''}ctid"
-    target = f"({key}) " if key else ""
+        source = f"SELECT {names} FROM pg_temp.{_STAGE} ORDER BY {key + ', ' if key else ''}ctid"
+    conflict = f"ON CONFLICT ({key})" if key else "ON CONFLICT"
     return (
-        f"WITH written AS (INSERT INTO {table} ({names}) {source} ON CONFLICT {target}{then}"
+        f"WITH written AS (INSERT INTO {table} ({names}) {source} {conflict} {then}"
         " RETURNING xmax = 0 AS fresh)"
         " SELECT count(*) FILTER (WHERE fresh), count(*) FROM written"
     )
 
 
+def _update_from_stage(connection: Connection, writing: Writing) -> str:
+    """The statement that updates rows by what was copied; they are locked in the order of their keys."""
+    table = connection.dialect.identifier_preparer.format_table(writing.table)
+    key = _names(connection, writing.key)
+    new = ", ".join(f"{name} = given.{name}" for name in _each(connection, writing.update))
+    same = " AND ".join(f"old.{name} = given.{name}" for name in _each(connection, writing.key))
+    return (
+        f"WITH given AS ({_last_of_each(connection, writing)}),"
+        f" locked AS MATERIALIZED (SELECT {key} FROM {table} JOIN given USING ({key})"
+        f" ORDER BY {key} FOR UPDATE OF {table}),"
+        f" written AS (UPDATE {table} AS old SET {new} FROM given JOIN locked USING ({key})"
+        f" WHERE {same} RETURNING 1)"
+        " SELECT 0, count(*) FROM written"
+    )
+
+
+def _last_of_each(connection: Connection, writing: Writing) -> str:
+    names, key = _names(connection, writing.columns), _names(connection, writing.key)
+    return f"SELECT DISTINCT ON ({key}) {names} FROM pg_temp.{_STAGE} ORDER BY {key}, ctid DESC"
+
+
+def _each(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:
+    return [connection.dialect.identifier_preparer.format_column(column) for column in columns]
+
+
+def _names(connection: Connection, columns: Sequence[Column[Any]]) -> str:
+    return ", ".join(_each(connection, columns))
+
+
 def _named(connection: Connection, writing: Writing) -> str:
-    quote = connection.dialect.identifier_preparer
-    names = ", ".join(quote.format_column(column) for column in writing.columns)
-    return f"{quote.format_table(writing.table)} ({names})"
+    table = connection.dialect.identifier_preparer.format_table(writing.table)
+    return f"{table} ({_names(connection, writing.columns)})"
 
 
 # --- types ----------------------------------------------------------------------------------------

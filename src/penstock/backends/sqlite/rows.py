@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects.sqlite import insert
 
 from penstock.backends.rows import (
+    GIVEN,
     OnConflict,
     Writing,
     Written,
@@ -16,6 +17,7 @@ from penstock.backends.rows import (
     in_chunks,
     last_of_each,
     settled,
+    update_one,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +49,16 @@ class SQLiteRows:
         there = _there(connection, writing, made)
         self._insert(connection, writing, made)
         return Written(len(made) - there, there, len(rows) - len(made))
+
+    def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Give rows that are there new values; see `RowBackend.update`."""
+        made = last_of_each(writing, bound(rows, binders(connection.dialect, writing.columns)))
+        statement = update_one(writing).compile(dialect=connection.dialect)
+        names = [column.key for column in writing.columns]
+        places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
+        values = [tuple(row[place] for place in places) for row in made]
+        done = connection.exec_driver_sql(str(statement), values).rowcount
+        return Written(0, done, len(rows) - done)
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the library's means; empty if it does not say."""
