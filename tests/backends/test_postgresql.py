@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import text
+from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from fix_apps import Gage
 from penstock import App, Database, MemoryRegistry, Service, Stores, use
+from penstock.backends import backend_for
 from penstock.errors import LoginRefused, NotSupported, PermissionRefused, ServerUnreachable
 from penstock.provision.status import Health
 from penstock.secrets import SecretRef
@@ -266,3 +270,26 @@ def test_a_spatial_store_on_a_server_without_postgis_fails_before_anything_is_ma
             assert isinstance(result.error, NotSupported)
             assert "postgresql-" in result.error.hint
             assert postgresql_ground.databases() == set()
+
+
+def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_never_there(
+    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(postgresql_ground, lab)
+    assert desk.sync(lab, ["gages"])[0].ok
+    backend = backend_for(desk.address(lab, "gages").place.server.login.url)
+    url = make_url(desk.url(lab, "gages").render_as_string(hide_password=False))
+
+    def cut(raw: psycopg.Connection[Any], record: object) -> None:
+        with socket.socket(fileno=os.dup(raw.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+        raw.execute("SELECT 1")
+
+    for address, gone in ((url, True), (url.set(port=1), False)):
+        engine = create_engine(address)
+        event.listen(engine, "connect", cut)
+        with pytest.raises(OperationalError) as caught:
+            engine.connect()
+        assert caught.value.statement is None
+        assert backend.gone(caught.value) == gone
+        engine.dispose()

@@ -23,6 +23,9 @@ DUPLICATE = frozenset({"42P04", "23505"})
 GONE = frozenset({"57P01", "57P02", "57P03", "3D000"})
 """The session was ended by an administrator, or the database is no longer there."""
 
+_LOST = "consuming input failed"
+"""How psycopg begins what it says of a session that was there."""
+
 INSUFFICIENT_PRIVILEGE = "42501"
 IN_USE = "55006"
 NOT_THERE = "3D000"
@@ -67,11 +70,14 @@ def forget_password(error: BaseException) -> None:
 
 
 def was_cut(error: BaseException) -> bool:
-    """Whether a session was lost during a statement, and the driver can say no more: no SQLSTATE."""
-    if not isinstance(error, DBAPIError) or error.statement is None:
-        return False  # Never connected: asking again would not help.
+    """Whether a session was lost, and the driver can say no more: no SQLSTATE."""
+    if not isinstance(error, DBAPIError):
+        return False
     cause = error.orig
-    return isinstance(cause, OperationalError) and cause.sqlstate is None and cause.pgconn is None
+    if not isinstance(cause, OperationalError) or cause.sqlstate is not None or cause.pgconn is not None:
+        return False
+    # Without a statement it was never connected, when asking again would not help; or lost on the way.
+    return error.statement is not None or str(cause).startswith(_LOST)
 
 
 def translated(error: Exception, what: str) -> PenstockError:
