@@ -6,14 +6,14 @@ import inspect
 from typing import TYPE_CHECKING
 
 import penstock
-from penstock import aio, testing
+from penstock import aio, query, testing
 from penstock.compat import tethys
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-MODULES = (penstock, aio, testing, tethys)
+MODULES = (penstock, aio, query, testing, tethys)
 """Those that have public names, beside the errors."""
 
 

@@ -319,6 +319,33 @@ class InstallFailed(PenstockError):
     code = "install-failed"
 
 
+# --- rows ---------------------------------------------------------------------------------------
+
+
+class UnknownColumn(UnknownObject):
+    """A class or a table has no column of this name."""
+
+    code = "column-unknown"
+
+
+class NoPrimaryKey(PenstockError):
+    """A table has no primary key, and it was not said what names a row."""
+
+    code = "primary-key-missing"
+
+
+class InvalidCursor(PenstockError, ValueError):
+    """A cursor does not say where in this order a page ended."""
+
+    code = "cursor-invalid"
+
+
+class RowRefused(PenstockError, ValueError):
+    """A row of many can't be stored; none of them was."""
+
+    code = "row-refused"
+
+
 # --- servers ------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from penstock.backends.place import Place, Server
     from penstock.backends.roles import RoleBackend
+    from penstock.backends.rows import RowBackend
     from penstock.errors import PenstockError
 
 PINNED = "penstock_pinned"
@@ -108,6 +109,7 @@ class Backend(Protocol):
         name: What SQLAlchemy calls the dialect.
         capabilities: What its servers can do.
         roles: Gives stores roles of their own; None where there is no such thing.
+        rows: Writes many rows.
         default_schema: Where the record is; None if there are no schemas.
         max_connections: How many connections a process may have to a server, unless told otherwise.
     """
@@ -115,6 +117,7 @@ class Backend(Protocol):
     name: str
     capabilities: Capabilities
     roles: RoleBackend | None
+    rows: RowBackend
     default_schema: str | None
     max_connections: int
 

@@ -23,6 +23,7 @@ from penstock.backends.postgresql.faults import (
     was_cut,
 )
 from penstock.backends.postgresql.roles import PostgreSQLRoles
+from penstock.backends.postgresql.rows import PostgreSQLRows
 from penstock.backends.postgresql.sessions import (
     ASYNCPG,
     DRIVER,
@@ -104,6 +105,7 @@ class PostgreSQLBackend:
     name = "postgresql"
     capabilities = Capabilities(transactional_ddl=True, plain_connections=True)
     roles = PostgreSQLRoles()
+    rows = PostgreSQLRows()
     default_schema = "public"
     max_connections = 20
 

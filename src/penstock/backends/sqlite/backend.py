@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends.contract import PINNED, Capabilities, ConnectionOptions, here
 from penstock.backends.sqlite import files, library
 from penstock.backends.sqlite.asynchronous import aiosqlite_driver
+from penstock.backends.sqlite.rows import SQLiteRows
 from penstock.errors import (
     ConfigError,
     InvalidName,
@@ -55,6 +56,7 @@ class SQLiteBackend:
     name = "sqlite"
     capabilities = Capabilities(transactional_ddl=True, plain_connections=False)
     roles = None
+    rows = SQLiteRows()
     default_schema = None
     max_connections = 200  # Each has three files open while it is idle.
 

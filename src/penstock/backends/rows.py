@@ -1,0 +1,186 @@
+"""How a dialect writes many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from sqlalchemy import Column, Table, Update, bindparam, update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection, Dialect, Select
+    from sqlalchemy.orm import Session
+
+GIVEN = "given_"
+Binder: TypeAlias = Callable[[Any], Any]
+
+
+class OnConflict(Enum):
+    """What is done about a row whose key is there already.
+
+    Attributes:
+        ERROR: Nothing is written at all.
+        NOTHING: The row that is there stays as it is.
+        UPDATE: The row that is there gets the new values.
+    """
+
+    ERROR = "error"
+    NOTHING = "nothing"
+    UPDATE = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows became what.
+
+    Args:
+        inserted: They were not there.
+        updated: They were there, and have the new values.
+        skipped: They were there, and stayed as they were.
+    """
+
+    inserted: int = 0
+    updated: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Written) -> Written:
+        """Both together."""
+        return Written(
+            self.inserted + other.inserted, self.updated + other.updated, self.skipped + other.skipped
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Writing:
+    """What is written, and what is done about rows that are there.
+
+    Args:
+        table: Where to.
+        columns: What every row has a value for, in order.
+        on_conflict: What is done about a row whose key is there.
+        key: What tells whether a row is there; empty where that is an error in any case.
+        update: What a row that is there gets.
+    """
+
+    table: Table
+    columns: Sequence[Column[Any]]
+    on_conflict: OnConflict = OnConflict.ERROR
+    key: Sequence[Column[Any]] = ()
+    update: Sequence[Column[Any]] = field(default=())
+
+
+class RowBackend(Protocol):
+    """How one dialect does it."""
+
+    def insert(self, into: Any, writing: Writing) -> Any:
+        """The INSERT for one row, with what it does about a row that is there.
+
+        Args:
+            into: The table, or a class that is mapped to it.
+            writing: What is written.
+        """
+
+    def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Write rows; the transaction is spoilt by an error.
+
+        Args:
+            connection: In a transaction, whose end decides.
+            writing: What is written.
+            rows: For each row, a value for each column, as Python has it.
+
+        Raises:
+            Unfit: A value is of a type that the column can't hold.
+            DBAPIError: The server refuses a row, or does not answer.
+        """
+
+    def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Give rows that are there new values; those that are not there are skipped. See `write`."""
+
+    def faulty_column(self, error: Exception, writing: Writing) -> str:
+        """The column that a server's error means, or the constraint; empty if it does not say."""
+
+    def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
+        """How many rows a SELECT gives, as the server guesses; None if it does not guess."""
+
+
+class Unfit(Exception):
+    """A value can't be sent as what its column holds.
+
+    Args:
+        row: The number of its row among those that were to be written.
+        column: The number of its column.
+    """
+
+    def __init__(self, row: int, column: int) -> None:
+        super().__init__(row, column)
+        self.row = row
+        self.column = column
+
+
+def settled(statement: Any, writing: Writing) -> Any:
+    """An INSERT that says ON CONFLICT, where the dialect's own has the methods for it."""
+    if writing.on_conflict is OnConflict.ERROR:
+        return statement
+    if writing.on_conflict is OnConflict.UPDATE and writing.update:
+        new = {column.name: statement.excluded[column.key] for column in writing.update}
+        return statement.on_conflict_do_update(index_elements=list(writing.key), set_=new)
+    return statement.on_conflict_do_nothing(index_elements=list(writing.key) or None)
+
+
+def update_one(writing: Writing) -> Update:
+    """The UPDATE of one row, whose parameters are called as its columns, with a prefix."""
+    given = {column: bindparam(f"{GIVEN}{column.key}", type_=column.type) for column in writing.columns}
+    which = (column == given[column] for column in writing.key)
+    return update(writing.table).where(*which).values({column: given[column] for column in writing.update})
+
+
+def binders(dialect: Dialect, columns: Sequence[Column[Any]]) -> list[Binder | None]:
+    """What makes of a value what the driver takes, for each column; None where that is the same."""
+    return [column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns]
+
+
+def bound(rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None]) -> Sequence[Sequence[Any]]:
+    """The rows as the driver takes them.
+
+    Raises:
+        Unfit: A value is of a type that its column can't hold.
+    """
+    if not any(binders):
+        return rows
+    return [_bound(number, row, binders) for number, row in enumerate(rows)]
+
+
+def _bound(number: int, row: Sequence[Any], binders: Sequence[Binder | None]) -> list[Any]:
+    made: list[Any] = []
+    for value, bind in zip(row, binders, strict=True):
+        try:
+            made.append(value if bind is None else bind(value))
+        except Exception as error:
+            raise Unfit(number, len(made)) from error
+    return made
+
+
+def last_of_each(writing: Writing, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Of rows with the same key, the last one, sorted by key where keys can be sorted."""
+    places = [list(writing.columns).index(column) for column in writing.key]
+    last = {tuple(row[place] for place in places): row for row in rows}
+    try:
+        return [last[key] for key in sorted(last)]
+    except TypeError:
+        return list(last.values())
+
+
+def in_chunks(rows: Iterable[Sequence[Any]], size: int) -> Iterator[list[Sequence[Any]]]:
+    """A list of so many at a time, and of the rest."""
+    chunk: list[Sequence[Any]] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,110 @@
+"""Many rows are written to a file by one prepared INSERT."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects.sqlite import insert
+
+from penstock.backends.rows import (
+    GIVEN,
+    OnConflict,
+    Writing,
+    Written,
+    binders,
+    bound,
+    in_chunks,
+    last_of_each,
+    settled,
+    update_one,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Column, Connection, Select
+    from sqlalchemy.orm import Session
+
+_FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
+_UNFIT = re.compile(r"parameter :?(\d+)")
+_VARIABLES = 30_000
+"""How many parameters a statement may have; the library's own limit is 32,766."""
+
+
+class SQLiteRows:
+    """Writes rows to SQLite."""
+
+    def insert(self, into: Any, writing: Writing) -> Any:
+        """The INSERT for one row, with what it does about a row that is there."""
+        return settled(insert(into), writing)
+
+    def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Write rows; see `RowBackend.write`."""
+        made = bound(rows, binders(connection.dialect, writing.columns))
+        if writing.on_conflict is not OnConflict.UPDATE:
+            done = self._insert(connection, writing, made)
+            return Written(done, 0, len(rows) - done)
+        made = last_of_each(writing, made)
+        there = _there(connection, writing, made)
+        self._insert(connection, writing, made)
+        return Written(len(made) - there, there, len(rows) - len(made))
+
+    def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Give rows that are there new values; see `RowBackend.update`."""
+        made = last_of_each(writing, bound(rows, binders(connection.dialect, writing.columns)))
+        statement = update_one(writing).compile(dialect=connection.dialect)
+        names = [column.key for column in writing.columns]
+        places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
+        values = [tuple(row[place] for place in places) for row in made]
+        done = connection.exec_driver_sql(str(statement), values).rowcount
+        return Written(0, done, len(rows) - done)
+
+    def faulty_column(self, error: Exception, writing: Writing) -> str:
+        """The column that an error of the library's means; empty if it does not say."""
+        said = str(getattr(error, "orig", error))
+        if named := _FAILED.search(said):
+            return named[1]
+        if unfit := _UNFIT.search(said):
+            asking = str(getattr(error, "statement", "")).startswith("SELECT")  # Which keys are there?
+            columns = writing.key if asking else _in_order(writing)
+            return columns[(int(unfit[1]) - 1) % len(columns)].name
+        key = [column.name for column in writing.table.primary_key]
+        return key[0] if "datatype mismatch" in said and len(key) == 1 else ""
+
+    def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
+        """None: there are no figures to guess from."""
+        return None
+
+    def _insert(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
+        columns = _in_order(writing)
+        keys = [column.key for column in columns]
+        statement = self.insert(writing.table, writing).compile(dialect=connection.dialect, column_keys=keys)
+        order = [list(writing.columns).index(column) for column in columns]
+        values = [tuple(row[place] for place in order) for row in rows]
+        return connection.exec_driver_sql(str(statement), values).rowcount
+
+
+def _in_order(writing: Writing) -> list[Column[Any]]:
+    """The columns as an INSERT has them."""
+    return [column for column in writing.table.columns if column in set(writing.columns)]
+
+
+def _there(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
+    """How many of the rows' keys are in the table; the caller's transaction is the only writer."""
+    places = [list(writing.columns).index(column) for column in writing.key]
+    keys = [[row[place] for place in places] for row in rows]
+    chunks = in_chunks(keys, _VARIABLES // len(places))
+    return sum(_count(connection, writing, chunk) for chunk in chunks)
+
+
+def _count(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any]]) -> int:
+    quote = connection.dialect.identifier_preparer
+    names = ", ".join(quote.format_column(column) for column in writing.key)
+    one = f"({', '.join('?' for _ in writing.key)})"
+    query = (
+        f"SELECT count(*) FROM {quote.format_table(writing.table)}"
+        f" WHERE ({names}) IN (VALUES {', '.join(one for _ in keys)})"
+    )
+    values = tuple(value for key in keys for value in key)
+    return int(connection.exec_driver_sql(query, values).scalar_one())

@@ -1,0 +1,414 @@
+"""Many rows are written at the speed of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import isfinite
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from sqlalchemy import Float, Integer, inspect
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from penstock.backends import backend_for
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.errors import NotSupported, RowRefused
+from penstock.query.target import Target, connection_of, target_of, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Column, Connection
+
+    from penstock.backends.rows import RowBackend
+    from penstock.query.target import Model, On
+
+Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
+"""A row that is given: a mapping by attribute, a sequence if `columns` says of what, or an object."""
+
+_Verb: TypeAlias = "Callable[[Connection, Writing, Sequence[Sequence[Any]]], Written]"
+
+_BLOCK = 50_000
+"""Rows that are held in memory at a time, and written in the order of their keys."""
+
+
+def bulk_insert(
+    on: On,
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    columns: Sequence[str] | None = None,
+    on_conflict: OnConflict | str = OnConflict.ERROR,
+    key: Sequence[str] | None = None,
+) -> Written:
+    """Store many rows: all of them, or none.
+
+    On PostgreSQL they are sent by binary COPY. What a session has pending is neither written nor lost.
+
+    Args:
+        on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
+        model: A mapped class, or a table.
+        rows: Mappings by attribute, which may differ in what they have; or objects of the class; or
+            sequences. An iterator is read 50,000 rows at a time. NaN is stored as NULL where the column
+            is not for floating numbers.
+        columns: What sequences hold, in order.
+        on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
+        key: What tells whether a row is there; the primary key by default.
+
+    Returns:
+        How many were inserted, updated, skipped. Of rows with one key that are given together, the first
+        counts with "nothing", the last with "update"; the others are skipped.
+
+    Raises:
+        UnknownColumn: A row has something that is no column.
+        RowRefused: A row can't be stored: the message says which, and which column of it.
+        NoPrimaryKey: It can't be told whether a row is there.
+
+    >>> from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine
+    >>> from sqlalchemy.pool import StaticPool
+    >>> engine = create_engine("sqlite://", poolclass=StaticPool)
+    >>> gage = Table("gage", MetaData(), Column("number", Integer, primary_key=True), Column("name", String))
+    >>> gage.create(engine)
+    >>> bulk_insert(engine, gage, ({"number": number} for number in range(3)))
+    Written(inserted=3, updated=0, skipped=0)
+    >>> named = [(2, "Weber"), (3, "Bear")]
+    >>> bulk_insert(engine, gage, named, columns=("number", "name"), on_conflict="update")
+    Written(inserted=1, updated=1, skipped=0)
+    """
+    bulk = _Bulk(target_of(model), OnConflict(on_conflict), key, None, columns)
+    return bulk.write(on, rows)
+
+
+def upsert(
+    on: On,
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    columns: Sequence[str] | None = None,
+    key: Sequence[str] | None = None,
+    update: Sequence[str] | None = None,
+) -> Written:
+    """Store many rows; those that are there get the new values. See `bulk_insert`.
+
+    Args:
+        on: A session, a connection, or an engine.
+        model: A mapped class, or a table.
+        rows: The rows.
+        columns: What sequences hold, in order.
+        key: What tells whether a row is there; the primary key by default.
+        update: What rows that are there get; by default all that is given, but the key.
+
+    Raises:
+        UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
+    """
+    return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns).write(on, rows)
+
+
+def bulk_update(
+    on: On,
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    columns: Sequence[str] | None = None,
+    key: Sequence[str] | None = None,
+) -> Written:
+    """Give many rows that are there new values; those that are not there are skipped. See `bulk_insert`.
+
+    Args:
+        on: A session, a connection, or an engine.
+        model: A mapped class, or a table.
+        rows: The rows: their keys, and what they get.
+        columns: What sequences hold, in order.
+        key: What tells which row is meant; the primary key by default.
+
+    Raises:
+        UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
+    """
+    return _Update(target_of(model), OnConflict.UPDATE, key, None, columns).write(on, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Rows that have the same names: what is written of them.
+
+    Args:
+        writing: What is written.
+        values: Takes the values that were given out of a row.
+        defaults: Makes the others, that Python has to.
+    """
+
+    writing: Writing
+    values: Callable[[Any], Sequence[Any]]
+    defaults: Sequence[Callable[[], Any]]
+
+    @property
+    def row(self) -> Callable[[Any], Sequence[Any]]:
+        """Makes a row's values in the order of the columns."""
+        if not self.defaults:
+            return self.values
+        return lambda given: (*self.values(given), *(make() for make in self.defaults))
+
+
+class _Bulk:
+    """One call: what it writes where, and the shapes of the rows that came so far."""
+
+    def __init__(
+        self,
+        target: Target,
+        on_conflict: OnConflict,
+        key: Sequence[str] | None,
+        update: Sequence[str] | None,
+        columns: Sequence[str] | None,
+    ) -> None:
+        self._target = target
+        self._on_conflict = on_conflict
+        names = () if on_conflict is OnConflict.ERROR and key is None else (key or target.key)
+        self._key = [target.column(name) for name in names]
+        self._update = None if update is None else [target.column(name) for name in update]
+        self._columns = None if columns is None else tuple(columns)
+        self._shapes: dict[Any, _Shape] = {}
+
+    def write(self, on: On, rows: Iterable[Row]) -> Written:
+        done = Written()
+        with writing(on) as source:
+            connection = connection_of(source, self._target)
+            backend = backend_for(connection.engine.url).rows
+            verb = self._verb(backend)
+            with connection.begin_nested():
+                for first, block in _blocks(rows):
+                    for shape, numbers, given in self._alike(first, block):
+                        group = _Group(self._target, shape.writing, numbers, backend, verb)
+                        done += group.write(connection, given)
+        return done
+
+    def _verb(self, backend: RowBackend) -> _Verb:
+        return backend.write
+
+    def _alike(
+        self, first: int, block: list[Row]
+    ) -> Iterable[tuple[_Shape, Sequence[int], list[Sequence[Any]]]]:
+        """Rows that have the same names, with their numbers; mostly all of them, which is found out fast."""
+        kinds = set(map(type, block))
+        if kinds == {dict} and len(named := set(map(tuple, cast("list[dict[str, Any]]", block)))) == 1:
+            shape = self._shape(named.pop())
+            return [(shape, range(first, first + len(block)), list(map(shape.row, block)))]
+        groups: dict[int, tuple[_Shape, list[int], list[Sequence[Any]]]] = {}
+        for number, given in enumerate(block, first):
+            shape, values = self._shaped(number, given)
+            _, numbers, rows = groups.setdefault(id(shape), (shape, [], []))
+            numbers.append(number)
+            rows.append(values)
+        return groups.values()
+
+    # --- shapes ---
+
+    def _shaped(self, number: int, given: Row) -> tuple[_Shape, Sequence[Any]]:
+        if isinstance(given, Mapping):
+            found = given
+        elif self._columns is not None and isinstance(given, Sequence):
+            if len(given) != len(self._columns):
+                raise RowRefused(
+                    f"Row {number} has {len(given)} values, not {len(self._columns)}.",
+                    hint="Give each row a value for each of the columns.",
+                )
+            shape = self._shape(self._columns, sequence=True)
+            return shape, shape.row(given)
+        else:
+            found = self._of_object(number, given)
+        shape = self._shape(tuple(found))
+        return shape, shape.row(found)
+
+    def _shape(self, names: tuple[str, ...], *, sequence: bool = False) -> _Shape:
+        """The shape of rows with these names: one for mappings, in whatever order they have them."""
+        said = (sequence, names)
+        if said not in self._shapes:
+            alike = said if sequence else frozenset(names)
+            if alike not in self._shapes:
+                self._shapes[alike] = self._new_shape(names, sequence=sequence)
+            self._shapes[said] = self._shapes[alike]
+        return self._shapes[said]
+
+    def _new_shape(self, names: tuple[str, ...], *, sequence: bool) -> _Shape:
+        target = self._target
+        unknown = [name for name in names if name not in target.columns]
+        if unknown:
+            raise target.unknown(*unknown)
+        given = [target.columns[name] for name in names]
+        made = {column: make for column in target.table.columns if (make := self._maker(column, given))}
+        missing = [column.name for column in self._key if column not in (*given, *made)]
+        if missing:
+            raise RowRefused(
+                f"A row has no value for {', '.join(missing)}.",
+                why="It tells whether the row is there already.",
+            )
+        update = self._update
+        if update is None:
+            update = [column for column in given if column not in self._key]
+        pointless = self._on_conflict is OnConflict.UPDATE and not update
+        return _Shape(
+            Writing(
+                table=target.table,
+                columns=(*given, *made),
+                on_conflict=OnConflict.NOTHING if pointless else self._on_conflict,
+                key=self._key,
+                update=update,
+            ),
+            _getter(names, sequence=sequence),
+            list(made.values()),
+        )
+
+    def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
+        """What makes a value that is not given, and that Python has to make."""
+        if column in given:
+            return None
+        if column in self._target.fixed:
+            return lambda: self._target.fixed[column]
+        return _default(column, column.default)
+
+    def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
+        if not self._target.mapped or not isinstance(given, self._target.model):  # type: ignore[arg-type]
+            raise RowRefused(
+                f"Row {number} is a {type(given).__name__}.",
+                hint="Give mappings, objects of the class, or sequences with columns=(…).",
+            )
+        held = inspect(given).dict
+        return {name: held[name] for name in self._target.columns if name in held}
+
+
+class _Update(_Bulk):
+    """One call that updates: columns that are not given stay as they are, but for those with `onupdate`."""
+
+    def _verb(self, backend: RowBackend) -> _Verb:
+        return backend.update
+
+    def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
+        return None if column in given else _default(column, column.onupdate)
+
+
+class _Group:
+    """Rows of one shape, with the numbers under which the caller knows them."""
+
+    def __init__(
+        self, target: Target, writing: Writing, numbers: Sequence[int], backend: RowBackend, verb: _Verb
+    ) -> None:
+        self._target = target
+        self._writing = writing
+        self._numbers = numbers
+        self._backend = backend
+        self._verb = verb
+
+    def write(self, connection: Connection, rows: list[Sequence[Any]]) -> Written:
+        """Write them; a failure leaves the transaction as it was."""
+        try:
+            with connection.begin_nested():
+                return self._verb(connection, self._writing, rows)
+        except Unfit as error:
+            cleaned = self._cleaned(rows)
+            if cleaned is None:
+                raise self._unfit(error, rows) from error.__cause__
+        except OperationalError:
+            raise
+        except DatabaseError as error:
+            raise self._refused(connection, rows, error) from error
+        return self.write(connection, cleaned)
+
+    def _cleaned(self, rows: list[Sequence[Any]]) -> list[Sequence[Any]] | None:
+        """The rows without what data frames make of missing values; None if there is nothing of the kind."""
+        cleaned, changed = list(rows), False
+        for number, row in enumerate(rows):
+            clean = [_clean(column, value) for column, value in zip(self._writing.columns, row, strict=True)]
+            if any(new is not old for new, old in zip(clean, row, strict=True)):
+                cleaned[number], changed = clean, True
+        return cleaned if changed else None
+
+    def _unfit(self, error: Unfit, rows: list[Sequence[Any]]) -> RowRefused:
+        column = self._writing.columns[error.column]
+        value = rows[error.row][error.column]
+        return RowRefused(
+            f"Row {self._numbers[error.row]} of {self._target.name} can't be stored:"
+            f" a {type(value).__name__} is no value for {column.name} ({column.type}).",
+            hint="Nothing was stored. Mend the row, then write all of them again.",
+        )
+
+    def _refused(self, connection: Connection, rows: list[Sequence[Any]], error: DatabaseError) -> RowRefused:
+        place = self._first_refused(connection, rows)
+        which = "A row" if place is None else f"Row {self._numbers[place]}"
+        column = self._backend.faulty_column(error, self._writing)
+        where = f" for its {column}" if column else ""
+        return RowRefused(
+            f"{which} of {self._target.name} can't be stored{where}.",
+            why=str(error.orig).strip(),
+            hint="Nothing was stored. Mend the row, then write all of them again.",
+        )
+
+    def _first_refused(self, connection: Connection, rows: list[Sequence[Any]]) -> int | None:
+        """The number of the first row with which the rows before it can't be stored; leaves nothing."""
+        good, bad = 0, len(rows)
+        attempt = connection.begin_nested()
+        try:
+            while bad - good > 1:
+                middle = (good + bad) // 2
+                try:
+                    with connection.begin_nested():
+                        self._verb(connection, self._writing, rows[good:middle])
+                    good = middle
+                except DatabaseError:
+                    bad = middle
+            return good if bad > good else None
+        finally:
+            attempt.rollback()
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
+    rest = iter(rows)
+    first = 0
+    while block := list(islice(rest, _BLOCK)):
+        yield first, block
+        first += len(block)
+
+
+def _getter(names: tuple[str, ...], *, sequence: bool) -> Callable[[Any], Sequence[Any]]:
+    if sequence:
+        return lambda row: row
+    if len(names) == 1:
+        return lambda row: (row[names[0]],)
+    return itemgetter(*names) if names else lambda row: ()
+
+
+def _default(column: Column[Any], default: Any) -> Callable[[], Any] | None:
+    """What makes a value that Python has to make, if a row has none."""
+    if default is None:
+        return None
+    if default.is_scalar:
+        return lambda: default.arg
+    if default.is_callable:
+        return lambda: default.arg(_NoContext)
+    raise NotSupported(
+        f"The default of {column} is made by the server for each row.",
+        hint="Give rows a value for it, or declare it as server_default.",
+    )
+
+
+class _NoContext:
+    """What a default is called with; one that wants to see the other values of its row can't."""
+
+    @staticmethod
+    def get_current_parameters(*_: object) -> Mapping[str, Any]:
+        raise NotSupported("A default that looks at its row can't be made for many rows at once.")
+
+
+def _clean(column: Column[Any], value: Any) -> Any:
+    """A value as its column holds it, where a data frame could only say it by a floating number."""
+    floating = isinstance(column.type, Float) and not column.type.asdecimal
+    if not floating and _is_missing(value):
+        return None
+    if isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value):
+        return round(value)  # As servers do it: halves to the even one.
+    return value
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is NaN or NaT, which differ from themselves."""
+    return type(value).__name__ in ("float", "float64", "float32", "NaTType") and bool(value != value)  # noqa: PLR0124

@@ -1,0 +1,180 @@
+"""What a caller names: a mapped class or a table, and on what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
+from sqlalchemy.orm import Mapper, Session
+
+from penstock.errors import NoPrimaryKey, NotSupported, UnknownColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+On: TypeAlias = Session | Connection | Engine
+"""Where it is asked: in the caller's transaction, but for an engine, which gets one of its own."""
+
+Model: TypeAlias = type[Any] | Table
+"""What is asked for: rows as objects of a mapped class, or the rows of a table."""
+
+Where: TypeAlias = Mapping[str, Any] | ColumnElement[bool] | Sequence[ColumnElement[bool]] | None
+"""Which rows: values by attribute, one expression, or several that must all hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    """Stands for every text that begins so; nothing in it is a wildcard."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """Stands for every text with this inside; nothing in it is a wildcard."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A mapped class or a table, with its columns by the names that callers use.
+
+    Args:
+        model: The class, or the table.
+        table: Where its rows are.
+        columns: Its columns: by attribute, for a class.
+        attributes: What a condition is put on, by the same names; relationships included.
+        fixed: What every row has that is an object of the class, by column.
+    """
+
+    model: Model
+    table: Table
+    columns: Mapping[str, Column[Any]]
+    attributes: Mapping[str, Any]
+    fixed: Mapping[Column[Any], Any] = field(default_factory=dict)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether rows are objects of a class."""
+        return self.model is not self.table
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.model.__name__ if isinstance(self.model, type) else self.table.name
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of its primary key; raises NoPrimaryKey."""
+        key = tuple(name for name, column in self.columns.items() if column.primary_key)
+        if not key:
+            raise NoPrimaryKey(
+                f"{self.name} has no primary key.", hint="Say which columns name a row: key=(…)."
+            )
+        return key
+
+    def column(self, name: str) -> Column[Any]:
+        """The column that callers call so; raises UnknownColumn."""
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise self.unknown(name) from None
+
+    def unknown(self, *names: str) -> UnknownColumn:
+        """The error for names that it does not have."""
+        said = ", ".join(map(repr, names))
+        return UnknownColumn(f"{self.name} has no column {said}.", why=f"It has: {', '.join(self.columns)}.")
+
+    def conditions(self, where: Where) -> list[ColumnElement[bool]]:
+        """What must hold of a row; raises UnknownColumn."""
+        if where is None:
+            return []
+        if isinstance(where, Mapping):
+            return [self._condition(name, value) for name, value in where.items()]
+        return list(where) if isinstance(where, Sequence) else [where]
+
+    def _condition(self, name: str, value: Any) -> ColumnElement[bool]:
+        if name not in self.attributes:
+            raise self.unknown(name)
+        attribute = self.attributes[name]
+        if isinstance(value, StartsWith):
+            found: ColumnElement[bool] = attribute.startswith(value.text, autoescape=True)
+        elif isinstance(value, Contains):
+            found = attribute.contains(value.text, autoescape=True)
+        elif isinstance(value, list | tuple | set | frozenset) and not self._holds_lists(name):
+            found = _one_of(attribute, value)
+        else:
+            found = attribute == value
+        return found
+
+    def _holds_lists(self, name: str) -> bool:
+        column = self.columns.get(name)
+        return column is not None and isinstance(column.type, ARRAY | JSON)
+
+
+def target_of(model: Model) -> Target:
+    """The class or table as a target.
+
+    Raises:
+        NotSupported: It is neither, or a class whose rows are spread over several tables.
+    """
+    key: Any = model
+    return _target_of(key)
+
+
+@lru_cache(maxsize=1024)
+def _target_of(model: Any) -> Target:
+    if isinstance(model, Table):
+        columns = {column.key: column for column in model.columns}
+        return Target(model, model, columns, columns)
+    mapper = inspect(model, raiseerr=False)
+    if not isinstance(mapper, Mapper) or not isinstance(mapper.local_table, Table):
+        raise NotSupported(f"{model!r} is neither a mapped class nor a table.")
+    if len(mapper.tables) > 1:
+        raise NotSupported(f"The rows of {model.__name__} are spread over several tables.")
+    found = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
+    table = mapper.local_table
+    columns = {name: column for name, column in found.items() if isinstance(column, Column)}
+    attributes = {name: getattr(model, name) for name in (*mapper.all_orm_descriptors.keys(),)}
+    kind = mapper.polymorphic_on
+    fixed = {kind: mapper.polymorphic_identity} if isinstance(kind, Column) else {}
+    return Target(model, table, columns, attributes, fixed)
+
+
+@contextmanager
+def reading(on: On) -> Iterator[Session | Connection]:
+    """Something to read with: what the caller has, or a connection of its own to the engine."""
+    if isinstance(on, Engine):
+        with on.connect().execution_options(penstock_readonly=True) as connection:
+            yield connection
+    else:
+        yield on
+
+
+@contextmanager
+def writing(on: On) -> Iterator[Session | Connection]:
+    """Something to write with: in the caller's transaction, or in one of its own on the engine."""
+    if isinstance(on, Engine):
+        with on.begin() as connection:
+            yield connection
+    else:
+        yield on
+
+
+def connection_of(on: Session | Connection, target: Target) -> Connection:
+    """The connection on which rows of the target are written; what a session has pending stays so."""
+    if isinstance(on, Connection):
+        return on
+    key = "mapper" if target.mapped else "clause"
+    return on.connection(bind_arguments={key: target.model if target.mapped else target.table})
+
+
+def _one_of(attribute: Any, values: list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any]) -> Any:
+    known = [value for value in values if value is not None]
+    found = attribute.in_(known)
+    return found if len(known) == len(values) else found | attribute.is_(None)
