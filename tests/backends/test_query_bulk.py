@@ -67,6 +67,7 @@ class Gage(Base):
     basin: Mapped[str | None] = mapped_column(ForeignKey("basin.name"))
     code: Mapped[str] = mapped_column(default=lambda: "made")
     zone: Mapped[str] = mapped_column(server_default="north")
+    changes: Mapped[str | None] = mapped_column(onupdate=lambda: "changed")
 
 
 class Event(Base):
@@ -213,6 +214,17 @@ def test_rows_that_are_there_are_updated_and_the_others_skipped(session: Session
         bulk_update(session, Gage, [{"number": 1, "site": "x"}, {"number": 2, "site": None}])
     assert find_one(session, Gage, {"number": 1}).site == "site 1"  # type: ignore[union-attr]
     assert bulk_update(session, Gage, []) == Written()
+
+
+def test_an_update_sets_what_is_to_be_set_by_every_update_and_nothing_if_there_is_nothing(
+    session: Session,
+) -> None:
+    bulk_insert(session, Gage, rows(1, 2, code="mine"))
+    upsert(session, Gage, rows(1, altitude=1.0))
+    assert bulk_update(session, Gage, [{"number": 2, "altitude": 1.0}]) == Written(updated=1)
+    found = find(session, Gage, order_by=Gage.number)
+    assert [(gage.code, gage.changes) for gage in found] == [("mine", None), ("mine", "changed")]
+    assert bulk_update(session, Event, [{"id": 1}, {"id": 2}]) == Written(skipped=2)
 
 
 def test_d4_updates_of_the_same_rows_in_other_orders_do_not_block_each_other(engine: Engine) -> None:

@@ -245,7 +245,7 @@ class _Bulk:
             )
         update = self._update
         if update is None:
-            update = [column for column in given if column not in self._key]
+            update = [column for column in self._updated(given, list(made)) if column not in self._key]
         pointless = self._on_conflict is OnConflict.UPDATE and not update
         return _Shape(
             Writing(
@@ -258,6 +258,10 @@ class _Bulk:
             _getter(names, sequence=sequence),
             list(made.values()),
         )
+
+    def _updated(self, given: list[Column[Any]], made: list[Column[Any]]) -> list[Column[Any]]:
+        """What a row that is there gets: defaults are for new ones."""
+        return given
 
     def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
         """What makes a value that is not given, and that Python has to make."""
@@ -281,7 +285,13 @@ class _Update(_Bulk):
     """One call that updates: columns that are not given stay as they are, but for those with `onupdate`."""
 
     def _verb(self, backend: RowBackend) -> _Verb:
-        return backend.update
+        def update(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+            return backend.update(connection, writing, rows) if writing.update else Written(skipped=len(rows))
+
+        return update
+
+    def _updated(self, given: list[Column[Any]], made: list[Column[Any]]) -> list[Column[Any]]:
+        return [*given, *made]
 
     def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
         return None if column in given else _default(column, column.onupdate)

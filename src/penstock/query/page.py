@@ -184,11 +184,9 @@ def paginate_keyset(
     with reading(on) as source:
         rows = source.execute(wanted.limit(per_page + 1)).all()
     more, rows = len(rows) > per_page, rows[:per_page]
-    if before is not None:
-        rows = rows[::-1]
     if before is None:
         return _page(terms, rows, more_after=more, more_before=after is not None)
-    return _page(terms, rows, more_after=True, more_before=more)
+    return _page(terms, rows[::-1], more_after=True, more_before=more)
 
 
 def _page(terms: Sequence[Term], rows: Sequence[Any], *, more_after: bool, more_before: bool) -> KeysetPage:

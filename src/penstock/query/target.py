@@ -140,7 +140,7 @@ def _target_of(model: Any) -> Target:
     found = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
     table = mapper.local_table
     columns = {name: column for name, column in found.items() if isinstance(column, Column)}
-    attributes = {name: getattr(model, name) for name in (*mapper.all_orm_descriptors.keys(),)}
+    attributes = {name: getattr(model, name) for name, _ in mapper.all_orm_descriptors.items()}
     kind = mapper.polymorphic_on
     fixed = {kind: mapper.polymorphic_identity} if isinstance(kind, Column) else {}
     return Target(model, table, columns, attributes, fixed)

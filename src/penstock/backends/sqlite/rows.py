@@ -87,7 +87,8 @@ class SQLiteRows:
 
 def _in_order(writing: Writing) -> list[Column[Any]]:
     """The columns as an INSERT has them."""
-    return [column for column in writing.table.columns if column in set(writing.columns)]
+    written = set(writing.columns)
+    return [column for column in writing.table.columns if column in written]
 
 
 def _there(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
