@@ -12,6 +12,7 @@ from penstock.errors import BinariesNotFound
 pytest_plugins = [
     "fix_servers",
     "fix_pgbouncer",
+    "fix_mariadb",
     "fix_apps",
     "fix_aio",
     "fix_registries",

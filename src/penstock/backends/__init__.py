@@ -41,6 +41,9 @@ _MODULES: Mapping[str, str] = {
     "postgresql": "penstock.backends.postgresql",
     "postgres": "penstock.backends.postgresql",
     "sqlite": "penstock.backends.sqlite",
+    "mariadb": "penstock.backends.mysql",
+    "mysql": "penstock.backends.mysql",
+    "mysql2": "penstock.backends.mysql",
 }
 
 
@@ -58,7 +61,7 @@ def backend_for(url: URL) -> Backend:
     if module is None:
         raise NotSupported(
             f"There is no backend for {kind!r} addresses.",
-            hint=f"Use one of: {', '.join(sorted(set(_MODULES) - {'postgres'}))}.",
+            hint=f"Use one of: {', '.join(sorted(set(_MODULES) - {'postgres', 'mysql2'}))}.",
         )
     return _load(module)
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from asyncio import get_running_loop
-from contextlib import nullcontext, suppress
 from importlib.util import find_spec
-from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+from penstock.backends.lines import end_in_loop, is_quiet
 from penstock.backends.postgresql.sessions import (
     ASYNCPG,
     TRUSTED_PATH,
-    is_quiet,
-    line_kept,
     missing,
     until_ended,
 )
 from penstock.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
     from sqlalchemy import URL
@@ -32,8 +26,6 @@ if TYPE_CHECKING:
 
 _NOT_THERE = "3D000"
 _NO_LOGIN = "28"
-_FAREWELL = 1.0
-_STANDSTILL = 0.05
 _WHERE = ("host", "port")
 
 
@@ -97,26 +89,7 @@ class AsyncpgDriver:
         """Nothing: the server ends the transaction with the session."""
 
     def end(self, raw: Any) -> None:
-        loop: AbstractEventLoop = raw._loop
-        transport: Any = raw._transport
-        ended = Event()
-
-        def terminate() -> None:
-            raw.terminate()
-            loop.call_soon(ended.set)  # The transport is closed in the loop's next turn, just before this.
-
-        line = transport.get_extra_info("socket")
-        descriptor = -1 if line is None else line.fileno()
-        with line_kept(descriptor) if descriptor >= 0 else nullcontext(), suppress(RuntimeError):
-            if _runs_here(loop):
-                terminate()
-                return
-            loop.call_soon_threadsafe(terminate)
-        _await(ended, loop)
-        if loop.is_closed():
-            with suppress(RuntimeError):  # It can't be told any more.
-                raw.terminate()
-            _close(transport)
+        end_in_loop(raw._loop, raw._transport, raw.terminate)
 
     def _attempt(self, dialect: Any, place: Place, options: ConnectionOptions, url: URL) -> Any:
         """A connection, or its refusal as SQLAlchemy's error; the driver's own holds the password."""
@@ -173,25 +146,3 @@ def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
     if options.statement_timeout is not None:
         settings["statement_timeout"] = str(max(1, round(options.statement_timeout * 1000)))
     return said
-
-
-def _runs_here(loop: AbstractEventLoop) -> bool:
-    try:
-        return get_running_loop() is loop
-    except RuntimeError:
-        return False
-
-
-def _await(ended: Event, loop: AbstractEventLoop) -> None:
-    """Wait until the loop has done what it was told, but not for one that stands still or is closed."""
-    end = time.monotonic() + (_FAREWELL if loop.is_running() else _STANDSTILL)
-    while not loop.is_closed() and time.monotonic() < end:
-        if ended.wait(0.005):
-            return
-
-
-def _close(transport: Any) -> None:
-    """Do what the loop would have done, had it not been closed: asyncio has no other word for it."""
-    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
-    with suppress(AttributeError, RuntimeError):  # uvloop has closed its own.
-        inner._call_connection_lost(None)

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.lines import is_quiet
 from penstock.backends.place import Place, Server
 from penstock.backends.postgresql import aside, copies, ending, postgis
 from penstock.backends.postgresql.asynchronous import PsycopgDriver, asyncpg_driver
@@ -29,7 +30,6 @@ from penstock.backends.postgresql.sessions import (
     DRIVER,
     connect,
     direct_login,
-    is_quiet,
     maintenance,
     maintenance_databases,
     missing,

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import select
-import socket
-import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import ConnectionOptions, here
+from penstock.backends.lines import line_kept
 from penstock.backends.postgresql.faults import forget_password, no_answer, translated
 from penstock.errors import ConfigError
 
@@ -37,9 +34,6 @@ TRUSTED_PATH = "public"
 
 PINNED_PATH = "pg_catalog,pg_temp"
 """Where Penstock's own statements look names up: nowhere that an app can write to."""
-
-_FAREWELL = 1.0
-"""Seconds to wait for a session's end after it was closed."""
 
 _OWN = ConnectionOptions(trusted=False)
 
@@ -88,13 +82,6 @@ def direct_login(server: Server) -> Login:
     return replace(login, url=login.url.set(host=direct.host, port=direct.port, query=direct.query))
 
 
-def is_quiet(descriptor: int) -> bool:
-    """Whether nothing has arrived at an idle connection: an ended session says so before it goes."""
-    line = select.poll()
-    line.register(descriptor, select.POLLIN)
-    return not line.poll(0)
-
-
 def missing(place: Place) -> StoreNotCreated:
     """The error of a database that its server does not have."""
     return place.not_created(f"Service {place.server.service} has no database {place.database}.")
@@ -103,29 +90,6 @@ def missing(place: Place) -> StoreNotCreated:
 def until_ended(raw: Any) -> AbstractContextManager[None]:
     """Close a connection of psycopg's in the block, and wait until its session has ended."""
     return nullcontext() if raw.closed else line_kept(raw.fileno())
-
-
-@contextmanager
-def line_kept(descriptor: int) -> Iterator[None]:
-    """Hang up in the block, and wait until the session has ended: until then the server counts it.
-
-    The server's process leaves the list of sessions before the kernel closes its socket.
-    """
-    kept = os.dup(descriptor)
-    with socket.socket(fileno=kept) as line:
-        yield
-        with suppress(OSError):  # It has ended already.
-            line.shutdown(socket.SHUT_WR)
-            _read_to_the_end(kept)
-
-
-def _read_to_the_end(descriptor: int) -> None:
-    arrivals = select.poll()
-    arrivals.register(descriptor, select.POLLIN)
-    end = time.monotonic() + _FAREWELL
-    while (left := end - time.monotonic()) > 0 and arrivals.poll(left * 1000):
-        if not os.read(descriptor, 4096):
-            return
 
 
 def connect(dialect: Any, args: Any, params: Any) -> Any:

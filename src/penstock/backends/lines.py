@@ -1,0 +1,101 @@
+"""The line to a server: whether it is quiet, and how it is hung up for good."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from asyncio import get_running_loop
+from contextlib import contextmanager, nullcontext, suppress
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Iterator
+
+_FAREWELL = 1.0
+"""Seconds to wait for a session's end after it was closed."""
+
+_STANDSTILL = 0.05
+
+
+def is_quiet(descriptor: int) -> bool:
+    """Whether nothing has arrived at an idle connection: an ended session says so before it goes."""
+    line = select.poll()
+    line.register(descriptor, select.POLLIN)
+    return not line.poll(0)
+
+
+@contextmanager
+def line_kept(descriptor: int) -> Iterator[None]:
+    """Hang up in the block, and wait until the session has ended: until then the server counts it.
+
+    The server's process leaves the list of sessions before the kernel closes its socket.
+    """
+    kept = os.dup(descriptor)
+    with socket.socket(fileno=kept) as line:
+        yield
+        with suppress(OSError):  # It has ended already.
+            line.shutdown(socket.SHUT_WR)
+            _read_to_the_end(kept)
+
+
+def end_in_loop(loop: AbstractEventLoop, transport: Any, terminate: Callable[[], object]) -> None:
+    """End a connection that belongs to an event loop, whatever became of that, and wait until it has ended.
+
+    Args:
+        loop: The loop that it was made in.
+        transport: What it sends with.
+        terminate: Ends it; called in the loop, if that still runs.
+    """
+    ended = Event()
+
+    def end() -> None:
+        terminate()
+        loop.call_soon(ended.set)  # The transport is closed in the loop's next turn, just before this.
+
+    line = transport.get_extra_info("socket")
+    descriptor = -1 if line is None else line.fileno()
+    with line_kept(descriptor) if descriptor >= 0 else nullcontext(), suppress(RuntimeError):
+        if _runs_here(loop):
+            end()
+            return
+        loop.call_soon_threadsafe(end)
+    _await(ended, loop)
+    if loop.is_closed():
+        with suppress(RuntimeError):  # It can't be told any more.
+            terminate()
+        _close(transport)
+
+
+def _read_to_the_end(descriptor: int) -> None:
+    arrivals = select.poll()
+    arrivals.register(descriptor, select.POLLIN)
+    end = time.monotonic() + _FAREWELL
+    while (left := end - time.monotonic()) > 0 and arrivals.poll(left * 1000):
+        if not os.read(descriptor, 4096):
+            return
+
+
+def _runs_here(loop: AbstractEventLoop) -> bool:
+    try:
+        return get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _await(ended: Event, loop: AbstractEventLoop) -> None:
+    """Wait until the loop has done what it was told, but not for one that stands still or is closed."""
+    end = time.monotonic() + (_FAREWELL if loop.is_running() else _STANDSTILL)
+    while not loop.is_closed() and time.monotonic() < end:
+        if ended.wait(0.005):
+            return
+
+
+def _close(transport: Any) -> None:
+    """Do what the loop would have done, had it not been closed: asyncio has no other word for it."""
+    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
+    with suppress(AttributeError, RuntimeError):  # uvloop has closed its own.
+        inner._call_connection_lost(None)

@@ -1,0 +1,71 @@
+"""Databases that were dropped are kept under another name, to which their tables are moved."""
+
+from __future__ import annotations
+
+import re
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.mysql import copies, ending
+from penstock.backends.mysql.faults import translated
+from penstock.backends.mysql.sessions import has_database, maintenance, missing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from penstock.backends.place import Place
+
+_NAME_LENGTH = 64
+_ASIDE = re.compile(r"_dropped_\d{14}_[0-9a-f]{4}\Z")
+
+
+def aside_name(database: str, when: datetime) -> str:
+    """What a database is called while it is kept."""
+    ending_ = f"_dropped_{when:%Y%m%d%H%M%S}_{token_hex(2)}"
+    return database[: _NAME_LENGTH - len(ending_)] + ending_
+
+
+def is_aside(database: str) -> bool:
+    """Whether a database is called as one that is kept."""
+    return _ASIDE.search(database) is not None
+
+
+def set_aside(place: Place, name: str) -> None:
+    """Move a database's tables to another one, and drop it; sessions in it are ended.
+
+    A database has no name that could be changed. Until the tables have been moved, all at once, the new
+    one counts as not there; from then on, what is left of the old one is empty, and counts as nothing.
+
+    Raises:
+        StoreBusy: Somebody uses it whom the service's user can't send away.
+        StoreNotCreated: It is not there.
+        NotSupported: There is something in it that can't be moved: a view, a trigger, a routine.
+    """
+    what = f"The database {place.database} can't be set aside."
+    with maintenance(place.server) as connection:
+        if not has_database(connection, place.database):
+            raise missing(place)
+        try:
+            _move(connection, place.database, name, what)
+        except DBAPIError as error:
+            raise translated(error, what) from error
+
+
+def bring_back(place: Place, name: str) -> None:
+    """Move the tables of a database that was set aside back to where they were."""
+    what = f"The database {place.database} can't be brought back as {name}."
+    with maintenance(place.server) as connection:
+        try:
+            _move(connection, place.database, name, what)
+        except DBAPIError as error:
+            raise translated(error, what) from error
+
+
+def _move(connection: Connection, old: str, new: str, what: str) -> None:
+    copies.create(connection, new)
+    ending.without_sessions(connection, old, lambda: copies.move_tables(connection, old, new, what))
+    ending.drop(connection, old)

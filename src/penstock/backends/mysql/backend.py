@@ -1,0 +1,296 @@
+"""The MariaDB and MySQL backend: databases, locks and sessions over PyMySQL."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.lines import is_quiet
+from penstock.backends.mysql import aside, copies, ending, locks
+from penstock.backends.mysql.asynchronous import asyncmy_driver
+from penstock.backends.mysql.faults import NO_ENTRY, number_of, translated, was_ended
+from penstock.backends.mysql.rows import MySQLRows
+from penstock.backends.mysql.sessions import (
+    ASYNCMY,
+    MARIADB,
+    PYMYSQL,
+    direct_login,
+    has_database,
+    maintenance,
+    missing,
+    start_up,
+    until_ended,
+    with_driver,
+    with_either,
+)
+from penstock.backends.place import Place, Server
+from penstock.errors import (
+    ConfigError,
+    InvalidName,
+    NotSupported,
+    PenstockError,
+    PermissionRefused,
+    StoreNotCreated,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from penstock.backends.contract import Aside, AsyncDriver
+
+_NAME_LENGTH = 64
+_PORT = 3306
+_KINDS = {"mysql2": "mysql"}
+"""What others call a kind of address."""
+
+# Of the options that PyMySQL takes, those that neither lead elsewhere nor weaken the way there.
+_NO_SAY = ("charset", "connect_timeout", "read_timeout", "sql_mode", "use_unicode", "write_timeout")
+_OURS = ("init_command", "program_name", "autocommit", "client_flag")
+_PLAIN_TABLE = text("""
+    SELECT 1 FROM information_schema.tables
+    WHERE table_schema = DATABASE() AND table_name = :table AND table_type = 'BASE TABLE'
+      AND NOT EXISTS (
+        SELECT 1 FROM information_schema.triggers
+        WHERE event_object_schema = DATABASE() AND event_object_table = :table)""")
+_RELATIONS = text("""
+    SELECT 1 FROM information_schema.tables
+    WHERE table_schema = DATABASE() AND table_name <> :besides LIMIT 1""")
+_SIZE = text("""
+    SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables
+    WHERE table_schema = DATABASE()""")
+
+
+class MySQLBackend:
+    """How MariaDB and MySQL do it."""
+
+    name = "mysql"
+    capabilities = Capabilities(transactional_ddl=False, plain_connections=True)
+    roles = None
+    rows = MySQLRows()
+    default_schema = None
+    max_connections = 20
+
+    def dialect_options(self, place: Place) -> dict[str, Any]:
+        return {}
+
+    def normalise(self, url: URL) -> URL:
+        if not url.username:
+            raise ConfigError(
+                "This MariaDB address names no user.",
+                hint="Write it as mariadb://user@host:port, without the password.",
+            )
+        for part in (url.username, url.database, url.host):
+            if part and not part.isprintable():
+                raise ConfigError("This MariaDB address has characters that can't be shown in it.")
+        ours = ", ".join(option for option in _OURS if option in url.query)
+        if ours:
+            raise ConfigError(f"This MariaDB address has options that Penstock sets itself: {ours}.")
+        kind, _, driver = url.drivername.partition("+")
+        url = url.set(drivername=_KINDS.get(kind, kind))
+        return with_driver(url, ASYNCMY if driver == ASYNCMY else PYMYSQL)
+
+    def sync_url(self, url: URL) -> URL:
+        return with_driver(url, PYMYSQL)
+
+    def split(self, url: URL) -> tuple[URL, str]:
+        if not url.database:
+            raise ConfigError("This MariaDB address names no database.", hint="Add /database to it.")
+        return url.set(database=""), url.database
+
+    def recipient(self, url: URL) -> URL:
+        return url.set(database="").difference_update_query(_NO_SAY)
+
+    def store_url(self, place: Place) -> URL:
+        return self.sync_url(place.login.url).set(database=place.database)
+
+    def shown(self, place: Place) -> str:
+        return place.database
+
+    def check_name(self, database: str) -> None:
+        bad = not database or len(database) > _NAME_LENGTH or "\0" in database or database.endswith(" ")
+        if bad or any(ord(character) > 0xFFFF for character in database):
+            raise InvalidName(
+                f"{database!r} can't be the name of a MariaDB database.",
+                why=f"A name has 1 to {_NAME_LENGTH} characters, and does not end in a space.",
+            )
+
+    def make_home(self, place: Place) -> None:
+        """Nothing: a server has room already."""
+
+    def has_home(self, place: Place) -> bool:
+        return True
+
+    def connection_place(self, server: Server, label: str) -> Place:
+        return Place(server=server, database=server.login.url.database or "", label=label)
+
+    def exists(self, place: Place) -> bool:
+        with maintenance(place.server) as connection:
+            return copies.is_there(connection, place.database, aside=aside.is_aside(place.database))
+
+    def create(self, place: Place) -> bool:
+        with maintenance(place.server) as connection:
+            try:
+                return copies.create(connection, place.database)
+            except DBAPIError as error:
+                what = f"The database {place.database} can't be created."
+                refused = self.translate(error, what)
+                if isinstance(refused, PermissionRefused):
+                    raise _to_be_granted(connection, place, what) from error
+                raise refused from error
+
+    def clone(self, source: Place, place: Place) -> bool:
+        return copies.clone(source, place)
+
+    def databases(self, server: Server, prefix: str) -> list[str]:
+        return copies.databases(server, prefix)
+
+    def named_lock(
+        self, server: Server, name: str, *, shared: bool = False, timeout: float
+    ) -> AbstractContextManager[None]:
+        return locks.named_lock(server, name, shared=shared, timeout=timeout)
+
+    def forget_lock(self, server: Server, name: str) -> None:
+        """Nothing: it is gone with whoever had it."""
+
+    def prepare(self, place: Place) -> None:
+        """Nothing: a database is closed to all but those who were let in."""
+
+    def is_prepared(self, connection: Connection) -> bool:
+        return True
+
+    def drop(self, place: Place) -> bool:
+        with maintenance(place.server) as connection:
+            try:
+                return has_database(connection, place.database) and ending.drop(connection, place.database)
+            except DBAPIError as error:
+                raise self.translate(error, f"The database {place.database} can't be dropped.") from error
+
+    def aside_name(self, place: Place, when: datetime) -> str:
+        return aside.aside_name(place.database, when)
+
+    def set_aside(self, place: Place, name: str) -> None:
+        aside.set_aside(place, name)
+
+    def let_in(self, place: Place) -> None:
+        """Nothing: who was let in to a database has no part in one of another name."""
+
+    def bring_back(self, place: Place, name: str) -> None:
+        aside.bring_back(place, name)
+
+    def enable_spatial(self, place: Place) -> None:
+        """Nothing: every database has spatial types."""
+
+    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
+        url = place.server.login.url
+        if url.get_backend_name() == MARIADB or "MariaDB" not in self.version(place.server):
+            return None
+        return NotSupported(
+            f"The store {place.label} can't be spatial on service {place.server.service}.",
+            why="Its server is MariaDB, and its address says mysql:, whose spatial columns differ.",
+            hint=f"penstock services edit {place.server.service} --url {url.set(drivername=MARIADB)}",
+        )
+
+    def lock(self, place: Place, timeout: float) -> AbstractContextManager[None]:
+        return locks.store_lock(place, timeout)
+
+    def lock_transaction(self, connection: Connection) -> None:
+        raise NotSupported(
+            "A registry can't be in MariaDB.",
+            why="What a failed transaction did to its tables would stay done.",
+            hint="Keep it in SQLite or PostgreSQL.",
+        )
+
+    def has_table(self, connection: Connection, table: str) -> bool:
+        return connection.execute(_PLAIN_TABLE, {"table": table}).first() is not None
+
+    def has_relations(self, connection: Connection, besides: str) -> bool:
+        return connection.execute(_RELATIONS, {"besides": besides}).first() is not None
+
+    def size(self, connection: Connection) -> int:
+        return int(connection.execute(_SIZE).scalar_one())
+
+    def version(self, server: Server) -> str:
+        with maintenance(server) as connection:
+            said = str(connection.exec_driver_sql("SELECT VERSION()").scalar_one())
+        number = said.partition("-")[0]
+        return f"MariaDB {number}" if "MariaDB" in said else f"MySQL {number}"
+
+    def room(self, server: Server) -> int | None:
+        with maintenance(server) as connection:
+            most, own = connection.exec_driver_sql("SELECT @@max_connections, @@max_user_connections").one()
+        return min(int(most), int(own) or int(most))
+
+    def server_key(self, server: Server) -> str:
+        url = server.login.url
+        return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or _PORT}")
+
+    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
+        return self._connect(dialect, place, options, here)
+
+    def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
+        login = place.login if options.trusted else direct_login(place.server)
+        said = start_up(place.purpose, options)
+
+        def attempt(url: URL) -> Any:
+            args, params = dialect.create_connect_args(url.set(database=place.database))
+            return dialect.connect(*args, **params, **said)
+
+        try:
+            return with_either(login, attempt, aside)
+        except dialect.loaded_dbapi.Error as error:
+            if number_of(error) not in NO_ENTRY or aside(partial(self._is_there, place)) is not False:
+                raise
+            raise missing(place) from error
+
+    def set_up(self, raw: Any) -> None:
+        """Nothing: a connection says all it needs when it starts."""
+
+    def mark(self, place: Place) -> object:
+        return None  # The sessions of a database that is dropped are ended.
+
+    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+        return bool(raw.open) and is_quiet(raw._sock.fileno())
+
+    def closing(self, raw: Any) -> AbstractContextManager[None]:
+        return until_ended(raw) if raw.open else nullcontext()
+
+    def listen(self, engine: Engine | type[Engine]) -> None:
+        """Nothing to attach: a connection says all it needs when it starts."""
+
+    def translate(self, error: Exception, what: str) -> PenstockError:
+        return translated(error, what)
+
+    def gone(self, error: Exception) -> bool:
+        if isinstance(error, StoreNotCreated):
+            return True
+        causes = (error, error.__cause__) if isinstance(error, PenstockError) else (error,)
+        return any(isinstance(cause, Exception) and was_ended(cause) for cause in causes)
+
+    def async_driver(self, place: Place) -> AsyncDriver:
+        return asyncmy_driver(place.server.login.url.get_backend_name(), self._connect)
+
+    def _is_there(self, place: Place) -> bool | None:
+        """Ask about a database that refused us, since the server may hide that; None if nobody answers."""
+        try:
+            return self.exists(place)
+        except (DBAPIError, PenstockError):
+            return None
+
+
+def _to_be_granted(connection: Connection, place: Place, what: str) -> PermissionRefused:
+    """The user may create no database, but it can be let do so, or use one that was made for it."""
+    user = connection.exec_driver_sql("SELECT CURRENT_USER()").scalar_one()
+    name, _, host = str(user).rpartition("@")
+    database = place.database.replace("`", "``")
+    return PermissionRefused(
+        what,
+        why=f"The user {user} of service {place.server.service} may not create it (CREATE).",
+        hint="Have an administrator of the server do, then sync again:"
+        f" GRANT ALL ON `{database}`.* TO '{name}'@'{host}'",
+    )

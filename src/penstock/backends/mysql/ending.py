@@ -1,0 +1,80 @@
+"""Sessions in a database are ended, so that it can be emptied or dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.mysql.faults import NO_SUCH_THREAD, NOT_OWNER, NOT_THERE, WAITED, number_of
+from penstock.backends.mysql.sessions import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+_ATTEMPTS = 10
+_PATIENCE = 5
+"""Seconds to wait for a session that the user may not end."""
+
+_SESSIONS = text("""
+    SELECT id FROM information_schema.processlist WHERE db = :name AND id <> CONNECTION_ID()""")
+
+
+def without_sessions(connection: Connection, database: str, change: Callable[[], object]) -> None:
+    """Change a database whose sessions are ended first, and afterwards: none may live on in it.
+
+    Whoever may not be sent away by this user is waited for a few seconds, once.
+
+    Args:
+        connection: One to no database.
+        database: The database's name.
+        change: Empties or drops it.
+
+    Raises:
+        DBAPIError: Somebody still uses it, or it can't be changed.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        all_ended = end_sessions(connection, database)
+        connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {1 if all_ended else _PATIENCE}")
+        try:
+            change()
+            break
+        except DBAPIError as error:
+            if attempt == _ATTEMPTS or not all_ended or number_of(error) != WAITED:
+                raise
+    end_sessions(connection, database)
+
+
+def end_sessions(connection: Connection, database: str) -> bool:
+    """End the sessions in a database; False if some may not be ended by this user."""
+    found = connection.execute(_SESSIONS, {"name": database}).scalars().all()
+    ended = [_end(connection, int(session)) for session in found]
+    return all(ended)
+
+
+def _end(connection: Connection, session: int) -> bool:
+    try:
+        connection.exec_driver_sql(f"KILL CONNECTION {session}")
+    except DBAPIError as error:
+        if number_of(error) not in (NO_SUCH_THREAD, NOT_OWNER):
+            raise
+        return number_of(error) == NO_SUCH_THREAD
+    return True
+
+
+def drop(connection: Connection, database: str) -> bool:
+    """Drop a database, and send away everybody who is in it; False if it was not there."""
+    try:
+        without_sessions(
+            connection,
+            database,
+            lambda: connection.exec_driver_sql(f"DROP DATABASE {quoted(connection, database)}"),
+        )
+    except DBAPIError as error:
+        if number_of(error) not in NOT_THERE:
+            raise
+        return False
+    return True

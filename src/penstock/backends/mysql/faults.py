@@ -1,0 +1,84 @@
+"""The server's error number decides what a refusal means; its own words are kept."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError
+
+from penstock.errors import (
+    LoginRefused,
+    NotSupported,
+    PenstockError,
+    PermissionRefused,
+    ServerError,
+    ServerUnreachable,
+    StorageUnavailable,
+    StoreBusy,
+)
+
+# https://mariadb.com/docs/server/reference/error-codes
+EXISTS = 1007
+NOT_THERE = frozenset({1008, 1049})
+"""DROP, or any use, of a database that is not there."""
+
+NO_ENTRY = frozenset({1044, 1049})
+"""A connection to a database that is not there, or that the user may not see."""
+
+NO_LOGIN = frozenset({1045, 1698, 3118, 3159, 4151})
+WAITED = 1205
+NO_SUCH_THREAD = 1094
+NOT_OWNER = 1095
+
+GONE = frozenset({1046, 1049, 1053, 1927, 2006, 2013, 2014, 4031})
+"""The session was ended, or its database is no longer there."""
+
+_KINDS: tuple[tuple[frozenset[int], type[PenstockError], str], ...] = (
+    (NO_LOGIN, LoginRefused, "Check the service's user and its password: penstock services test SERVICE"),
+    (
+        frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 1419, 1557, 1873, 4163}),
+        PermissionRefused,
+        "Grant the user what it lacks, or use a service whose user has it.",
+    ),
+    (NOT_THERE, ServerError, "Run the command again."),
+    (frozenset({1040, 1203, 1226}), ServerError, "Wait, or raise max_connections on the server."),
+    (frozenset({3, 28, 1021, 1114}), StorageUnavailable, "Free space on the server's disk."),
+    (frozenset({WAITED}), StoreBusy, "Wait for the other one to end, then run the command again."),
+    (frozenset({1235, 1286, 4161}), NotSupported, "Use a server or a version that can."),
+    (
+        frozenset({1053, 1927, 2002, 2003, 2006, 2013, 2014, 4031}),
+        ServerUnreachable,
+        "Check that the server runs and can be reached from here.",
+    ),
+)
+
+
+def number_of(error: BaseException) -> int | None:
+    """The server's number of an error, or the client's own; None if it has none."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    number = cause.args[0] if cause is not None and cause.args else None
+    return number if isinstance(number, int) else None
+
+
+def words_of(error: BaseException) -> str:
+    """What the server, or the driver, said."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    said = cause.args[-1] if cause is not None and cause.args else cause
+    return " ".join(str(said).split())
+
+
+def was_ended(error: Exception) -> bool:
+    """Whether an error says that the session, or its database, was taken away."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return number_of(error) in GONE
+
+
+def translated(error: Exception, what: str) -> PenstockError:
+    """A driver's error as one of ours."""
+    if isinstance(error, PenstockError):
+        return error
+    number = number_of(error)
+    why = words_of(error) if number is None else f"{words_of(error)} (error {number})"
+    for numbers, kind, hint in _KINDS:
+        if number in numbers:
+            return kind(what, why=why, hint=hint)
+    return ServerError(what, why=why)

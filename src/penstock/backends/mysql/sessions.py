@@ -1,0 +1,171 @@
+"""Connections of Penstock's own, and what every connection says when it starts."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pymysql
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.contract import ConnectionOptions, here
+from penstock.backends.lines import line_kept
+from penstock.backends.mysql.faults import NO_LOGIN, number_of, translated
+from penstock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from penstock.backends.contract import Aside
+    from penstock.backends.place import Login, Place, Server
+    from penstock.errors import StoreNotCreated
+
+PYMYSQL = "pymysql"
+"""What Penstock itself speaks with, and threads do."""
+
+ASYNCMY = "asyncmy"
+"""What event loops speak with."""
+
+MARIADB = "mariadb"
+
+_OWN = ConnectionOptions(trusted=False)
+
+_Result = TypeVar("_Result")
+
+
+def with_driver(url: URL, driver: str) -> URL:
+    """The same address with another driver."""
+    return url.set(drivername=f"{url.get_backend_name()}+{driver}")
+
+
+def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
+    """What a connection says of itself when it starts.
+
+    A session is as other servers' are, whatever this one's defaults: its clock shows UTC, it refuses
+    values that a column can't hold, and each statement sees what was committed before it. What only one
+    of the two kinds of server knows is in a comment that only this one executes
+    (https://mariadb.com/docs/server/reference/sql-structure/comments).
+    """
+    settings = ["time_zone = '+00:00'", "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"]
+    settings.append(_either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'"))
+    timeout = options.statement_timeout
+    if timeout is not None:
+        settings.append(
+            _either(
+                f"max_statement_time = {max(timeout, 0.001):.3f}",
+                f"max_execution_time = {max(round(timeout * 1000), 1)}",
+            )
+        )
+    return {
+        "program_name": purpose[:60],
+        "connect_timeout": max(1, round(options.connect_timeout)),
+        "init_command": f"SET SESSION {', '.join(settings)}".replace(", /*", " /*"),
+    }
+
+
+def _either(mariadb: str, mysql: str) -> str:
+    return f"/*M! , {mariadb} */ /*!80000 , {mysql} */"
+
+
+def direct_login(server: Server) -> Login:
+    """How the service's user reaches the server itself, past a proxy.
+
+    Raises:
+        ConfigError: The service is pooled, and nothing says where the server is.
+    """
+    login = server.login
+    if not server.pooled:
+        return login
+    if server.admin is None:
+        raise ConfigError(
+            f"Service {server.service} leads through a proxy, and nothing says where its server is.",
+            why="Databases are made, locked and looked at on the server itself.",
+            hint=f"penstock services edit {server.service} --admin-url mariadb://admin@server:3306",
+        )
+    direct = server.admin.url
+    return replace(login, url=login.url.set(host=direct.host, port=direct.port, query=direct.query))
+
+
+def missing(place: Place) -> StoreNotCreated:
+    """The error of a database that its server does not have."""
+    return place.not_created(f"Service {place.server.service} has no database {place.database}.")
+
+
+def until_ended(raw: Any) -> AbstractContextManager[None]:
+    """Close a connection of PyMySQL's in the block, and wait until its session has ended."""
+    return line_kept(raw._sock.fileno()) if raw.open else nullcontext()
+
+
+def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = here) -> _Result:
+    """Connect with a login's password, or with the one that is about to take its place.
+
+    Args:
+        login: The login.
+        attempt: Connects to an address with a password in it.
+        aside: Looks passwords up.
+    """
+    try:
+        return attempt(aside(login.with_password))
+    except Exception as error:
+        spare = aside(login.with_spare) if number_of(error) in NO_LOGIN else None
+        if spare is None:
+            raise
+    return attempt(spare)
+
+
+class _UntilEnded(NullPool):
+    """No pool: a connection is closed after its use, and its session has ended by then."""
+
+    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
+        with until_ended(connection):
+            super()._close_connection(connection, terminate=terminate)
+
+
+def own_engine(login: Login, database: str = "", purpose: str = "penstock") -> Engine:
+    """An unpooled engine in autocommit."""
+    engine = create_engine(
+        with_driver(login.url, PYMYSQL).set(database=database),
+        poolclass=_UntilEnded,
+        isolation_level="AUTOCOMMIT",
+        connect_args=start_up(purpose, _OWN),
+    )
+
+    def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
+        def attempt(url: URL) -> Any:
+            password = {} if url.password is None else {"password": str(url.password)}
+            return pymysql.connect(*args, **params, **password)
+
+        return with_either(login, attempt)
+
+    event.listen(engine, "do_connect", log_in)
+    return engine
+
+
+@contextmanager
+def maintenance(server: Server, login: Login | None = None) -> Iterator[Connection]:
+    """A connection for server-wide work, in no database.
+
+    Args:
+        server: The server.
+        login: Who does the work; by default the service's user.
+    """
+    try:
+        connection = own_engine(login or direct_login(server)).connect()
+    except DBAPIError as error:
+        raise translated(error, f"Service {server.service} can't be used.") from error
+    with connection:
+        yield connection
+
+
+def quoted(connection: Connection, *names: str) -> str:
+    """Names as a statement has them, with dots between them."""
+    return ".".join(connection.dialect.identifier_preparer.quote_identifier(name) for name in names)
+
+
+def has_database(connection: Connection, database: str) -> bool:
+    """Whether the server has a database that the user may see."""
+    query = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
+    return connection.execute(query, {"name": database}).first() is not None

@@ -1,0 +1,259 @@
+"""A real MariaDB of the test run's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fix_servers import Ground, unavailable
+from penstock.embedded.ports import choose_port
+from penstock.registry import Service
+from penstock.secrets import SecretRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pymysql
+
+_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+_OWN = ("information_schema", "mysql", "performance_schema", "sys")
+_USERS = ("penstock", "penstock_admin", "root", "mysql", "mariadb.sys", "")
+_NOBODY_THERE = 2003
+_PASSWORD = "p@ss/word:%41"  # one that an address has to quote
+
+SERVICE_RIGHTS = (
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES,"
+    " LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, TRIGGER, CREATE USER,"
+    " PROCESS, CONNECTION ADMIN"
+)
+"""What a service's user needs on the whole server."""
+
+
+@dataclass
+class MariaDBServer:
+    """A running server, and ways in that do not go through Penstock."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address of the user that owns stores."""
+        return f"mariadb://penstock@127.0.0.1:{self.port}"
+
+    @property
+    def password_file(self) -> Path:
+        """Where its password is."""
+        return self.folder / "password"
+
+    def make(self) -> None:
+        """Make the folder of the server's data, with its users."""
+        self.password_file.write_text(_PASSWORD)
+        for path in (self.folder, self.data):
+            path.mkdir(exist_ok=True)
+            if os.geteuid() == 0:
+                shutil.chown(path, _account())
+        done = subprocess.run(
+            [
+                _program("mariadb-install-db"),
+                *("--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal"),
+                *("--skip-test-db", "--skip-name-resolve", "--force", "--cross-bootstrap"),
+            ],
+            user=_account(),
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.fail(f"mariadb-install-db: {done.stdout.decode()} {done.stderr.decode()}")
+        self.start()
+        with self.connect(user="root", password="") as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE USER penstock_admin IDENTIFIED BY '{_PASSWORD}'")
+            cursor.execute("GRANT ALL ON *.* TO penstock_admin WITH GRANT OPTION")
+            cursor.execute(f"CREATE USER penstock IDENTIFIED BY '{_PASSWORD}'")
+            cursor.execute(f"GRANT {SERVICE_RIGHTS} ON *.* TO penstock WITH GRANT OPTION")
+
+    @property
+    def data(self) -> Path:
+        """The folder of its data."""
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.process = subprocess.Popen(
+            [
+                _program("mariadbd"),
+                *("--no-defaults", f"--datadir={self.data}", f"--port={self.port}"),
+                *(
+                    "--bind-address=127.0.0.1",
+                    f"--socket={self.data / 's'}",
+                    f"--pid-file={self.data / 'pid'}",
+                ),
+                *("--local-infile=1", "--skip-name-resolve", "--max-connections=300"),
+                *("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--skip-log-bin"),
+            ],
+            user=_account(),
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "log").open("ab"),
+        )
+        self._await()
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it, as an administrator would, or as a crash would."""
+        if self.process is not None:
+            self.process.kill() if kill else self.process.terminate()
+            self.process.wait(60)
+            self.process = None
+
+    def _await(self) -> None:
+        import pymysql
+
+        for _ in range(600):
+            try:
+                self.connect(user="root", password="").close()
+            except pymysql.err.OperationalError as error:
+                if error.args[0] != _NOBODY_THERE:
+                    return  # It answers, if only to refuse.
+            else:
+                return
+            time.sleep(0.05)
+        pytest.fail(f"MariaDB did not start: {(self.folder / 'log').read_text()}")
+
+    def connect(
+        self,
+        database: str | None = None,
+        *,
+        user: str = "penstock_admin",
+        password: str = _PASSWORD,
+        **options: Any,
+    ) -> pymysql.Connection[Any]:
+        """A connection of the administrator's, in autocommit."""
+        import pymysql
+
+        return pymysql.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=user,
+            password=password,
+            database=database,
+            autocommit=True,
+            **options,
+        )
+
+    def run(self, statement: str, database: str | None = None) -> list[tuple[Any, ...]]:
+        """What a statement finds."""
+        with self.connect(database) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def databases(self) -> set[str]:
+        """The databases on the server that are not its own."""
+        return {name for (name,) in self.run("SHOW DATABASES")} - set(_OWN)
+
+    def users(self) -> set[str]:
+        """The users and roles on the server that are not its own."""
+        return {name for (name,) in self.run("SELECT user FROM mysql.user")} - set(_USERS)
+
+    def clean(self) -> None:
+        """Drop every database, user and role that is not the server's own."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND id > 5"
+            )
+            for (session,) in cursor.fetchall():
+                with suppress(Exception):
+                    cursor.execute(f"KILL {session}")
+            for name in self.databases():
+                cursor.execute(f"DROP DATABASE IF EXISTS `{name.replace('`', '``')}`")
+            cursor.execute("SELECT user, host, is_role FROM mysql.user")
+            for user, host, is_role in cursor.fetchall():
+                if user not in _USERS:
+                    whom = f"ROLE '{user}'" if is_role == "Y" else f"USER '{user}'@'{host}'"
+                    cursor.execute(f"DROP {whom}")
+
+
+def _account() -> str | None:
+    """Whose server it is: root's it may not be."""
+    return "mysql" if os.geteuid() == 0 else None
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        unavailable(f"MariaDB is not installed: there is no {name}")
+    return str(found)
+
+
+@contextmanager
+def running_mariadb() -> Iterator[MariaDBServer]:
+    """A server in a folder of its own, removed with everything it made."""
+    _program("mariadbd")
+    folder = Path(tempfile.mkdtemp(prefix="penstock-mariadb-"))
+    folder.chmod(0o755)
+    server = MariaDBServer(folder, choose_port(folder))
+    try:
+        server.make()
+        yield server
+    finally:
+        server.stop(kill=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _mariadb_server() -> Iterator[MariaDBServer]:
+    with running_mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _second_mariadb_server() -> Iterator[MariaDBServer]:
+    with running_mariadb() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb(_mariadb_server: MariaDBServer) -> Iterator[MariaDBServer]:
+    """A running MariaDB server without databases of anybody's."""
+    _mariadb_server.start()
+    _mariadb_server.clean()
+    yield _mariadb_server
+    _mariadb_server.start()
+    _mariadb_server.clean()
+
+
+@pytest.fixture
+def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Ground:
+    """MariaDB as a ground to test on; its other services are on a second server."""
+
+    def new_service(name: str) -> Service:
+        second: MariaDBServer = request.getfixturevalue("_second_mariadb_server")
+        second.clean()
+        return _service_on(second, name)
+
+    def do(template: str) -> Callable[[str], None]:
+        return lambda name: mariadb.run(template.format(name.replace("`", "``"))) and None
+
+    return Ground(
+        kind="mariadb",
+        service=_service_on(mariadb, "main"),
+        databases=mariadb.databases,
+        run_sql=lambda database, statement: mariadb.run(statement, database),
+        make_database=do("CREATE DATABASE `{}`"),
+        drop_database=do("DROP DATABASE `{}`"),
+        new_service=new_service,
+    )
+
+
+def _service_on(server: MariaDBServer, name: str) -> Service:
+    return Service(name=name, url=server.url, password=SecretRef("file", str(server.password_file)))
