@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Connection as Connectable
-from sqlalchemy import MetaData, func, insert, select
+from sqlalchemy import MetaData, String, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from penstock import App, Connection, Database, MemoryRegistry, Store, Stores, SyncOptions, use
@@ -29,7 +29,7 @@ class Gage(Base):
 
     __tablename__ = "gage"
 
-    number: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(20), primary_key=True)
     altitude: Mapped[float]
 
 

@@ -59,7 +59,7 @@ class MariaDBServer:
     def make(self) -> None:
         """Make the folder of the server's data, with its users."""
         self.password_file.write_text(_PASSWORD)
-        for path in (self.folder, self.data):
+        for path in (self.folder, self.data, self.temporary):
             path.mkdir(exist_ok=True)
             if os.geteuid() == 0:
                 shutil.chown(path, _account())
@@ -68,6 +68,7 @@ class MariaDBServer:
                 _program("mariadb-install-db"),
                 *("--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal"),
                 *("--skip-test-db", "--skip-name-resolve", "--force", "--cross-bootstrap"),
+                f"--tmpdir={self.temporary}",
             ],
             user=_account(),
             capture_output=True,
@@ -87,6 +88,16 @@ class MariaDBServer:
         """The folder of its data."""
         return self.folder / "data"
 
+    @property
+    def temporary(self) -> Path:
+        """Where it puts what it needs for a moment; two servers must not have the same."""
+        return self.folder / "tmp"
+
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        return self.data / "log"
+
     def start(self) -> None:
         """Start it, unless it runs."""
         if self.process is not None and self.process.poll() is None:
@@ -100,12 +111,17 @@ class MariaDBServer:
                     f"--socket={self.data / 's'}",
                     f"--pid-file={self.data / 'pid'}",
                 ),
-                *("--local-infile=1", "--skip-name-resolve", "--max-connections=300"),
+                *(
+                    "--local-infile=1",
+                    "--skip-name-resolve",
+                    "--max-connections=300",
+                    f"--log-error={self.log}",
+                ),
                 *("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--skip-log-bin"),
             ],
             user=_account(),
             stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("ab"),
+            stderr=subprocess.DEVNULL,
         )
         self._await()
 
@@ -128,7 +144,7 @@ class MariaDBServer:
             else:
                 return
             time.sleep(0.05)
-        pytest.fail(f"MariaDB did not start: {(self.folder / 'log').read_text()}")
+        pytest.fail(f"MariaDB did not start: {self.log.read_text()}")
 
     def connect(
         self,

@@ -240,7 +240,7 @@ def sqlite_ground(tmp_path: Path) -> Ground:
     )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def ground(request: pytest.FixtureRequest) -> Ground:
     """Every kind of server, one after the other."""
     found: Ground = request.getfixturevalue(f"{request.param}_ground")

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from geoalchemy2 import Geometry
+from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 WGS_84 = 4326
@@ -21,8 +22,8 @@ class Dam(Base):
 
     __tablename__ = "dam"
 
-    name: Mapped[str] = mapped_column(primary_key=True)
-    owner: Mapped[str]
-    river: Mapped[str]
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    river: Mapped[str] = mapped_column(String(100))
     built: Mapped[date]
     location: Mapped[Any] = mapped_column(Geometry("POINT", srid=WGS_84), nullable=False)

@@ -23,6 +23,7 @@ PENSTOCK = Path(sys.executable).with_name("penstock")
 
 LAB = """
 from penstock import App, Connection, Database
+from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 class Base(DeclarativeBase):
@@ -30,7 +31,7 @@ class Base(DeclarativeBase):
 
 class Gage(Base):
     __tablename__ = "gage"
-    number: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(20), primary_key=True)
 
 def seed(session, first_time):
     if first_time:

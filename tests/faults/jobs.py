@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg  # noqa: F401  (loaded before a job gives up the right to read it)
-from sqlalchemy import Connection, Engine, MetaData, event, insert
+from sqlalchemy import Connection, Engine, MetaData, String, event, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import penstock.backends.postgresql.backend
@@ -63,7 +63,7 @@ class Seed(Base):
     __tablename__ = "seed"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    word: Mapped[str]
+    word: Mapped[str] = mapped_column(String(50))
 
 
 _rows = [{"word": word} for word in WORDS]

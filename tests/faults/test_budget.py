@@ -254,7 +254,7 @@ def test_types_of_an_extension_are_right_though_their_numbers_differ_between_dat
     things = Table(
         "things",
         metadata,
-        Column("name", String, primary_key=True),
+        Column("name", String(50), primary_key=True),
         Column("tags", HSTORE),
         Column("document", JSONB),
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 APP = """
+from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from penstock import App, Database
@@ -29,7 +30,7 @@ class Base(DeclarativeBase):
 class Sample(Base):
     __tablename__ = "sample"
 
-    label: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(String(20), primary_key=True)
 
 
 def seed(session, first_time):
