@@ -28,10 +28,12 @@ class Capabilities:
     Attributes:
         transactional_ddl: A failed transaction also undoes the tables it made.
         plain_connections: A connection setting can hand out an engine of its own.
+        database_is_schema: The dialect calls a database a schema, so that each store's has another name.
     """
 
     transactional_ddl: bool
     plain_connections: bool
+    database_is_schema: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

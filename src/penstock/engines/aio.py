@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.util.concurrency import in_greenlet
 
 from penstock.engines import fork
-from penstock.engines.engine import is_good
+from penstock.engines.engine import is_good, point
 from penstock.engines.pool import info_of
 from penstock.engines.shared import SharedDialect, shared_dialect
 from penstock.engines.tasks import TaskPool, aside, soon
@@ -62,7 +62,8 @@ class AsyncStoreEngine:
         """Close the idle connections now, those in use when they come back; for any thread."""
         self._due = 0.0
         sync = self.engine.sync_engine
-        sync.url = self._store.backend.store_url(self._store.place).set(drivername=self.driver.name)
+        url = self._store.backend.store_url(self._store.place).set(drivername=self.driver.name)
+        point(sync, url, self._store.backend)
         sync.pool.dispose()
 
     def after_fork(self) -> None:
@@ -150,7 +151,7 @@ class AsyncStoreEngine:
         self._shared: SharedDialect | None = None
         if store.options.share_statements:
             key = (store.backend.server_key(store.place.server), url.drivername, store.place.spatial)
-            self._shared = shared_dialect(key, lambda: SharedDialect(url, options, store.backend.listen))
+            self._shared = shared_dialect(key, lambda: SharedDialect(url, options, store.backend))
             return self._shared.engine(TaskPool(self, self._shared.dialect, echo=echo), url, echo=echo)
         engine = create_engine(url, pool=TaskPool(self), echo=echo, **options)
         store.backend.listen(engine)

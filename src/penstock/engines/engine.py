@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from sqlalchemy import URL
     from sqlalchemy.engine.interfaces import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -237,7 +238,7 @@ class StoreEngine:
         _logger.info("%s moved", self.label, extra={"action": "store moved", "store": self.label})
         self.dispose()
         self._place = place
-        self.engine.url = self.backend.store_url(place)
+        point(self.engine, self.backend.store_url(place), self.backend)
         self.budget = budget_of(place.server, self.backend, self.options, self._owner)
         self.dispose()
 
@@ -285,6 +286,13 @@ def _answers(entry: ConnectionPoolEntry, dialect: Dialect) -> bool:
         return False
 
 
+def point(engine: Engine, url: URL, backend: Backend) -> None:
+    """Let an engine lead to another database of the same kind, once its pool is empty."""
+    engine.url = url
+    if backend.capabilities.database_is_schema:
+        engine.dialect.default_schema_name = url.database
+
+
 @contextmanager
 def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
     """An engine for Penstock's own statements: names resolve nowhere that an app can write to.
@@ -308,7 +316,7 @@ def _shared_for(place: Place, backend: Backend, *, trusted: bool) -> SharedDiale
     url = backend.store_url(place)
     key = (backend.server_key(place.server), url.drivername, trusted, place.spatial)
     options = backend.dialect_options(place)
-    return shared_dialect(key, lambda: SharedDialect(url, options, backend.listen))
+    return shared_dialect(key, lambda: SharedDialect(url, options, backend))
 
 
 def _mark_of(entry: ConnectionPoolEntry) -> object:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
     from sqlalchemy.pool import Pool
 
+    from penstock.backends import Backend
+
 _STATEMENTS = 500
 """Compiled statements kept for each server, as SQLAlchemy keeps for each engine."""
 
@@ -27,21 +29,24 @@ class SharedDialect:
     Args:
         url: An address on the server, for its driver.
         options: What the backend tells the dialect.
-        listen: Attaches what every transaction needs, here to all engines at once.
+        backend: Attaches what every transaction needs, here to all engines at once.
     """
 
-    def __init__(self, url: URL, options: dict[str, Any], listen: Callable[[type[Engine]], None]) -> None:
+    def __init__(self, url: URL, options: dict[str, Any], backend: Backend) -> None:
         # Listeners of one engine alone take as much memory as the engine itself.
         self._engine_class: type[Engine] = type("Engine", (Engine,), {})
-        listen(self._engine_class)
+        backend.listen(self._engine_class)
         self.dialect: Dialect = create_engine(url, poolclass=NullPool, **options).dialect
+        self._of_one: Any = _dialect_of_one(type(self.dialect))
+        self._each_its_own = backend.capabilities.database_is_schema
         self._statements: LRUCache[Any, Any] = LRUCache(_STATEMENTS)
         self._on_connect = self.dialect.on_connect_url(url)
         self._initialised = False
 
     def engine(self, pool: Pool, url: URL, *, echo: bool) -> Engine:
         """An engine of one store; `create_engine` without its private dialect and cache."""
-        engine = self._engine_class(pool, self.dialect, url, query_cache_size=0, echo=echo)
+        dialect = self._of_one(self.dialect, url.database) if self._each_its_own else self.dialect
+        engine = self._engine_class(pool, dialect, url, query_cache_size=0, echo=echo)
         engine.update_execution_options(compiled_cache=self._statements)
         return engine
 
@@ -69,6 +74,30 @@ class SharedDialect:
                 connection.close()
             else:
                 connection.detach()  # Dropping it, unlike closing it, leaves `raw` open.
+
+
+def _dialect_of_one(kind: Any) -> Any:
+    """The class of what one store sees of a dialect that it shares: its default schema is its own.
+
+    All else is shared, also what the dialect learns later. It is equal to all others of its kind, since
+    statements are kept by the dialect that they were compiled for.
+    """
+
+    class DialectOfOne(kind):  # type: ignore[misc]  # the base is known at run time only
+        __slots__ = ("default_schema_name",)
+        supports_statement_cache = kind.supports_statement_cache
+
+        def __init__(self, shared: Dialect, schema: str) -> None:
+            object.__setattr__(self, "__dict__", shared.__dict__)
+            self.default_schema_name = schema
+
+        def __eq__(self, other: object) -> bool:
+            return type(other) is type(self)
+
+        def __hash__(self) -> int:
+            return hash(type(self))
+
+    return DialectOfOne
 
 
 _shared: WeakValueDictionary[tuple[object, ...], SharedDialect] = WeakValueDictionary()

@@ -70,7 +70,7 @@ class MySQLBackend:
     """How MariaDB and MySQL do it."""
 
     name = "mysql"
-    capabilities = Capabilities(transactional_ddl=False, plain_connections=True)
+    capabilities = Capabilities(transactional_ddl=False, plain_connections=True, database_is_schema=True)
     roles = None
     rows = MySQLRows()
     default_schema = None
