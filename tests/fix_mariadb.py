@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -181,6 +182,16 @@ class MariaDBServer:
         """The users and roles on the server that are not its own."""
         return {name for (name,) in self.run("SELECT user FROM mysql.user")} - set(_USERS)
 
+    def fingerprint(self, database: str) -> list[Any]:
+        """A database to the last row, table and right."""
+        named = f"WHERE table_schema = '{database}' ORDER BY 1"
+        tables = self.run(
+            f"SELECT table_name, table_type, create_time FROM information_schema.tables {named}"
+        )
+        rows = [self.run(f"SELECT * FROM `{database}`.`{table}`") for table, *_ in tables]
+        rights = self.run(f"SELECT * FROM mysql.db WHERE db = '{database}'")
+        return [tables, rows, rights, self.run(f"SHOW CREATE DATABASE `{database}`")]
+
     def clean(self) -> None:
         """Drop every database, user and role that is not the server's own."""
         with self.connect() as connection, connection.cursor() as cursor:
@@ -260,8 +271,24 @@ def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Gr
     def do(template: str) -> Callable[[str], None]:
         return lambda name: mariadb.run(template.format(name.replace("`", "``"))) and None
 
+    def copy_database(old: str, new: str) -> None:
+        mariadb.run(f"CREATE DATABASE `{new}`")
+        for (table,) in mariadb.run(f"SHOW TABLES FROM `{old}`"):
+            mariadb.run(f"CREATE TABLE `{new}`.`{table}` LIKE `{old}`.`{table}`")
+            mariadb.run(f"INSERT INTO `{new}`.`{table}` SELECT * FROM `{old}`.`{table}`")
+
+    def connections(database: str) -> int:
+        found = "SELECT count(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND db ="
+        return int(mariadb.run(f"{found} '{database}'")[0][0])
+
     return Ground(
         kind="mariadb",
+        copy_database=copy_database,
+        address_of=lambda database: mariadb.url.replace("@", f":{quote(_PASSWORD, '')}@") + f"/{database}",
+        connections=connections,
+        fingerprint=mariadb.fingerprint,
+        nowhere="mariadb://penstock@127.0.0.1:1",
+        clean=mariadb.clean,
         service=_service_on(mariadb, "main"),
         databases=mariadb.databases,
         run_sql=lambda database, statement: mariadb.run(statement, database),

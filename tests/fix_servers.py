@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -138,7 +139,25 @@ def postgresql(_postgresql_server: PostgreSQLServer) -> Iterator[PostgreSQLServe
 
 @dataclass(frozen=True)
 class Ground:
-    """One kind of server that a test runs on, and what only a test may do to it."""
+    """One kind of server that a test runs on, and what only a test may do to it.
+
+    Attributes:
+        kind: What it is called in the names of tests.
+        service: Leads to it.
+        databases: Those that are there.
+        run_sql: What a statement in a database finds.
+        make_database: Makes one, past Penstock.
+        drop_database: Drops one.
+        copy_database: Makes a second one as a copy of a first.
+        address_of: A database's full address, with the password, as a variable holds it.
+        connections: How many connections of Penstock's or of an app's there are to a database.
+        fingerprint: A database to the last byte, or to the last version of every row and right.
+        nowhere: A service's address where nothing answers.
+        new_service: Another service on another server of the kind.
+        clean: Removes every database, and every user that was made for one.
+        directory: Where the files are; None on a server.
+        server: The server, if it is PostgreSQL.
+    """
 
     kind: str
     service: Service
@@ -146,7 +165,13 @@ class Ground:
     run_sql: Callable[[str, str], list[tuple[Any, ...]]]
     make_database: Callable[[str], None]
     drop_database: Callable[[str], None]
+    copy_database: Callable[[str, str], None]
+    address_of: Callable[[str], str]
+    connections: Callable[[str], int]
+    fingerprint: Callable[[str], Any]
+    nowhere: str
     new_service: Callable[[str], Service]
+    clean: Callable[[], None]
     directory: Path | None = None
     server: PostgreSQLServer | None = None
 
@@ -193,9 +218,29 @@ def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -
 
         return run
 
+    def copy_database(old: str, new: str) -> None:
+        with server.connect() as connection:
+            made = sql.SQL("CREATE DATABASE {} OWNER penstock TEMPLATE {}")
+            connection.execute(made.format(sql.Identifier(new), sql.Identifier(old)))
+
+    def address_of(database: str) -> str:
+        password = server.owner_password_file.read_text().strip()
+        return f"postgresql://penstock:{password}@127.0.0.1:{server.port}/{database}"
+
+    def connections(database: str) -> int:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'penstock' AND datname ="
+        found: int = run_sql("postgres", f"{query} '{database}'")[0][0]
+        return found
+
     return Ground(
         kind="postgresql",
         service=_service_on(server, "main"),
+        copy_database=copy_database,
+        address_of=address_of,
+        connections=connections,
+        fingerprint=lambda database: _versions(run_sql, database),
+        nowhere="postgresql://penstock@127.0.0.1:1",
+        clean=server.clean,
         databases=server.databases,
         run_sql=run_sql,
         make_database=do("CREATE DATABASE {} OWNER penstock TEMPLATE template0"),
@@ -203,6 +248,23 @@ def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -
         new_service=new_service,
         server=server,
     )
+
+
+def _versions(run_sql: Callable[[str, str], list[tuple[Any, ...]]], name: str) -> Any:
+    """A database to the last version of every row and right."""
+    relations = run_sql(
+        name,
+        "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relacl::text, c.xmin::text"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1",
+    )
+    tables = [(schema, table) for _, schema, table, kind, *_ in relations if kind == "r"]
+    rows = [
+        run_sql(name, f'SELECT xmin::text, ctid::text, t::text FROM "{schema}"."{table}" t ORDER BY 2')
+        for schema, table in tables
+    ]
+    catalog = "SELECT oid, datacl::text, datdba FROM pg_database WHERE datname ="
+    return [relations, rows, run_sql(name, f"{catalog} '{name}'")]
 
 
 @pytest.fixture
@@ -228,8 +290,22 @@ def sqlite_ground(tmp_path: Path) -> Ground:
         other.mkdir(exist_ok=True)
         return Service(name=name, url=f"sqlite:///{other}")
 
+    def fingerprint(database: str) -> list[tuple[str, str]]:
+        files = sorted(path for path in folder.iterdir() if path.name.startswith(database))
+        return [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+
+    def clean() -> None:
+        shutil.rmtree(folder)
+        folder.mkdir()
+
     return Ground(
         kind="sqlite",
+        copy_database=lambda old, new: file(new).write_bytes(file(old).read_bytes()) and None,
+        address_of=lambda database: f"sqlite:///{file(database)}",
+        connections=lambda database: open_files().count(str(file(database))),
+        fingerprint=fingerprint,
+        nowhere=f"sqlite:///{folder}/missing",
+        clean=clean,
         service=Service(name="main", url=f"sqlite:///{folder}"),
         databases=lambda: {path.stem for path in folder.glob("*.sqlite")},
         run_sql=run_sql,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 
 from fix_apps import all_ok, count
 from fix_bindings import vcap
@@ -40,12 +41,12 @@ def tenant(postgresql: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
 
 def parts_of(ground: Ground) -> dict[str, str]:
     """What a platform would say of a ground's service."""
-    if ground.server is None:
+    if ground.kind == "sqlite":
         return {"type": "sqlite", "uri": ground.url}
-    password = ground.server.owner_password_file.read_text().strip()
-    port = str(ground.server.port)
+    url = make_url(ground.address_of("any"))
     return {
-        "type": "postgresql", "host": "127.0.0.1", "port": port, "username": "penstock", "password": password,
+        "type": ground.kind, "host": "127.0.0.1", "port": str(url.port),
+        "username": "penstock", "password": str(url.password),
     }  # fmt: skip
 
 

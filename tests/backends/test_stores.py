@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import create_engine, func, make_url, select, text
 
 from fix_apps import Base, Gage, all_ok, count, seed
 from penstock import (
@@ -17,6 +17,7 @@ from penstock import (
     SyncOptions,
     use,
 )
+from penstock.backends import backend_for
 from penstock.errors import (
     NameCollision,
     NotAssigned,
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fix_servers import Ground
-
-
-def _full_url(ground: Ground, database: str) -> str:
-    if ground.server is None:
-        return f"sqlite:///{ground.directory}/{database}.sqlite"
-    password = ground.server.owner_password_file.read_text()
-    return f"postgres://penstock:{password}@127.0.0.1:{ground.server.port}/{database}"
 
 
 def test_t10_two_settings_of_one_app_that_share_a_database_are_refused_at_declaration() -> None:
@@ -120,7 +114,7 @@ def test_e5_somebody_elses_database_in_database_url_is_refused(
     ground.make_database("theirs")
     ground.run_sql("theirs", "CREATE TABLE precious (id integer)")
     ground.run_sql("theirs", "INSERT INTO precious VALUES (1)")
-    monkeypatch.setenv("DATABASE_URL", _full_url(ground, "theirs"))
+    monkeypatch.setenv("DATABASE_URL", ground.address_of("theirs"))
     with use(Stores(MemoryRegistry(), apps=[Lab])) as desk:
         (result,) = desk.sync(Lab, options=SyncOptions(refresh=True))
         assert isinstance(result.error, StoreNotOurs)
@@ -137,7 +131,7 @@ def test_a_database_in_the_environment_serves_the_only_store(
         package = "lab"
         gages = Database(metadata=Gage.metadata, initializer=seed)
 
-    monkeypatch.setenv("PENSTOCK_STORE__LAB__GAGES", _full_url(ground, "any_name"))
+    monkeypatch.setenv("PENSTOCK_STORE__LAB__GAGES", ground.address_of("any_name"))
     with use(Stores(MemoryRegistry(), apps=[Lab])) as desk:
         all_ok(desk, Lab)
         assert count(Lab.gages) == 2
@@ -255,7 +249,7 @@ def test_an_adopted_database_keeps_its_data_and_is_not_seeded(
     desk: Stores, lab: type[App], ground: Ground
 ) -> None:
     ground.make_database("old-data")
-    ground.run_sql("old-data", "CREATE TABLE gage (number varchar PRIMARY KEY, altitude float NOT NULL)")
+    ground.run_sql("old-data", "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float NOT NULL)")
     ground.run_sql("old-data", "INSERT INTO gage VALUES ('1', 2.5)")
     if ground.server is not None:
         ground.run_sql("old-data", "GRANT ALL ON gage TO penstock")
@@ -271,12 +265,7 @@ def test_e10_a_copy_that_the_server_made_is_refused_until_it_is_adopted_and_then
 ) -> None:
     all_ok(desk, lab)
     lab.gages.engine.dispose()
-    if ground.directory is not None:
-        (ground.directory / "other_gages.sqlite").write_bytes(
-            (ground.directory / "lab_gages.sqlite").read_bytes()
-        )
-    else:
-        ground.run_sql("postgres", "CREATE DATABASE other_gages OWNER penstock TEMPLATE lab_gages")
+    ground.copy_database("lab_gages", "other_gages")
     read = "SELECT store_id, app, store FROM penstock_store"
     [(first, *_)] = ground.run_sql("lab_gages", read)
     assert ground.run_sql("other_gages", read) == [(first, "lab", "gages")]
@@ -307,12 +296,14 @@ def test_a_plan_changes_nothing_and_says_what_would_be_done(
     desk: Stores, lab: type[App], ground: Ground
 ) -> None:
     plan = desk.plan(lab, "gages")
+    at_once = backend_for(make_url(ground.url)).capabilities.transactional_ddl
     assert [type(step).__name__ for step in plan.steps] == [
         "CreateDatabase",
         "PrepareDatabase",
         "WriteRecord",
         "CreateTables",
         "RunInitializer",
+        *([] if at_once else ["MarkInitialised"]),
     ]
     assert ground.databases() == set()
     assert desk.registry.stores() == []

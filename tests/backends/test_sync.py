@@ -50,8 +50,7 @@ def test_t1_exists_is_false_for_a_database_of_somebody_else(
 def test_t1_exists_raises_when_the_server_can_not_be_asked(
     lab: type[App], ground: Ground, desk_on: Callable[..., Stores]
 ) -> None:
-    nowhere = "postgresql://penstock@127.0.0.1:1" if ground.server else ground.url + "/missing"
-    away = replace(ground, service=replace(ground.service, url=nowhere))
+    away = replace(ground, service=replace(ground.service, url=ground.nowhere))
     with use(desk_on(away, lab)), pytest.raises(ServerError):
         lab.persistent_store_exists("gages")
 

@@ -120,11 +120,7 @@ class Scene:
 
     def reset(self) -> None:
         """Begin anew: no database, no file, a registry that remembers no store."""
-        if self.ground.server is not None:
-            self.ground.server.clean()
-        if self.ground.directory is not None:
-            shutil.rmtree(self.ground.directory)
-            self.ground.directory.mkdir()
+        self.ground.clean()
         shutil.rmtree(self.folder)
         self.make_registry()
 

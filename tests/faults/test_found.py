@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,26 +39,6 @@ def record(ground: Ground) -> list[tuple[Any, ...]]:
 def numbers(ground: Ground) -> list[str]:
     """The gages that are in the store."""
     return [number for (number,) in ground.run_sql("lab_gages", "SELECT number FROM gage ORDER BY number")]
-
-
-def fingerprint(ground: Ground, name: str) -> Any:
-    """A database to the last byte, or, on a server, to the last version of every row and right."""
-    if ground.directory is not None:
-        files = sorted(path for path in ground.directory.iterdir() if path.name.startswith(name))
-        return [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
-    relations = ground.run_sql(
-        name,
-        "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relacl::text, c.xmin::text"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1",
-    )
-    tables = [(schema, table) for _, schema, table, kind, *_ in relations if kind == "r"]
-    rows = [
-        ground.run_sql(name, f'SELECT xmin::text, ctid::text, t::text FROM "{schema}"."{table}" t ORDER BY 2')
-        for schema, table in tables
-    ]
-    catalog = "SELECT oid, datacl::text, datdba FROM pg_database WHERE datname ="
-    return [relations, rows, ground.run_sql(name, f"{catalog} '{name}'")]
 
 
 def broken(session: Session, first_time: bool) -> None:
@@ -100,10 +79,10 @@ def test_e4_an_empty_database_without_a_record_is_finished_as_ours(
     assert sync(desk, lab) is None
     assert record(ground) == READY
     assert numbers(ground) == NUMBERS
-    if ground.server is not None:
+    if ground.kind == "postgresql":
         public = "SELECT has_database_privilege('public', 'lab_gages', 'CONNECT')"
         assert ground.run_sql("postgres", public) == [(False,)]
-    else:
+    if ground.kind == "sqlite":
         assert ground.run_sql("lab_gages", "PRAGMA journal_mode") == [("wal",)]
 
 
@@ -155,7 +134,7 @@ def test_e4_a_database_of_somebody_else_is_refused_by_every_verb_and_left_untouc
     assert sync(desk, lab) is None
     desk.close()
     ground.run_sql("lab_gages", STRANGERS[whose])
-    before = fingerprint(ground, "lab_gages")
+    before = ground.fingerprint("lab_gages")
     for options in (None, REFRESH, SyncOptions(force_first_time=True)):
         error = sync(desk, lab, options)
         assert isinstance(error, StoreNotOurs)
@@ -168,11 +147,17 @@ def test_e4_a_database_of_somebody_else_is_refused_by_every_verb_and_left_untouc
     assert not desk.exists(lab, "gages")
     assert desk.store_status(lab, "gages").health is Health.NOT_OURS
     desk.close()
-    assert fingerprint(ground, "lab_gages") == before
+    assert ground.fingerprint("lab_gages") == before
 
 
 RELATIONS = {
     "sqlite": ["CREATE TABLE theirs (id integer)", "CREATE VIEW theirs AS SELECT 1 AS id"],
+    "mariadb": [
+        "CREATE TABLE theirs (id integer)",
+        "CREATE VIEW theirs AS SELECT 1 AS id",
+        "CREATE SEQUENCE theirs",
+        "CREATE VIEW penstock_store AS SELECT 'lab' AS app, 'gages' AS store; CREATE TABLE theirs (id int)",
+    ],
     "postgresql": [
         "CREATE TABLE theirs (id integer)",
         "CREATE VIEW theirs AS SELECT 1 AS id",
@@ -191,12 +176,12 @@ def test_e4_a_database_without_a_record_that_holds_anything_is_left_untouched(
         ground.make_database("lab_gages")
         for part in statement.split(";"):
             ground.run_sql("lab_gages", part)
-        before = fingerprint(ground, "lab_gages")
+        before = ground.fingerprint("lab_gages")
         assert isinstance(sync(desk, lab), StoreNotOurs), statement
         assert isinstance(sync(desk, lab, REFRESH), StoreNotOurs), statement
         with pytest.raises(StoreNotOurs):
             desk.drop(lab, "gages")
-        assert fingerprint(ground, "lab_gages") == before, statement
+        assert ground.fingerprint("lab_gages") == before, statement
         ground.drop_database("lab_gages")
 
 
@@ -233,7 +218,7 @@ def test_e4_a_database_of_another_name_is_adopted_where_it_is(
     desk: Stores, lab: type[App], ground: Ground
 ) -> None:
     ground.make_database("from_before")
-    ground.run_sql("from_before", "CREATE TABLE gage (number varchar PRIMARY KEY, altitude float)")
+    ground.run_sql("from_before", "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float)")
     if ground.server is not None:
         ground.run_sql("from_before", "ALTER TABLE gage OWNER TO penstock")
         ground.run_sql("from_before", "GRANT CREATE ON SCHEMA public TO penstock")
@@ -254,23 +239,15 @@ def test_e5_somebody_elses_database_in_the_environment_survives_refresh_and_drop
     ground.make_database("precious")
     ground.run_sql("precious", "CREATE TABLE theirs (id integer)")
     ground.run_sql("precious", "INSERT INTO theirs VALUES (1)")
-    before = fingerprint(ground, "precious")
-    monkeypatch.setenv(store_variable("lab", "gages"), address_of(ground, "precious"))
+    before = ground.fingerprint("precious")
+    monkeypatch.setenv(store_variable("lab", "gages"), ground.address_of("precious"))
     stores = desk_on(ground, lab, links=())
     for options in (None, REFRESH):
         error = sync(stores, lab, options)
         assert isinstance(error, StoreNotOurs)
     with pytest.raises(StoreNotOurs):
         stores.drop(lab, "gages")
-    assert fingerprint(ground, "precious") == before
-
-
-def address_of(ground: Ground, database: str) -> str:
-    """A database's full address, with the password, as an environment variable holds it."""
-    if ground.server is None:
-        return f"sqlite:///{ground.directory}/{database}.sqlite"
-    password = ground.server.owner_password_file.read_text().strip()
-    return ground.url.replace("@", f":{password}@") + f"/{database}"
+    assert ground.fingerprint("precious") == before
 
 
 def test_e4_a_store_made_at_run_time_finds_what_a_declared_one_finds(
@@ -278,12 +255,12 @@ def test_e4_a_store_made_at_run_time_finds_what_a_declared_one_finds(
 ) -> None:
     ground.make_database("lab_extra")
     ground.run_sql("lab_extra", "CREATE TABLE theirs (id integer)")
-    before = fingerprint(ground, "lab_extra")
+    before = ground.fingerprint("lab_extra")
     for options in (None, REFRESH):
         with pytest.raises(StoreNotOurs):
             desk.create(lab, "extra", NewStore(connection="servers"), options)
     assert desk.drop(lab, "extra")  # There is no such store, so there is nothing to drop.
-    assert fingerprint(ground, "lab_extra") == before
+    assert ground.fingerprint("lab_extra") == before
     ground.make_database("lab_basins_logan")
     lab.basins.create("logan")
     assert lab.basins["logan"].exists()

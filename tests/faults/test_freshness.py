@@ -14,7 +14,6 @@ from sqlalchemy.exc import OperationalError
 from faults.load import Load
 from faults.scenes import until
 from fix_apps import Gage
-from fix_servers import open_files
 from penstock import EngineOptions, Stores
 from penstock.errors import NotAssigned, StoreNotCreated
 
@@ -82,12 +81,7 @@ def where(ground: Ground, database: str = "lab_gages") -> str:
 
 def connections(ground: Ground, database: str = "lab_gages") -> int:
     """How many connections of stores there are to a database."""
-    if ground.server is None:
-        assert ground.directory is not None
-        return open_files().count(str(ground.directory / f"{database}.sqlite"))
-    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
-    found: int = ground.run_sql("postgres", query)[0][0]
-    return found
+    return ground.connections(database)
 
 
 # --- E9: plugged in elsewhere, moved, unplugged, another password ----------------------------------

@@ -12,7 +12,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
 from fix_apps import Gage, make_lab
-from fix_servers import open_files
 from penstock import App, EngineOptions, MemoryRegistry, Service, Stores, use
 from penstock.errors import StorageUnavailable, StoreNotCreated
 from penstock.registry import DatabaseRegistry
@@ -143,11 +142,7 @@ def test_e2_a_getter_over_a_registry_that_does_not_exist_makes_no_registry(tmp_p
 
 def connections(ground: Ground, database: str) -> int:
     """How many connections to a store there are, counted by who sees them all."""
-    if ground.directory is not None:
-        return open_files().count(str(ground.directory / f"{database}.sqlite"))
-    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename = 'penstock'"
-    found: int = ground.run_sql("postgres", query)[0][0]
-    return found
+    return ground.connections(database)
 
 
 def test_t3_a_thousand_getter_calls_and_sessions_hold_at_most_the_budgets_connections(

@@ -133,8 +133,9 @@ def plug(project: pytest.Pytester, ground: Ground) -> None:
     service = ground.service
     lines = ["[apps]", 'lab = "lab:Lab"', "[services.main]", f'url = "{service.url}"']
     if service.password is not None:
-        lines += [f'password = "{service.password}"', f'admin_url = "{service.admin_url}"']
-        lines += [f'admin_password = "{service.admin_password}"']
+        lines += [f'password = "{service.password}"']
+    if service.admin_url is not None:
+        lines += [f'admin_url = "{service.admin_url}"', f'admin_password = "{service.admin_password}"']
     path = project.path / "penstock.toml"
     path.write_text("\n".join(lines) + "\n")
     path.chmod(0o600)

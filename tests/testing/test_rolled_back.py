@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fix_apps import Gage, count
 from penstock import use
+from penstock.backends import backend_for
+from penstock.errors import NotSupported
 from penstock.testing import stores_for_tests
 
 if TYPE_CHECKING:
@@ -128,10 +130,21 @@ def test_a_transaction_may_be_read_only(stores: CopiedStores, lab: type[App]) ->
         put(lab, "2")
 
 
-def test_tables_that_a_test_makes_are_gone_too(stores: CopiedStores, lab: type[App]) -> None:
+def test_tables_that_a_test_makes_are_gone_too_or_it_is_told_that_they_stay(
+    stores: CopiedStores, lab: type[App], ground: Ground
+) -> None:
+    if not backend_for(make_url(ground.url)).capabilities.transactional_ddl:
+        with pytest.raises(NotSupported, match="committed"):
+            make_a_table(stores, lab)
+        return
     for _ in range(2):
-        with stores.rolled_back(), lab.gages.engine.begin() as connection:
-            connection.execute(text("CREATE TABLE mine (id integer)"))
+        make_a_table(stores, lab)
+
+
+def make_a_table(stores: CopiedStores, lab: type[App]) -> None:
+    """What a test does that makes one."""
+    with stores.rolled_back(), lab.gages.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE mine (id integer)"))
 
 
 def test_a_session_that_is_left_open_spoils_no_later_test(stores: CopiedStores, lab: type[App]) -> None:
@@ -275,4 +288,6 @@ def test_after_a_block_async_sessions_have_connections_of_their_own_again(
         return await count_async(lab)
 
     assert asyncio.run(work()) == 2
-    assert kinds == [{"sqlite": "aiosqlite", "postgresql": "psycopg"}[lab.gages.engine.dialect.name]]
+    assert kinds == [
+        {"sqlite": "aiosqlite", "postgresql": "psycopg", "mariadb": "asyncmy"}[lab.gages.engine.dialect.name]
+    ]

@@ -13,6 +13,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import await_only
 
 from penstock.backends import PINNED
+from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,8 +93,11 @@ class Pin:
         """Undo what was done since a savepoint, unless it went with another one that began before it."""
         if name in self._savepoints:
             del self._savepoints[self._savepoints.index(name) :]
-            self._execute(f"ROLLBACK TO SAVEPOINT {name}")
-            self._execute(f"RELEASE SAVEPOINT {name}")
+            try:
+                self._execute(f"ROLLBACK TO SAVEPOINT {name}")
+                self._execute(f"RELEASE SAVEPOINT {name}")
+            except self._plain.dialect.loaded_dbapi.Error as error:
+                raise _committed() from error
 
     def _execute(self, statement: str) -> None:
         cursor = self.driver.cursor()
@@ -142,6 +146,14 @@ class _PinnedPool(NullPool):
 
 
 # --- dialects -------------------------------------------------------------------------------------
+
+
+def _committed() -> NotSupported:
+    return NotSupported(
+        "What was done in this block can't be rolled back any more.",
+        why="The server has committed it, as some do at each CREATE, ALTER or DROP.",
+        hint="Make tables in copies of a test's own: CopiedStores.fresh",
+    )
 
 
 def _dialect_of(dialect: Dialect, manners: type[_Savepoints]) -> Dialect:

@@ -134,8 +134,9 @@ def stamp_copy(connection: Connection, backend: Backend, app: str, store: str) -
     What was done in the template was done in the copy, so it stays as initialised as it is.
     """
     table = _table(backend.default_schema)
+    source = connection.execute(select(table.c.store_id)).scalar()
     now = {"purpose": _STORE, "app": app, "store": store, "created": datetime.now(UTC)}
-    values = {**now, "copied_from": table.c.store_id, "copied_by": "template", "store_id": str(uuid4())}
+    values = {**now, "copied_from": source, "copied_by": "template", "store_id": str(uuid4())}
     connection.execute(update(table).where(table.c.purpose == _TEMPLATE).values(**values))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,29 +45,29 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
     """What a connection says of itself when it starts.
 
     A session is as other servers' are, whatever this one's defaults: its clock shows UTC, it refuses
-    values that a column can't hold, and each statement sees what was committed before it. What only one
+    values that a column can't hold, an UPDATE reads all it needs before it sets anything, and each
+    statement sees what was committed before it. What only one
     of the two kinds of server knows is in a comment that only this one executes
     (https://mariadb.com/docs/server/reference/sql-structure/comments).
     """
-    settings = ["time_zone = '+00:00'", "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"]
-    settings.append(_either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'"))
+    modes = "CONCAT(@@sql_mode, ',STRICT_ALL_TABLES' /*M! , ',SIMULTANEOUS_ASSIGNMENT' */)"
+    settings = ["time_zone = '+00:00'", f"sql_mode = {modes}"]
+    own = [_either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'")]
     timeout = options.statement_timeout
     if timeout is not None:
-        settings.append(
-            _either(
-                f"max_statement_time = {max(timeout, 0.001):.3f}",
-                f"max_execution_time = {max(round(timeout * 1000), 1)}",
-            )
+        milliseconds = max(round(timeout * 1000), 1)
+        own.append(
+            _either(f"max_statement_time = {milliseconds / 1000:.3f}", f"max_execution_time = {milliseconds}")
         )
     return {
         "program_name": purpose[:60],
         "connect_timeout": max(1, round(options.connect_timeout)),
-        "init_command": f"SET SESSION {', '.join(settings)}".replace(", /*", " /*"),
+        "init_command": f"SET SESSION {', '.join(settings)}{' '.join(own)}",
     }
 
 
 def _either(mariadb: str, mysql: str) -> str:
-    return f"/*M! , {mariadb} */ /*!80000 , {mysql} */"
+    return f" /*M! , {mariadb} */ /*!80000 , {mysql} */"
 
 
 def direct_login(server: Server) -> Login:
@@ -156,8 +156,11 @@ def maintenance(server: Server, login: Login | None = None) -> Iterator[Connecti
         connection = own_engine(login or direct_login(server)).connect()
     except DBAPIError as error:
         raise translated(error, f"Service {server.service} can't be used.") from error
-    with connection:
+    try:
         yield connection
+    finally:
+        with suppress(DBAPIError):  # It may have been ended meanwhile.
+            connection.close()
 
 
 def quoted(connection: Connection, *names: str) -> str:
