@@ -277,15 +277,23 @@ def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Gr
             mariadb.run(f"CREATE TABLE `{new}`.`{table}` LIKE `{old}`.`{table}`")
             mariadb.run(f"INSERT INTO `{new}`.`{table}` SELECT * FROM `{old}`.`{table}`")
 
-    def connections(database: str) -> int:
-        found = "SELECT count(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND db ="
-        return int(mariadb.run(f"{found} '{database}'")[0][0])
+    @contextmanager
+    def counting() -> Iterator[Callable[[], int]]:
+        query = "SELECT id FROM information_schema.processlist WHERE user = 'penstock'"
+        with mariadb.connect() as connection, connection.cursor() as cursor:
+            yield lambda: int(cursor.execute(query))
+
+    def sessions(database: str) -> set[int]:
+        found = mariadb.run(f"SELECT id FROM information_schema.processlist WHERE db = '{database}'")
+        return {number for (number,) in found}
 
     return Ground(
         kind="mariadb",
         copy_database=copy_database,
         address_of=lambda database: mariadb.url.replace("@", f":{quote(_PASSWORD, '')}@") + f"/{database}",
-        connections=connections,
+        connections=lambda database: len(sessions(database)),
+        sessions=sessions,
+        counting=counting,
         fingerprint=mariadb.fingerprint,
         nowhere="mariadb://penstock@127.0.0.1:1",
         clean=mariadb.clean,

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,36 @@ class PostgreSQLServer:
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
         return {name for (name,) in rows} - set(_KEPT)
 
+    def address_of(self, database: str) -> str:
+        """A database's full address, with the password of the role that owns stores."""
+        password = self.owner_password_file.read_text().strip()
+        return f"postgresql://penstock:{password}@127.0.0.1:{self.port}/{database}"
+
+    def copy(self, old: str, new: str) -> None:
+        """Make a database as a copy of another one."""
+        made = sql.SQL("CREATE DATABASE {} OWNER penstock TEMPLATE {}")
+        with self.connect() as connection:
+            connection.execute(made.format(sql.Identifier(new), sql.Identifier(old)))
+
+    def sessions(self, database: str) -> set[int]:
+        """The processes that serve a database."""
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+        with self.connect() as connection:
+            return {pid for (pid,) in connection.execute(query, [database]).fetchall()}
+
+    def connections(self, database: str) -> int:
+        """How many sessions of the role that owns stores there are in a database."""
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = 'penstock'"
+        with self.connect() as connection:
+            return len(connection.execute(query, [database]).fetchall())
+
+    @contextmanager
+    def counting(self) -> Iterator[Callable[[], int]]:
+        """What is given counts all sessions of that role, on one connection."""
+        query = "SELECT pid FROM pg_stat_activity WHERE usename = 'penstock'"
+        with self.connect() as connection:
+            yield lambda: len(connection.execute(query).fetchall())
+
     def roles(self) -> set[str]:
         """The roles that Penstock made for stores."""
         made = "SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') LIKE 'penstock: %'"
@@ -137,6 +167,11 @@ def postgresql(_postgresql_server: PostgreSQLServer) -> Iterator[PostgreSQLServe
     _postgresql_server.clean()
 
 
+def files() -> int:
+    """How many databases of SQLite this process has open; a log and its index come with each."""
+    return sum(path.endswith(".sqlite") for path in open_files())
+
+
 @dataclass(frozen=True)
 class Ground:
     """One kind of server that a test runs on, and what only a test may do to it.
@@ -151,6 +186,8 @@ class Ground:
         copy_database: Makes a second one as a copy of a first.
         address_of: A database's full address, with the password, as a variable holds it.
         connections: How many connections of Penstock's or of an app's there are to a database.
+        sessions: The numbers of a server's sessions in a database.
+        counting: In its block, what it gives counts all connections of Penstock's to the server.
         fingerprint: A database to the last byte, or to the last version of every row and right.
         nowhere: A service's address where nothing answers.
         new_service: Another service on another server of the kind.
@@ -168,6 +205,8 @@ class Ground:
     copy_database: Callable[[str, str], None]
     address_of: Callable[[str], str]
     connections: Callable[[str], int]
+    sessions: Callable[[str], set[int]]
+    counting: Callable[[], AbstractContextManager[Callable[[], int]]]
     fingerprint: Callable[[str], Any]
     nowhere: str
     new_service: Callable[[str], Service]
@@ -218,26 +257,14 @@ def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -
 
         return run
 
-    def copy_database(old: str, new: str) -> None:
-        with server.connect() as connection:
-            made = sql.SQL("CREATE DATABASE {} OWNER penstock TEMPLATE {}")
-            connection.execute(made.format(sql.Identifier(new), sql.Identifier(old)))
-
-    def address_of(database: str) -> str:
-        password = server.owner_password_file.read_text().strip()
-        return f"postgresql://penstock:{password}@127.0.0.1:{server.port}/{database}"
-
-    def connections(database: str) -> int:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'penstock' AND datname ="
-        found: int = run_sql("postgres", f"{query} '{database}'")[0][0]
-        return found
-
     return Ground(
         kind="postgresql",
         service=_service_on(server, "main"),
-        copy_database=copy_database,
-        address_of=address_of,
-        connections=connections,
+        copy_database=server.copy,
+        address_of=server.address_of,
+        connections=server.connections,
+        sessions=server.sessions,
+        counting=server.counting,
         fingerprint=lambda database: _versions(run_sql, database),
         nowhere="postgresql://penstock@127.0.0.1:1",
         clean=server.clean,
@@ -303,6 +330,8 @@ def sqlite_ground(tmp_path: Path) -> Ground:
         copy_database=lambda old, new: file(new).write_bytes(file(old).read_bytes()) and None,
         address_of=lambda database: f"sqlite:///{file(database)}",
         connections=lambda database: open_files().count(str(file(database))),
+        sessions=lambda database: set(),
+        counting=lambda: nullcontext(files),
         fingerprint=fingerprint,
         nowhere=f"sqlite:///{folder}/missing",
         clean=clean,

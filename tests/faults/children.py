@@ -21,7 +21,8 @@ def backend_pid(app: type[App]) -> int:
     with app.gages.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             return os.getpid()
-        found: int = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        mine = "CONNECTION_ID" if connection.dialect.name == "mariadb" else "pg_backend_pid"
+        found: int = connection.execute(text(f"SELECT {mine}()")).scalar_one()
         return found
 
 

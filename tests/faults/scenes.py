@@ -167,15 +167,11 @@ class Scene:
             exists = f"{self.database}.sqlite" in files
             journal = self.ground.run_sql(self.database, "PRAGMA journal_mode") if exists else None
             return {"files": sorted(files), "journal": journal}
-        assert self.ground.server is not None
-        until(lambda: self.sessions() == [], "no session is left in the store")
+        until(lambda: self.ground.sessions(self.database) == set(), "no session is left in the store")
+        if self.ground.kind != "postgresql":
+            return {}
         public = "SELECT has_database_privilege('public', datname, 'CONNECT') FROM pg_database"
         return {"public": self.ground.run_sql("postgres", f"{public} WHERE datname = '{self.database}'")}
-
-    def sessions(self) -> list[tuple[Any, ...]]:
-        """PostgreSQL's sessions in the store: process id and what each says of itself."""
-        query = "SELECT pid, application_name FROM pg_stat_activity WHERE datname = "
-        return self.ground.run_sql("postgres", f"{query}'{self.database}' ORDER BY pid")
 
 
 def until(true: Callable[[], bool], what: str, timeout: float = 20.0) -> None:

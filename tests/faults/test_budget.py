@@ -235,7 +235,7 @@ def test_an_engine_says_whether_it_shares_its_statements_and_works_the_same(
     one, other = (desk.engine(lab, f"basins.{name}") for name in ("logan", "provo"))
     store = desk.store_engine(lab, "basins.logan")
     assert store.shares_statements is shared
-    assert (one.dialect is other.dialect) is shared
+    assert (one.dialect == other.dialect) is shared
     with one.connect() as connection:
         connection.execution_options(penstock_readonly=True)
         assert connection.execute(select(Gage.altitude).where(Gage.number == "logan")).scalar() == 1.5

@@ -50,7 +50,7 @@ def test_a_forked_child_connects_anew_and_its_parents_connection_lives(
     mine = backend_pid(lab)
     with lab.gages.session() as session:
         session.add(Gage(number="open in the parent", altitude=1))
-        if ground.server is not None:
+        if ground.kind != "sqlite":
             session.flush()
         told = told_by_child("fork", in_forked_child, lab)
         assert told["gages"] == 3
@@ -58,9 +58,8 @@ def test_a_forked_child_connects_anew_and_its_parents_connection_lives(
         session.commit()
     assert work(lab, "by the parent")["gages"] == 5
     assert backend_pid(lab) == mine
-    if ground.server is not None:
-        alive = ground.run_sql("postgres", "SELECT pid FROM pg_stat_activity WHERE datname = 'lab_gages'")
-        assert alive == [(mine,)]
+    if ground.kind != "sqlite":
+        assert ground.sessions("lab_gages") == {mine}
 
 
 def test_a_spawned_child_works_beside_its_parent(desk: Stores, lab: type[App], ground: Ground) -> None:
@@ -118,14 +117,6 @@ def small(desk_on: Callable[..., Stores], lab: type[App], ground: Ground) -> Sto
     return desk
 
 
-def sessions(ground: Ground) -> set[int]:
-    """The server's processes that serve the store."""
-    if ground.server is None:
-        return set()
-    rows = ground.run_sql("postgres", "SELECT pid FROM pg_stat_activity WHERE datname = 'lab_gages'")
-    return {pid for (pid,) in rows}
-
-
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("busy", ["holds the lock", "is connecting", "waits in the queue"])
 def test_e7_a_child_works_whatever_another_thread_was_doing_at_the_fork(
@@ -133,11 +124,11 @@ def test_e7_a_child_works_whatever_another_thread_was_doing_at_the_fork(
 ) -> None:
     engine = small.engine(lab, "gages")
     with engine.connect() as mine:
-        before = sessions(ground)
+        before = ground.sessions("lab_gages")
         with MOMENTS[busy](small, lab):
             status = fork_and(lambda: read(small, lab))
         assert status == 0
-        assert sessions(ground) >= before
+        assert ground.sessions("lab_gages") >= before
         assert mine.execute(select(func.count()).select_from(Gage)).scalar() == 2
     with small.begin(lab, "gages") as session:
         session.add(Gage(number="by the parent", altitude=1))
@@ -237,7 +228,10 @@ def test_e7_fifty_forks_while_threads_use_the_store_all_give_children_that_work(
     assert load.failed == []
     state = desk.engine(lab, "gages").pool.budget.state()
     assert state.open == state.idle
-    until(lambda: len(sessions(postgresql_ground)) == state.open, "only the parent's sessions are left")
+    until(
+        lambda: len(postgresql_ground.sessions("lab_gages")) == state.open,
+        "only the parent's sessions are left",
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -267,10 +261,11 @@ def test_e7_a_fork_inside_work_leaves_the_parents_reservation_as_it_is(
 
     with reserved(address.place, address.backend, own=1, lent=1):
         read_within(small, lab)
-        before = sessions(ground)
+        before = ground.sessions("lab_gages")
         assert fork_and(in_child) == 0
         assert budget.state().open == 2
-        until(lambda: sessions(ground) == before, "the child's sessions are gone, the parent's live")
+        gone = "the child's sessions are gone, the parent's live"
+        until(lambda: ground.sessions("lab_gages") == before, gone)
         read_within(small, lab)
     assert budget.state().open == budget.state().idle == 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import OperationalError
 
 from faults.load import Load
@@ -76,7 +76,8 @@ def rows(desk: Stores, lab: type[App]) -> int:
 
 def where(ground: Ground, database: str = "lab_gages") -> str:
     """How a load calls a database."""
-    return f"/{database}.sqlite" if ground.server is None else f"{ground.server.port}/{database}"
+    port = make_url(ground.url).port
+    return f"/{database}.sqlite" if port is None else f"{port}/{database}"
 
 
 def connections(ground: Ground, database: str = "lab_gages") -> int:
@@ -96,7 +97,8 @@ def test_e9_a_store_plugged_in_elsewhere_by_another_process_is_used_there_and_no
     assert running.sync(lab, ["gages"])[0].ok
     running.link("main", lab, "gages")
     engine, factory = running.engine(lab, "gages"), running.sessionmaker(lab, "gages")
-    there = f"{other.url.rpartition(':')[2]}/lab_gages" if ground.server else "stores-other/lab_gages.sqlite"
+    port = make_url(other.url).port
+    there = "stores-other/lab_gages.sqlite" if port is None else f"{port}/lab_gages"
     with Load(running, lab) as load:
         load.until_at(where(ground))
         elsewhere.do("link_gages", service="other")
@@ -114,7 +116,7 @@ def test_e9_a_store_moved_to_another_database_by_another_process_is_used_there(
     running: Stores, lab: type[App], ground: Ground, elsewhere: Elsewhere
 ) -> None:
     ground.make_database("moved")
-    ground.run_sql("moved", "CREATE TABLE gage (number VARCHAR PRIMARY KEY, altitude FLOAT NOT NULL)")
+    ground.run_sql("moved", "CREATE TABLE gage (number VARCHAR(20) PRIMARY KEY, altitude FLOAT NOT NULL)")
     if ground.server is not None:
         ground.run_sql("moved", "ALTER TABLE gage OWNER TO penstock")
     engine = running.engine(lab, "gages")

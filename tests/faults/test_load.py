@@ -12,7 +12,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import copyfile
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -20,7 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from fix_apps import Gage
-from fix_servers import Ground, open_files
+from fix_servers import Ground
 from penstock import App, EngineOptions, Stores, SyncOptions
 from penstock.errors import PenstockError
 
@@ -40,11 +39,6 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def files() -> int:
-    """How many databases of SQLite this process has open; a log and its index come with each."""
-    return sum(path.endswith(".sqlite") for path in open_files())
-
-
 class Sampler:
     """Counts, again and again, how many connections there really are.
 
@@ -58,20 +52,12 @@ class Sampler:
         self.most = 0
         self.samples = 0
         # A process's list of files is read one by one, while each of the threads may exchange one.
-        self.blur = _THREADS if ground.server is None else 0
+        self.blur = _THREADS if ground.kind == "sqlite" else 0
         self.last = 0
 
-    def count(self) -> int:
-        """How many there are now."""
-        if self._ground.server is None:
-            return files()
-        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'penstock'"
-        found: int = self._connection.execute(query).fetchone()[0]
-        return found
-
     def __enter__(self) -> Self:
-        if self._ground.server is not None:
-            self._connection = self._ground.server.connect()
+        self._counting = self._ground.counting()
+        self.count = self._counting.__enter__()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
@@ -79,8 +65,7 @@ class Sampler:
     def __exit__(self, *raised: object) -> None:
         self._stop.set()
         self._thread.join(30)
-        if self._ground.server is not None:
-            self._connection.close()
+        self._counting.__exit__(None, None, None)
 
     def _run(self) -> None:
         while not self._stop.wait(0.002):
@@ -94,7 +79,7 @@ class Sampler:
 def make_basins(desk: Stores, lab: type[App], ground: Ground, count: int) -> list[str]:
     """So many stores; files are copies of one, since only their use is looked at."""
     names = [f"basins.b{number:05}" for number in range(count)]
-    if ground.server is not None:
+    if ground.kind != "sqlite":
         made = desk.create_many(lab, names, options=SyncOptions(jobs=4))
         assert [result.error for result in made if not result.ok] == []
         return names
@@ -104,7 +89,7 @@ def make_basins(desk: Stores, lab: type[App], ground: Ground, count: int) -> lis
     desk.close()
     for name in names[1:]:
         database = f"lab_{name.replace('.', '_')}"
-        copyfile(ground.directory / f"{first.database}.sqlite", ground.directory / f"{database}.sqlite")
+        ground.copy_database(first.database, database)
         desk.registry.put_store(replace(first, name=name, database=database))
     return names
 
@@ -154,7 +139,7 @@ def test_stores_used_in_turn_by_many_threads_never_have_more_connections_than_th
     desk_on: Callable[..., Stores], lab: type[App], ground: Ground, limit: int
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=limit))
-    in_turn(desk, lab, ground, 200 if ground.server is None else 12, limit)
+    in_turn(desk, lab, ground, 200 if ground.kind == "sqlite" else 12, limit)
 
 
 @pytest.mark.soak

@@ -28,11 +28,13 @@ class Capabilities:
     Attributes:
         transactional_ddl: A failed transaction also undoes the tables it made.
         plain_connections: A connection setting can hand out an engine of its own.
+        lock_survives_drop: The lock of a store can be held while its database is dropped.
         database_is_schema: The dialect calls a database a schema, so that each store's has another name.
     """
 
     transactional_ddl: bool
     plain_connections: bool
+    lock_survives_drop: bool = False
     database_is_schema: bool = False
 
 
@@ -192,8 +194,13 @@ class Backend(Protocol):
     def is_prepared(self, connection: Connection) -> bool:
         """Whether a database is set up as `prepare` does it; a drop that was killed may have undone that."""
 
-    def drop(self, place: Place) -> bool:
-        """Drop the database and end its connections; False if it was not there."""
+    def drop(self, place: Place, last: str = "") -> bool:
+        """Drop the database and end its connections; False if it was not there.
+
+        Args:
+            place: The database.
+            last: The table that goes last, where they go one by one.
+        """
 
     def aside_name(self, place: Place, when: datetime) -> str:
         """What the database may be called while it is kept after a drop at this time."""

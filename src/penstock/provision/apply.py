@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from penstock.errors import InitializerError, PenstockError, StorageUnavailable
+from penstock.errors import InitializerError, PenstockError, StorageUnavailable, StoreNotCreated
 from penstock.provision.connection import own_connection
 from penstock.provision.initializers import FoundInitializer, call_with_session
-from penstock.provision.record import mark_initialised, stamp_copy, write_record
+from penstock.provision.record import (
+    TABLE_NAME,
+    mark_initialised,
+    mark_unfinished,
+    stamp_copy,
+    write_record,
+)
 from penstock.provision.steps import (
     CloneDatabase,
     CreateDatabase,
@@ -75,7 +81,10 @@ def _drop(step: DropDatabase, work: Work) -> None:
     work.let_go()
     if work.roles is not None:
         work.roles.let_end()
-    work.address.backend.drop(work.address.place)
+    if not work.address.backend.capabilities.transactional_ddl:
+        with suppress(StoreNotCreated), _own_transaction(work) as connection:
+            mark_unfinished(connection, work.address.backend)
+    work.address.backend.drop(work.address.place, last=TABLE_NAME)
 
 
 def _set_aside(step: SetAside, work: Work) -> None:

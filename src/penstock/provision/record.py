@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateTable
 
 from penstock.provision.plan import FoundRecord
@@ -97,7 +98,12 @@ def read_record(connection: Connection, backend: Backend) -> Record | None:
     if not backend.has_table(connection, TABLE_NAME):
         return None
     table = _table(backend.default_schema)
-    row = connection.execute(select(*(table.c[name] for name in _FIELDS))).mappings().first()
+    try:
+        row = connection.execute(select(*(table.c[name] for name in _FIELDS))).mappings().first()
+    except ProgrammingError:
+        if backend.capabilities.transactional_ddl or backend.has_table(connection, TABLE_NAME):
+            raise
+        row = None  # A drop took it just now.
     if row is None:
         return None
     return Record(**{**row, "created": _aware(row["created"]), "initialised": _aware(row["initialised"])})
@@ -121,6 +127,12 @@ def mark_initialised(connection: Connection, backend: Backend, initializer: str)
     connection.execute(first)
     if initializer:
         connection.execute(update(table).values(initializer=initializer))
+
+
+def mark_unfinished(connection: Connection, backend: Backend) -> None:
+    """Say that it is to be made anew, before a drop that may be killed half-way."""
+    if backend.has_table(connection, TABLE_NAME):
+        connection.execute(update(_table(backend.default_schema)).values(initialised=None, initializer=None))
 
 
 def mark_template(connection: Connection, backend: Backend) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -96,9 +96,20 @@ def _drop_if_ours(work: Work, emit: Emit) -> None:
     """Drop what a refresh begins with, if it is there; one that a sync is just making is left to it."""
     if not _drops(_accepted(plan_of(work))):
         return
-    with work.address.backend.lock(work.address.place, work.lock_timeout):
-        steps = _drops(_accepted(plan_of(work)))
-    _run(steps, work, emit)
+    _decide_and_do(work, emit, lambda: _drops(_accepted(plan_of(work))))
+
+
+def _decide_and_do(work: Work, emit: Emit, decide: Callable[[], Sequence[Step]]) -> bool:
+    """Decide under the lock, and do it still under it, unless the lock would be gone with the database."""
+    backend = work.address.backend
+    under_lock = backend.capabilities.lock_survives_drop
+    with backend.lock(work.address.place, work.lock_timeout):
+        steps = decide()
+        if under_lock:
+            _run(steps, work, emit)
+    if not under_lock:
+        _run(steps, work, emit)
+    return bool(steps)
 
 
 def _drops(plan: Plan) -> list[Step]:
@@ -112,10 +123,7 @@ def _drop(work: Work, emit: Emit, *, ours: Callable[[], bool]) -> bool:
         return False
     if found.record is not None or found.relations:
         _accepted(plan_drop(work.wanted, found))
-    with work.address.backend.lock(work.address.place, work.lock_timeout):
-        plan = _drop_plan(work, ours=ours)
-    _run(plan.steps, work, emit)
-    return bool(plan.steps)
+    return _decide_and_do(work, emit, lambda: _drop_plan(work, ours=ours).steps)
 
 
 def _drop_plan(work: Work, *, ours: Callable[[], bool]) -> Plan:

@@ -91,6 +91,8 @@ def _seen(connection: Connection, address: Address, roles: OwnRoles | None) -> S
     # Before the record: a sync at work writes that first, so what it makes never looks like a stranger's.
     relations = backend.has_relations(connection, TABLE_NAME)
     record = read_record(connection, backend)
+    if relations and record is None:  # Or a drop is at work, which takes the record last.
+        relations = backend.has_relations(connection, TABLE_NAME)
     found = Found(
         exists=True,
         record=None if record is None else record.facts(),

@@ -70,7 +70,9 @@ class MySQLBackend:
     """How MariaDB and MySQL do it."""
 
     name = "mysql"
-    capabilities = Capabilities(transactional_ddl=False, plain_connections=True, database_is_schema=True)
+    capabilities = Capabilities(
+        transactional_ddl=False, plain_connections=True, lock_survives_drop=True, database_is_schema=True
+    )
     roles = None
     rows = MySQLRows()
     default_schema = None
@@ -164,10 +166,11 @@ class MySQLBackend:
     def is_prepared(self, connection: Connection) -> bool:
         return True
 
-    def drop(self, place: Place) -> bool:
+    def drop(self, place: Place, last: str = "") -> bool:
         with maintenance(place.server) as connection:
             try:
-                return has_database(connection, place.database) and ending.drop(connection, place.database)
+                there = has_database(connection, place.database)
+                return there and ending.drop(connection, place.database, last)
             except DBAPIError as error:
                 raise self.translate(error, f"The database {place.database} can't be dropped.") from error
 

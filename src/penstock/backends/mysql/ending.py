@@ -22,6 +22,11 @@ _PATIENCE = 5
 _SESSIONS = text("""
     SELECT id FROM information_schema.processlist WHERE db = :name AND id <> CONNECTION_ID()""")
 
+_RELATIONS = text("""
+    SELECT CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END,
+           table_name
+    FROM information_schema.tables WHERE table_schema = :name AND table_name <> :but""")
+
 
 def without_sessions(connection: Connection, database: str, change: Callable[[], object]) -> None:
     """Change a database whose sessions are ended first, and afterwards: none may live on in it.
@@ -65,16 +70,30 @@ def _end(connection: Connection, session: int) -> bool:
     return True
 
 
-def drop(connection: Connection, database: str) -> bool:
-    """Drop a database, and send away everybody who is in it; False if it was not there."""
+def drop(connection: Connection, database: str, last: str = "") -> bool:
+    """Drop a database, and send away everybody who is in it; False if it was not there.
+
+    Args:
+        connection: One to no database.
+        database: The database's name.
+        last: The table that goes last, since the server drops one after the other.
+    """
+
+    def empty_and_drop() -> None:
+        if last:
+            _drop_tables(connection, database, last)
+        connection.exec_driver_sql(f"DROP DATABASE {quoted(connection, database)}")
+
     try:
-        without_sessions(
-            connection,
-            database,
-            lambda: connection.exec_driver_sql(f"DROP DATABASE {quoted(connection, database)}"),
-        )
+        without_sessions(connection, database, empty_and_drop)
     except DBAPIError as error:
         if number_of(error) not in NOT_THERE:
             raise
         return False
     return True
+
+
+def _drop_tables(connection: Connection, database: str, but: str) -> None:
+    connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
+    for kind, name in connection.execute(_RELATIONS, {"name": database, "but": but}).all():
+        connection.exec_driver_sql(f"DROP {kind} IF EXISTS {quoted(connection, database, name)}")

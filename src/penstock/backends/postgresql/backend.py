@@ -208,7 +208,7 @@ class PostgreSQLBackend:
     def is_prepared(self, connection: Connection) -> bool:
         return True  # Nothing undoes it but an administrator, on purpose.
 
-    def drop(self, place: Place) -> bool:
+    def drop(self, place: Place, last: str = "") -> bool:
         with maintenance(place.server) as connection:
             if not _exists(connection, place.database):
                 return False

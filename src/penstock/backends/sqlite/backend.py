@@ -147,7 +147,7 @@ class SQLiteBackend:
     def is_prepared(self, connection: Connection) -> bool:
         return connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
 
-    def drop(self, place: Place) -> bool:
+    def drop(self, place: Place, last: str = "") -> bool:
         path = files.path_of(place)
         if not files.is_there(path) and not files.is_there(files.lock_path(path)):
             return False
