@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 
-from penstock.backends import Place, backend_for
+from penstock.backends import Capabilities, Place, backend_for
 from penstock.connect import server_of
 from penstock.embedded import Cluster, find_binaries
 from penstock.errors import BinariesNotFound
@@ -218,6 +219,11 @@ class Ground:
     def url(self) -> str:
         """The service's address."""
         return self.service.url
+
+    @property
+    def can(self) -> Capabilities:
+        """What servers of this kind can do."""
+        return backend_for(make_url(self.url)).capabilities
 
 
 def _service_on(server: PostgreSQLServer, name: str) -> Service:

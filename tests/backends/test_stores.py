@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, func, make_url, select, text
+from sqlalchemy import create_engine, func, select, text
 
 from fix_apps import Base, Gage, all_ok, count, seed
 from penstock import (
@@ -17,7 +17,6 @@ from penstock import (
     SyncOptions,
     use,
 )
-from penstock.backends import backend_for
 from penstock.errors import (
     NameCollision,
     NotAssigned,
@@ -296,7 +295,7 @@ def test_a_plan_changes_nothing_and_says_what_would_be_done(
     desk: Stores, lab: type[App], ground: Ground
 ) -> None:
     plan = desk.plan(lab, "gages")
-    at_once = backend_for(make_url(ground.url)).capabilities.transactional_ddl
+    at_once = ground.can.transactional_ddl
     assert [type(step).__name__ for step in plan.steps] == [
         "CreateDatabase",
         "PrepareDatabase",

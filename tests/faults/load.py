@@ -16,6 +16,7 @@ from penstock import App, Stores
 _numbers = count()
 _WHERE = {
     "sqlite": "SELECT file FROM pragma_database_list WHERE name = 'main'",
+    "mariadb": "SELECT CONCAT(@@port, '/', DATABASE())",
     "postgresql": "SELECT current_setting('port') || '/' || current_database()",
 }
 

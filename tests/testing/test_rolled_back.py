@@ -8,12 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, make_url, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fix_apps import Gage, count
 from penstock import use
-from penstock.backends import backend_for
 from penstock.errors import NotSupported
 from penstock.testing import stores_for_tests
 
@@ -133,7 +132,7 @@ def test_a_transaction_may_be_read_only(stores: CopiedStores, lab: type[App]) ->
 def test_tables_that_a_test_makes_are_gone_too_or_it_is_told_that_they_stay(
     stores: CopiedStores, lab: type[App], ground: Ground
 ) -> None:
-    if not backend_for(make_url(ground.url)).capabilities.transactional_ddl:
+    if not ground.can.transactional_ddl:
         with pytest.raises(NotSupported, match="committed"):
             make_a_table(stores, lab)
         return
