@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert
@@ -81,14 +82,20 @@ class SQLiteRows:
         keys = [column.key for column in columns]
         statement = self.insert(writing.table, writing).compile(dialect=connection.dialect, column_keys=keys)
         order = [list(writing.columns).index(column) for column in columns]
-        values = [tuple(row[place] for place in order) for row in rows]
-        return connection.exec_driver_sql(str(statement), values).rowcount
+        return connection.exec_driver_sql(str(statement), _arranged(rows, order)).rowcount
 
 
 def _in_order(writing: Writing) -> list[Column[Any]]:
     """The columns as an INSERT has them."""
     written = set(writing.columns)
     return [column for column in writing.table.columns if column in written]
+
+
+def _arranged(rows: Sequence[Sequence[Any]], order: list[int]) -> list[tuple[Any, ...]]:
+    """The rows as tuples, with their values in this order."""
+    if order == sorted(order):
+        return list(map(tuple, rows))
+    return list(map(itemgetter(*order), rows))
 
 
 def _there(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
