@@ -318,6 +318,14 @@ def test_d5_a_bad_row_is_named_nothing_is_stored_and_the_callers_work_is_intact(
     assert numbers(session) == [100]
 
 
+def test_d5_a_value_of_the_wrong_kind_is_named_wherever_it_is(session: Session) -> None:
+    given = rows(*range(1500), altitude=1.5)
+    given[1234]["altitude"] = "high"
+    with pytest.raises(RowRefused, match=r"Row 1234 .*altitude"):
+        bulk_insert(session, Gage, given)
+    assert numbers(session) == []
+
+
 def test_rows_that_refer_to_nothing_are_refused(
     postgresql_ground: Ground, desk_on: Callable[..., Stores]
 ) -> None:

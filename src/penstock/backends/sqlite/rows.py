@@ -15,6 +15,7 @@ from penstock.backends.rows import (
     Written,
     binders,
     bound,
+    bound_in_pieces,
     in_chunks,
     last_of_each,
     settled,
@@ -22,13 +23,16 @@ from penstock.backends.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Column, Connection, Select
     from sqlalchemy.orm import Session
 
 _FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
 _UNFIT = re.compile(r"parameter :?(\d+)")
+_PIECE = 1000
+"""Rows that are made ready at a time; so few stay in the processor's cache until they are stored."""
+
 _VARIABLES = 30_000
 """How many parameters a statement may have; the library's own limit is 32,766."""
 
@@ -42,13 +46,13 @@ class SQLiteRows:
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
-        made = bound(rows, binders(connection.dialect, writing.columns))
+        bind = binders(connection.dialect, writing.columns)
         if writing.on_conflict is not OnConflict.UPDATE:
-            done = self._insert(connection, writing, made)
+            done = self._insert(connection, writing, bound_in_pieces(rows, bind, _PIECE))
             return Written(done, 0, len(rows) - done)
-        made = last_of_each(writing, made)
+        made = last_of_each(writing, bound(rows, bind))
         there = _there(connection, writing, made)
-        self._insert(connection, writing, made)
+        self._insert(connection, writing, [made])
         return Written(len(made) - there, there, len(rows) - len(made))
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
@@ -77,12 +81,15 @@ class SQLiteRows:
         """None: there are no figures to guess from."""
         return None
 
-    def _insert(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
+    def _insert(
+        self, connection: Connection, writing: Writing, pieces: Iterable[Sequence[Sequence[Any]]]
+    ) -> int:
         columns = _in_order(writing)
         keys = [column.key for column in columns]
         statement = self.insert(writing.table, writing).compile(dialect=connection.dialect, column_keys=keys)
         order = [list(writing.columns).index(column) for column in columns]
-        return connection.exec_driver_sql(str(statement), _arranged(rows, order)).rowcount
+        done = (connection.exec_driver_sql(str(statement), _arranged(piece, order)) for piece in pieces)
+        return sum(result.rowcount for result in done)
 
 
 def _in_order(writing: Writing) -> list[Column[Any]]:
