@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -90,7 +91,8 @@ def arguments(caption: str | None, **defaults: int) -> list[int]:
 
 @contextmanager
 def server() -> Iterator[Server]:
-    """A PostgreSQL server in a folder of its own, removed afterwards."""
+    """A PostgreSQL server in a folder of its own, removed afterwards, also by who is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     progress("starting a PostgreSQL server")
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         folder = Path(name)
