@@ -2,6 +2,7 @@
 #
 #   make test ARGS="-k naming"             arguments for pytest
 #   make demo GAGES=sites.txt              the demo with your own file of gages
+#   make bench ARGS="p13 p15"              some of the benchmarks
 #   make test VENV=.venv-20 SQLALCHEMY="sqlalchemy<2.1"     another SQLAlchemy, in an environment of its own
 
 PYTHON ?= python3
@@ -37,7 +38,7 @@ soak: $(VENV)/.ready-test  ## the tests that take minutes, one at a time
 lint: $(VENV)/.ready-lint  ## style, types, floors
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy src $(wildcard tests/typing)
+	$(PY) -m mypy src benchmarks $(wildcard tests/typing)
 	$(PY) -m pyright --pythonpath $(PY)
 	$(dir $(PY))lint-imports
 
@@ -49,13 +50,14 @@ docs: $(VENV)/.ready-docs  ## the documentation, in docs/_build/html; a warning 
 	$(PY) -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
 	@$(PY) -m towncrier build --draft --version next > docs/_build/news.log 2>&1 || { cat docs/_build/news.log; exit 1; }
 
-bench: $(VENV)/.ready-test  ## the benchmarks: each prints a table and its ratios
-	@for script in benchmarks/p*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+bench:  ## the benchmarks, beside their peers; what they print goes to benchmarks/RESULTS.md
+	@$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/.ready-bench
+	$(abspath $(VENV))-bench/bin/python benchmarks/results.py $(ARGS)
 
 check: lint test docs  ## all that must hold before a change is taken
 
 clean:  ## remove what was built, and the environment
-	rm -rf $(VENV) build dist docs/_build
+	rm -rf $(VENV) $(VENV)-bench build dist docs/_build
 
 # --- environments: one stamp per set of tools, renewed when pyproject.toml changes ------------------
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from p07_request import server
+from measure import server
 from sqlalchemy import Column, Double, Engine, Integer, MetaData, Table, Text, insert, text
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
@@ -89,11 +90,11 @@ def ways(
     yield "bulk_insert", False, lambda: bulk_insert(engine, detection, given)
     yield "Core executemany", False, lambda: execute(engine, insert(detection), given)
     for then in ("nothing", "update"):
-        yield f"staged ready bytes, {then}", True, lambda then=then: stage(engine, ready, then)
+        yield f"staged ready bytes, {then}", True, partial(stage, engine, ready, then)
         yield (
             f"bulk_insert, {then}",
             True,
-            lambda then=then: bulk_insert(engine, detection, given, on_conflict=then),
+            partial(bulk_insert, engine, detection, given, on_conflict=then),
         )
     skip = insert_or_skip(detection).on_conflict_do_nothing()
     yield "Core executemany, nothing", True, lambda: execute(engine, skip, given)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import statistics
-import sys
-import tempfile
 import tracemalloc
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
-from p07_request import Base, Gage, server
+from measure import VERDICT, arguments, desk, files, progress, server, table, verdict
+from p07_request import Base, Gage
 from sqlalchemy import Engine, create_engine, func, select
 
-from penstock import App, Database, MemoryRegistry, Service, Stores, SyncOptions
+from penstock import App, Database, Service, Stores, SyncOptions
 from penstock.registry import StoreEntry
 
 if TYPE_CHECKING:
@@ -36,63 +35,52 @@ class Lab(App):
 
 
 def main() -> None:
-    """Use the stores in turn; the arguments are how many files, databases and rounds."""
-    given = [int(word) for word in sys.argv[1:]]
-    files, databases, rounds = given + [FILES, DATABASES, ROUNDS][len(given) :]
-    with on_files(files) as (desk, names):
-        report(f"{files} SQLite files", desk, names, rounds, open_files)
-    with server() as found, on_databases(found.service, databases) as (desk, names):
+    """Use the stores in turn."""
+    rounds, many, some = arguments(__doc__, rounds=ROUNDS, files=FILES, databases=DATABASES)
+    with on_files(many) as (stores, names):
+        report(f"{many:,} SQLite files", stores, names, rounds, open_files)
+    with server() as found, on_databases(found.service, some) as (stores, names):
         sessions = "SELECT count(*) - 1 FROM pg_stat_activity WHERE usename = 'penstock'"
-        with create_engine(desk.url(Lab, names[0])).connect() as watching:
+        with create_engine(stores.url(Lab, names[0])).connect() as watching:
 
             def open_sessions() -> int:
                 watching.rollback()
                 return int(watching.exec_driver_sql(sessions).scalar_one())
 
-            report(f"{databases} PostgreSQL databases", desk, names, rounds, open_sessions)
+            report(f"{some:,} PostgreSQL databases", stores, names, rounds, open_sessions)
 
 
 # --- stores ---------------------------------------------------------------------------------------
 
 
 @contextmanager
-def desk_on(service: Service) -> Iterator[Stores]:
-    """A desk with the kind plugged in."""
-    registry = MemoryRegistry()
-    registry.put_service(service)
-    with Stores(registry, apps=[Lab]) as desk:
-        desk.link(service.name, Lab, "basins")
-        yield desk
-
-
-@contextmanager
 def on_files(count: int) -> Iterator[tuple[Stores, list[str]]]:
     """So many files, copies of one that was made through the desk."""
-    with (
-        tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder,
-        desk_on(Service(name="files", url=f"sqlite:///{folder}")) as desk,
-    ):
+    with files() as service, desk(service, Lab, "basins", sync=False) as stores:
+        progress(f"making {count:,} files")
         names = [f"basins.b{number:05}" for number in range(count)]
-        desk.create(Lab, names[0])
-        first = desk.registry.find_store("lab", names[0])
+        stores.create(Lab, names[0])
+        first = stores.registry.find_store("lab", names[0])
         assert first is not None
-        desk.close()
+        stores.close()
+        folder = service.url.removeprefix("sqlite:///")
         for name in names[1:]:
             database = f"lab_{name.replace('.', '_')}"
             copyfile(Path(folder, f"{first.database}.sqlite"), Path(folder, f"{database}.sqlite"))
-            entry = StoreEntry(app="lab", name=name, service="files", database=database, dynamic=True)
-            desk.registry.put_store(entry)
-        yield desk, names
+            entry = StoreEntry(app="lab", name=name, service=service.name, database=database, dynamic=True)
+            stores.registry.put_store(entry)
+        yield stores, names
 
 
 @contextmanager
 def on_databases(service: Service, count: int) -> Iterator[tuple[Stores, list[str]]]:
     """So many databases, made through the desk."""
-    with desk_on(service) as desk:
+    with desk(service, Lab, "basins", sync=False) as stores:
+        progress(f"making {count:,} databases")
         names = [f"basins.b{number:05}" for number in range(count)]
-        made = desk.create_many(Lab, names, options=SyncOptions(jobs=4))
+        made = stores.create_many(Lab, names, options=SyncOptions(jobs=4))
         assert all(result.ok for result in made)
-        yield desk, names
+        yield stores, names
 
 
 def open_files() -> int:
@@ -104,30 +92,35 @@ def open_files() -> int:
 # --- measuring ------------------------------------------------------------------------------------
 
 
-def report(title: str, desk: Stores, names: list[str], rounds: int, count: Callable[[], int]) -> None:
+def report(title: str, stores: Stores, names: list[str], rounds: int, count: Callable[[], int]) -> None:
     """Print what a store and a plain engine take, and the most connections there were."""
     ours: list[float] = []
     plain: list[float] = []
     most = 0
     share = len(names) * 4 // 5 // rounds  # The last fifth is for the plain engines.
-    use(desk.engine(Lab, names[0]))
+    use(stores.engine(Lab, names[0]))
     for turn in range(rounds):
+        progress(f"{title}, round {turn + 1} of {rounds}")
         part = names[turn * share : (turn + 1) * share]
-        taken, peak = used(desk, part, count)
+        taken, peak = used(stores, part, count)
         ours.append(taken)
         most = max(most, peak)
-        plain.append(plain_engines(desk, names[len(names) - PLAIN // rounds :]))
-    limit = desk.engine(Lab, names[0]).pool.budget.limit
+        plain.append(plain_engines(stores, names[len(names) - PLAIN // rounds :]))
+    pool: Any = stores.engine(Lab, names[0]).pool
+    limit = pool.budget.limit
     mine, theirs = statistics.median(ours), statistics.median(plain)
-    print(f"{title:<28}{'bytes per used store':>22}{'rounds':>8}")
-    print(f"{'the desk':<28}{mine:>22.0f}{len(ours):>8}")
-    print(f"{'create_engine each':<28}{theirs:>22.0f}{len(plain):>8}")
-    print(f"the desk / create_engine: {mine / theirs:.2f}x")
-    print(f"the desk: target <= {MAX_BYTES} bytes: {met(mine <= MAX_BYTES)}")
-    print(f"most connections: {most}, target <= the budget of {limit}: {met(most <= limit)}")
+    heads = ["way", "bytes for each used store", "rounds"]
+    each_takes = {"the desk": mine, "create_engine each": theirs}
+    table(title, heads, [[name, f"{each:,.0f}", str(rounds)] for name, each in each_takes.items()])
+    kept = verdict(
+        "P12", "bytes for each used store", f"{mine:,.0f}", f"<= {MAX_BYTES:,}", so=mine <= MAX_BYTES
+    )
+    budget = verdict("P12", "most connections", f"{most}", f"<= budget of {limit}", so=most <= limit)
+    ratio = ["", "the desk / create_engine each", f"{mine / theirs:.2f}x", "", "", ""]
+    table("", VERDICT, [kept, budget, ratio])
 
 
-def used(desk: Stores, names: list[str], count: Callable[[], int]) -> tuple[float, int]:
+def used(stores: Stores, names: list[str], count: Callable[[], int]) -> tuple[float, int]:
     """Bytes for each store whose engine and session factory were used, and the most connections."""
     most = 0
 
@@ -135,8 +128,8 @@ def used(desk: Stores, names: list[str], count: Callable[[], int]) -> tuple[floa
         nonlocal most
         kept = []
         for number, name in enumerate(names):
-            use(desk.engine(Lab, name))
-            kept.append(desk.sessionmaker(Lab, name))
+            use(stores.engine(Lab, name))
+            kept.append(stores.sessionmaker(Lab, name))
             if number % 20 == 0:
                 most = max(most, count())
         return kept
@@ -144,9 +137,9 @@ def used(desk: Stores, names: list[str], count: Callable[[], int]) -> tuple[floa
     return allocated(work) / len(names), most
 
 
-def plain_engines(desk: Stores, names: list[str]) -> float:
+def plain_engines(stores: Stores, names: list[str]) -> float:
     """Bytes for each engine of `create_engine` that was used; its one connection is closed."""
-    urls = [desk.url(Lab, name) for name in names]
+    urls = [stores.url(Lab, name) for name in names]
 
     def work() -> list[Engine]:
         engines = [create_engine(url) for url in urls]
@@ -174,11 +167,6 @@ def use(engine: Engine) -> None:
     """One request."""
     with engine.connect() as connection:
         connection.scalar(select(func.count()).select_from(Gage))
-
-
-def met(so: bool) -> str:
-    """The word for it."""
-    return "met" if so else "MISSED"
 
 
 if __name__ == "__main__":

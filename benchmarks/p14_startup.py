@@ -6,17 +6,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from measure import VERDICT, Target, Way, arguments, interleaved, report, table, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROUNDS = 21
-MAX_RATIO = 1.5
 MAX_EXTRA_MS = 60.0
 
 HELP, BARE_HELP = "penstock --help", "bare click --help"
@@ -24,8 +24,8 @@ IMPORT, PASS = "import penstock", "python -c pass"
 
 
 def main() -> None:
-    """Run all four programs in turn, `ROUNDS` times or as often as the first argument says."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    """Run all four programs in turn."""
+    (rounds,) = arguments(__doc__, rounds=ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         count = write_bare_program(Path(folder), root())
         programs = {
@@ -34,37 +34,22 @@ def main() -> None:
             IMPORT: [sys.executable, "-c", "import penstock"],
             PASS: [sys.executable, "-c", "pass"],
         }
-        report(measure(programs, rounds), count)
+        times = interleaved(
+            {name: Way(work=partial(run, it)) for name, it in programs.items()}, rounds, unit="ms"
+        )
+    targets = [Target("P14", HELP, BARE_HELP, 1.5)]
+    report(
+        f"Programs from start to end; the bare one has the same {count} commands", times, targets, unit="ms"
+    )
+    extra = statistics.median(times[IMPORT]) - statistics.median(times[PASS])
+    wanted = f"<= +{MAX_EXTRA_MS:.0f} ms"
+    figure = f"{IMPORT} - {PASS}"
+    table("", VERDICT, [verdict("P14", figure, f"{extra:+.1f} ms", wanted, so=extra <= MAX_EXTRA_MS)])
 
 
-def measure(programs: dict[str, list[str]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of every run, interleaved; a first round fills the caches and is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for turn in range(rounds + 1):
-        for name, command in programs.items():
-            start = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-            if turn:
-                times[name].append((time.perf_counter() - start) * 1000)
-    return times
-
-
-def report(times: dict[str, list[float]], commands: int) -> None:
-    """Print the table, the two figures and the verdict."""
-    median = {name: statistics.median(values) for name, values in times.items()}
-    print(f"{'program':<20}{'median ms':>10}{'min ms':>10}{'runs':>6}   ({commands} commands)")
-    for name, values in times.items():
-        print(f"{name:<20}{median[name]:>10.1f}{min(values):>10.1f}{len(values):>6}")
-    ratio = median[HELP] / median[BARE_HELP]
-    extra = median[IMPORT] - median[PASS]
-    print(f"{HELP} / {BARE_HELP}: {ratio:.2f}x, target <= {MAX_RATIO}x: {verdict(ratio <= MAX_RATIO)}")
-    met = verdict(extra <= MAX_EXTRA_MS)
-    print(f"{IMPORT} - {PASS}: {extra:+.1f} ms, target <= +{MAX_EXTRA_MS:.0f} ms: {met}")
-
-
-def verdict(met: bool) -> str:
-    """The word for it."""
-    return "met" if met else "MISSED"
+def run(command: list[str]) -> None:
+    """Run a program to its end."""
+    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
 
 
 # --- the peer: a program of the same shape that does nothing else -----------------------------------

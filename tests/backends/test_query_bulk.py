@@ -156,6 +156,21 @@ def test_d3_dicts_that_differ_generators_objects_and_sequences_are_stored(
     assert [gage.site for gage in find(session, Gage, Gage.number > 7, order_by=Gage.number)] == list("hij")
 
 
+def test_dicts_with_as_many_names_that_are_not_the_same_are_stored(session: Session) -> None:
+    given: list[dict[str, Any]] = [
+        {"number": 1, "site": "a", "altitude": 1.5},
+        {"site": "b", "altitude": 2.5, "number": 2},
+        {"number": 3, "site": "c", "readings": 3},
+    ]
+    assert bulk_insert(session, Gage, given) == Written(inserted=3)
+    found = find(session, Gage, order_by=Gage.number)
+    assert [(gage.site, gage.altitude, gage.readings) for gage in found] == [
+        ("a", 1.5, None),
+        ("b", 2.5, None),
+        ("c", None, 3),
+    ]
+
+
 def test_d3_what_is_no_column_is_refused_and_nothing_is_stored(session: Session) -> None:
     for row in ({"number": 2, "site": "b", "alt": 1.0}, {"number": 2, "site": "b", "agency_cd": "x"}):
         with pytest.raises(UnknownColumn, match=r"Gage has no column '(alt|agency_cd)'"):
@@ -301,6 +316,14 @@ def test_d5_a_bad_row_is_named_nothing_is_stored_and_the_callers_work_is_intact(
             assert refused.value.__cause__ is not None
     session.commit()
     assert numbers(session) == [100]
+
+
+def test_d5_a_value_of_the_wrong_kind_is_named_wherever_it_is(session: Session) -> None:
+    given = rows(*range(1500), altitude=1.5)
+    given[1234]["altitude"] = "high"
+    with pytest.raises(RowRefused, match=r"Row 1234 .*altitude"):
+        bulk_insert(session, Gage, given)
+    assert numbers(session) == []
 
 
 def test_rows_that_refer_to_nothing_are_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from sqlalchemy import Column, Table, Update, bindparam, update
@@ -143,15 +144,28 @@ def binders(dialect: Dialect, columns: Sequence[Column[Any]]) -> list[Binder | N
     return [column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns]
 
 
-def bound(rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None]) -> Sequence[Sequence[Any]]:
+def bound(
+    rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None], first: int = 0
+) -> Sequence[Sequence[Any]]:
     """The rows as the driver takes them.
+
+    Args:
+        rows: The rows.
+        binders: What makes of a value what the driver takes.
+        first: The number of the first of them.
 
     Raises:
         Unfit: A value is of a type that its column can't hold.
     """
     if not any(binders):
         return rows
-    return [_bound(number, row, binders) for number, row in enumerate(rows)]
+    taken = list(rows)
+    columns = [map(itemgetter(place), taken) for place in range(len(binders))]
+    made = [map(bind, column) if bind else column for bind, column in zip(binders, columns, strict=True)]
+    try:
+        return list(zip(*made, strict=True))  # No line of Python runs for a row.
+    except Exception:  # Now it is found out which value it is.
+        return [_bound(number, row, binders) for number, row in enumerate(taken, first)]
 
 
 def _bound(number: int, row: Sequence[Any], binders: Sequence[Binder | None]) -> list[Any]:
@@ -162,6 +176,14 @@ def _bound(number: int, row: Sequence[Any], binders: Sequence[Binder | None]) ->
         except Exception as error:
             raise Unfit(number, len(made)) from error
     return made
+
+
+def bound_in_pieces(
+    rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None], size: int
+) -> Iterator[Sequence[Sequence[Any]]]:
+    """So many rows at a time as the driver takes them; see `bound`."""
+    for first in range(0, len(rows), size):
+        yield bound(rows[first : first + size], binders, first)
 
 
 def last_of_each(writing: Writing, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert
@@ -14,6 +15,7 @@ from penstock.backends.rows import (
     Written,
     binders,
     bound,
+    bound_in_pieces,
     in_chunks,
     last_of_each,
     settled,
@@ -21,13 +23,16 @@ from penstock.backends.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Column, Connection, Select
     from sqlalchemy.orm import Session
 
 _FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
 _UNFIT = re.compile(r"parameter :?(\d+)")
+_PIECE = 1000
+"""Rows that are made ready at a time; so few stay in the processor's cache until they are stored."""
+
 _VARIABLES = 30_000
 """How many parameters a statement may have; the library's own limit is 32,766."""
 
@@ -41,13 +46,13 @@ class SQLiteRows:
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
-        made = bound(rows, binders(connection.dialect, writing.columns))
+        bind = binders(connection.dialect, writing.columns)
         if writing.on_conflict is not OnConflict.UPDATE:
-            done = self._insert(connection, writing, made)
+            done = self._insert(connection, writing, bound_in_pieces(rows, bind, _PIECE))
             return Written(done, 0, len(rows) - done)
-        made = last_of_each(writing, made)
+        made = last_of_each(writing, bound(rows, bind))
         there = _there(connection, writing, made)
-        self._insert(connection, writing, made)
+        self._insert(connection, writing, [made])
         return Written(len(made) - there, there, len(rows) - len(made))
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
@@ -76,19 +81,28 @@ class SQLiteRows:
         """None: there are no figures to guess from."""
         return None
 
-    def _insert(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
+    def _insert(
+        self, connection: Connection, writing: Writing, pieces: Iterable[Sequence[Sequence[Any]]]
+    ) -> int:
         columns = _in_order(writing)
         keys = [column.key for column in columns]
         statement = self.insert(writing.table, writing).compile(dialect=connection.dialect, column_keys=keys)
         order = [list(writing.columns).index(column) for column in columns]
-        values = [tuple(row[place] for place in order) for row in rows]
-        return connection.exec_driver_sql(str(statement), values).rowcount
+        done = (connection.exec_driver_sql(str(statement), _arranged(piece, order)) for piece in pieces)
+        return sum(result.rowcount for result in done)
 
 
 def _in_order(writing: Writing) -> list[Column[Any]]:
     """The columns as an INSERT has them."""
     written = set(writing.columns)
     return [column for column in writing.table.columns if column in written]
+
+
+def _arranged(rows: Sequence[Sequence[Any]], order: list[int]) -> list[tuple[Any, ...]]:
+    """The rows as tuples, with their values in this order."""
+    if order == sorted(order):
+        return list(map(tuple, rows))
+    return list(map(itemgetter(*order), rows))
 
 
 def _there(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:

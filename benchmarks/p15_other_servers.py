@@ -1,0 +1,65 @@
+"""P15: what it costs to store many rows in SQLite, beside ready tuples."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from alerts import Lab, detection, empty, generated
+from measure import Target, Way, arguments, desk, files, interleaved, report
+from sqlalchemy import insert
+
+from penstock.query import bulk_insert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+ROUNDS, ROWS = 7, 100_000
+
+
+def main() -> None:
+    """Store the rows in every way in turn."""
+    rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
+    given = list(generated(count))
+    sqlite(given, rounds)
+
+
+def sqlite(given: list[dict[str, Any]], rounds: int) -> None:
+    """A file, through the desk and through the library alone."""
+    limit, ours, core = "executemany of ready tuples", "bulk_insert", "Core executemany"
+    with files() as service, desk(service, Lab, "alerts") as stores:
+        engine = stores.engine(Lab, "alerts")
+        done: dict[str, Callable[[], object]] = {
+            limit: partial(library, str(engine.url.database), [tuple(row.values()) for row in given]),
+            ours: partial(bulk_insert, engine, detection, given),
+            core: partial(execute, engine, given),
+        }
+        before = partial(empty, engine, "PRAGMA wal_checkpoint(TRUNCATE)")
+        ways = {name: Way(work=work, before=before) for name, work in done.items()}
+        times = interleaved(ways, rounds, unit="ms")
+    targets = [Target("P15", ours, limit, 1.7), Target("", ours, core, 1 / 2)]
+    title = f"SQLite: {len(given):,} mappings of {len(detection.columns)} columns, one transaction"
+    report(title, times, targets, unit="ms", rows=len(given))
+
+
+def library(database: str, ready: list[tuple[Any, ...]]) -> None:
+    """The library's own way, on a connection as durable as an engine's."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        with connection:
+            marks = ", ".join("?" for _ in detection.columns)
+            connection.executemany(f"INSERT INTO detection VALUES ({marks})", ready)
+
+
+def execute(engine: Engine, given: list[dict[str, Any]]) -> None:
+    """SQLAlchemy Core."""
+    with engine.begin() as connection:
+        connection.execute(insert(detection), given)
+
+
+if __name__ == "__main__":
+    main()
