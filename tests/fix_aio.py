@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from fix_servers import Ground
     from penstock import App, Stores
 
-KINDS = {"aiosqlite": "sqlite", "psycopg": "postgresql", "asyncpg": "postgresql"}
+KINDS = {
+    "aiosqlite": "sqlite", "psycopg": "postgresql", "asyncpg": "postgresql", "asyncmy": "mariadb",
+}  # fmt: skip
 
 
 def for_asyncpg(ground: Ground) -> Ground:

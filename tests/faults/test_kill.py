@@ -63,7 +63,7 @@ def kill_everywhere(scene: Scene, form: str, verb: str, **how: Any) -> int:
 
 def test_e4_a_sync_killed_between_any_two_steps_is_finished_by_the_next(scene: Scene) -> None:
     apart = not scene.ground.can.transactional_ddl
-    # Between 5 steps, and before and after them; the mark is a step of its own where it can't be one with them.
+    # Before and after each of 5 steps; the mark is one more where it can't be one with the initializer.
     assert kill_everywhere(scene, "session", "sync", kill="steps") == 10 + 2 * apart
 
 

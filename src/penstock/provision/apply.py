@@ -14,8 +14,8 @@ from penstock.provision.connection import own_connection
 from penstock.provision.initializers import FoundInitializer, call_with_session
 from penstock.provision.record import (
     TABLE_NAME,
+    mark_dropping,
     mark_initialised,
-    mark_unfinished,
     stamp_copy,
     write_record,
 )
@@ -83,7 +83,7 @@ def _drop(step: DropDatabase, work: Work) -> None:
         work.roles.let_end()
     if not work.address.backend.capabilities.transactional_ddl:
         with suppress(StoreNotCreated), _own_transaction(work) as connection:
-            mark_unfinished(connection, work.address.backend)
+            mark_dropping(connection, work.address.backend)
     work.address.backend.drop(work.address.place, last=TABLE_NAME)
 
 

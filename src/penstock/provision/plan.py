@@ -69,6 +69,7 @@ class FoundRecord:
         initialised: Whether a sync ever completed.
         first_time: Whether no initializer ever completed.
         template: Whether it is a template rather than a store.
+        dropping: Whether a drop of it began, and was killed.
     """
 
     app: str
@@ -76,6 +77,7 @@ class FoundRecord:
     initialised: bool = False
     first_time: bool = True
     template: bool = False
+    dropping: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def plan_sync(wanted: Wanted, found: Found) -> Plan:
     if refused is not None:
         return Plan(refused=refused)
     steps: list[Step] = []
-    if wanted.refresh and found.record is not None:
+    if found.record is not None and (wanted.refresh or found.record.dropping):
         steps += _dropping(wanted, found)
         found = NOTHING
     if wanted.template and (not found.exists or _is_copy(found)):

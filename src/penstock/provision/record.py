@@ -36,7 +36,7 @@ TABLE_NAME = "penstock_store"
 ADOPTED = "(adopted)"
 """What stands for the initializer in the record of a store that was adopted with its data."""
 
-_STORE, _TEMPLATE = "store", "template"
+_STORE, _TEMPLATE, _DROPPING = "store", "template", "dropping"
 
 
 @cache
@@ -63,7 +63,7 @@ class Record:
 
     Args:
         store_id: Identifies this very database, for ever.
-        purpose: `store` or `template`.
+        purpose: `store`, `template`, or `dropping`.
         app: The app it belongs to.
         store: The store of that app.
         created: When it was made.
@@ -87,6 +87,7 @@ class Record:
             initialised=self.initialised is not None,
             first_time=self.initializer is None,
             template=self.purpose == _TEMPLATE,
+            dropping=self.purpose == _DROPPING,
         )
 
 
@@ -129,10 +130,11 @@ def mark_initialised(connection: Connection, backend: Backend, initializer: str)
         connection.execute(update(table).values(initializer=initializer))
 
 
-def mark_unfinished(connection: Connection, backend: Backend) -> None:
-    """Say that it is to be made anew, before a drop that may be killed half-way."""
+def mark_dropping(connection: Connection, backend: Backend) -> None:
+    """Say that it is being dropped, where that may be killed half-way: whoever comes next goes on."""
     if backend.has_table(connection, TABLE_NAME):
-        connection.execute(update(_table(backend.default_schema)).values(initialised=None, initializer=None))
+        gone = {"purpose": _DROPPING, "initialised": None, "initializer": None}
+        connection.execute(update(_table(backend.default_schema)).values(**gone))
 
 
 def mark_template(connection: Connection, backend: Backend) -> None:

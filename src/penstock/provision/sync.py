@@ -88,6 +88,9 @@ def _persist(work: Work, attempt: Callable[[], _Result]) -> _Result:
 
 def _make(work: Work, emit: Emit) -> str:
     plan = _accepted(plan_of(work))
+    if _drops(plan):  # One that was killed.
+        _drop_if_ours(work, emit)
+        plan = _accepted(plan_of(work))
     _run((step for step in plan.steps if isinstance(step, CreateDatabase | CloneDatabase)), work, emit)
     return _finish_under_lock(work, emit)
 

@@ -69,6 +69,17 @@ def test_a_refresh_drops_only_what_carries_our_record() -> None:
     ]
 
 
+def test_a_drop_that_was_killed_is_finished_before_the_store_is_made_anew() -> None:
+    half_gone = FoundRecord(app="lab", store="main", dropping=True)
+    assert steps(wanted(), Found(exists=True, record=half_gone, relations=True)) == [
+        "DropDatabase",
+        *MAKE,
+        "MarkInitialised",
+    ]
+    foreign = FoundRecord(app="other", store="main", dropping=True)
+    assert isinstance(plan_sync(wanted(), Found(exists=True, record=foreign)).refused, StoreNotOurs)
+
+
 def initializer_step(want: Wanted, found: Found) -> RunInitializer:
     (step,) = (s for s in plan_sync(want, found).steps if isinstance(s, RunInitializer))
     return step
