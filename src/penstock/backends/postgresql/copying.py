@@ -1,4 +1,4 @@
-"""Rows are sent to PostgreSQL by COPY, on the connection of SQLAlchemy's and in its transaction."""
+"""Rows are sent to PostgreSQL by COPY, in a transaction of SQLAlchemy's."""
 
 from __future__ import annotations
 

@@ -11,8 +11,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.postgresql.copying import Destination, copy
+from penstock.backends.postgresql.ordering import in_order
 from penstock.backends.postgresql.sending import Sent, sent
-from penstock.backends.rows import GIVEN, OnConflict, Writing, Written, last_of_each, settled, update_one
+from penstock.backends.rows import (
+    GIVEN,
+    OnConflict,
+    Unfit,
+    Writing,
+    Written,
+    last_of_each,
+    settled,
+    update_one,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,8 +141,7 @@ class _Copied:
 
     def inserted(self, rows: Sequence[Sequence[Any]]) -> Written:
         """From a stage; of rows with one key, the first counts, or the last."""
-        self._stage(rows)
-        statement = self._insert()
+        statement = self._insert(in_order=self._stage_in_order(rows))
         if self.writing.on_conflict is not OnConflict.UPDATE:
             inserted = self._run(statement).rowcount
             return self._done(rows, inserted, inserted)
@@ -149,12 +158,28 @@ class _Copied:
         changed = self._run(
             f"WITH given AS ({self._last_of_each()}),"
             f" locked AS MATERIALIZED (SELECT {key} FROM {table} AS old JOIN given USING ({key})"
-            f" ORDER BY {key} FOR UPDATE OF old)"
+            f" ORDER BY {', '.join(self._order)} FOR UPDATE OF old)"
             f" UPDATE {table} AS old SET {new} FROM given JOIN locked USING ({key}) WHERE {same}"
         ).rowcount
         return self._done(rows, 0, changed)
 
     # --- the stage ---
+
+    def _stage_in_order(self, rows: Sequence[Sequence[Any]]) -> bool:
+        """Copy rows to a temporary table, in the order of their keys if Python can tell it."""
+        places = [list(self.writing.columns).index(column) for column in self.writing.key]
+        kinds = [self.sent[place].compared for place in places]
+        update = self.writing.on_conflict is OnConflict.UPDATE
+        ordered = in_order(rows, places, kinds, last_of_each=update)
+        if ordered is None:
+            self._stage(rows)
+            return False
+        given, numbers = ordered
+        try:
+            self._stage(given)
+        except Unfit as error:
+            raise Unfit(numbers[error.row], error.column) from error.__cause__
+        return True
 
     def _stage(self, rows: Sequence[Sequence[Any]]) -> None:
         """Copy rows to a temporary table."""
@@ -181,19 +206,21 @@ class _Copied:
 
     # --- statements ---
 
-    def _insert(self) -> str:
-        names, key = ", ".join(self._columns), ", ".join(self._key)
-        source = f"SELECT {self._made()} FROM pg_temp.{_STAGE} ORDER BY {key + ', ' if key else ''}ctid"
-        then = ""
-        if self.writing.on_conflict is not OnConflict.ERROR:
-            then = f" ON CONFLICT ({key}) DO NOTHING" if key else " ON CONFLICT DO NOTHING"
+    def _insert(self, *, in_order: bool) -> str:
+        names, key, then = ", ".join(self._columns), ", ".join(self._key), ""
+        source = f"SELECT {self._made()} FROM pg_temp.{_STAGE}"
         if self.writing.on_conflict is OnConflict.UPDATE and self._update:
             new = ", ".join(f"{name} = EXCLUDED.{name}" for name in self._update)
-            source, then = self._last_of_each(), f" ON CONFLICT ({key}) DO UPDATE SET {new}"
+            then = f" ON CONFLICT ({key}) DO UPDATE SET {new}"
+            source = source if in_order else self._last_of_each()
+        else:
+            if self.writing.on_conflict is not OnConflict.ERROR:
+                then = f" ON CONFLICT ({key}) DO NOTHING" if key else " ON CONFLICT DO NOTHING"
+            source += "" if in_order else f" ORDER BY {', '.join([*self._order, 'ctid'])}"
         return f"INSERT INTO {_table(self.connection, self.schema, self.writing)} ({names}) {source}{then}"
 
     def _last_of_each(self) -> str:
-        key = ", ".join(self._key)
+        key = ", ".join(self._order)
         return f"SELECT DISTINCT ON ({key}) {self._made()} FROM pg_temp.{_STAGE} ORDER BY {key}, ctid DESC"
 
     def _made(self) -> str:
@@ -210,6 +237,12 @@ class _Copied:
     @property
     def _key(self) -> list[str]:
         return _each(self.connection, self.writing.key)
+
+    @property
+    def _order(self) -> list[str]:
+        """The order of keys, which is the same for rows that Python has put in order."""
+        how = dict(zip(self._columns, self.sent, strict=True))
+        return [f'{name} COLLATE pg_catalog."C"' if how[name].by_bytes else name for name in self._key]
 
     @property
     def _update(self) -> list[str]:

@@ -15,6 +15,7 @@ from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, Uuid, bindpara
 from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.postgresql.encoder import Field, field_of
+from penstock.backends.postgresql.ordering import COMPARED, TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,8 +37,9 @@ _HEXADECIMAL = re.compile("[0-9A-Fa-f]+").fullmatch
 # A domain is sent as what it is made of; the label of an enumeration as a text.
 _TYPES = """
     SELECT a.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'e' THEN 25 ELSE t.oid END,
-        t.typname, pg_catalog.format_type(t.oid, -1)
+        t.typname, pg_catalog.format_type(t.oid, -1), COALESCE(c.collisdeterministic, FALSE)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
     WHERE a.attrelid = CAST(:table AS pg_catalog.regclass) AND a.attnum > 0 AND NOT a.attisdropped"""
 
 
@@ -48,19 +50,27 @@ class Sent:
     Args:
         field: How its values are written.
         made: The SQL that makes it of a text; empty if it is sent as what it is.
+        compared: As what Python compares its values in the order of the server's; None if it does not.
     """
 
     field: Field
     made: str = ""
+    compared: type | None = None
+
+    @property
+    def by_bytes(self) -> bool:
+        """Whether it is a text, and two of them are the same only if their bytes are."""
+        return self.compared is str
 
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """What the server has a column as: its number, its name, and what a cast calls it."""
+    """What the server has a column as: its number, its name, what a cast calls it, how texts are the same."""
 
     oid: int
     name: str
     cast: str
+    by_bytes: bool
 
 
 def sent(
@@ -75,8 +85,8 @@ def sent(
         rows: What is to be sent; for some types it depends on the values how.
     """
     found = {
-        str(name): _Type(int(oid), str(known_as), str(cast))
-        for name, oid, known_as, cast in connection.execute(text(_TYPES), {"table": table})
+        str(name): _Type(int(oid), *more)
+        for name, oid, *more in connection.execute(text(_TYPES), {"table": table})
     }
     made: list[Sent] = []
     for number, column in enumerate(writing.columns):
@@ -105,7 +115,11 @@ class _Column:
         """How it is sent, or None."""
         made_by_server = self._kind.bind_expression(bindparam("value", type_=self._kind)) is not None
         field = None if made_by_server else self._field()
-        return Sent(field) if field is not None else self._as_text(values)
+        return Sent(field, "", self._compared()) if field is not None else self._as_text(values)
+
+    def _compared(self) -> type | None:
+        known = self._bind is None and (self._type.by_bytes or self._type.oid not in TEXTS)
+        return COMPARED.get(self._type.oid) if known else None
 
     # --- as what it is ---
 
