@@ -392,10 +392,35 @@ def test_rows_are_stored_and_got_through_an_async_session(
             assert await session.run_sync(bulk_update, Gage, changed) == Written(0, 2, 1)
             with pytest.raises(RowRefused, match="Row 300 of Gage can't be stored for its"):
                 await session.run_sync(bulk_insert, Gage, [*rows(*range(400, 700)), *rows(0)])
+            with pytest.raises(RowRefused, match="Row 1 of Gage can't be stored: a list is no value"):
+                await session.run_sync(bulk_insert, Gage, [*rows(400), *rows(401, altitude=[])])
             assert not (await session.run_sync(get_or_create, Gage, {"number": 1}))[1]
             assert (await session.run_sync(get_or_create, Gage, {"number": 1000, "site": "new"}))[1]
         async with AsyncStores(desk).session(Rivers, "gages") as session:
             assert len(await session.run_sync(find, Gage)) == 301
         await AsyncStores(desk).engine(Rivers, "gages").dispose()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("on_conflict", list(OnConflict))
+def test_e8_rows_that_were_stored_first_of_all_are_gone_after_a_rollback(
+    async_ground: Ground, desk_on: Callable[..., Stores], on_conflict: OnConflict
+) -> None:
+    desk = desk_on(async_ground, Rivers)
+    all_ok(desk, Rivers)
+
+    async def run() -> None:
+        stores = AsyncStores(desk)
+        async with stores.session(Rivers, "gages") as session:
+            done = await session.run_sync(bulk_insert, Gage, rows(*range(5000)), on_conflict=on_conflict)
+            assert done.inserted == 5000
+            await session.rollback()
+            assert not await session.run_sync(exists, Gage)
+            await session.run_sync(bulk_insert, Gage, rows(1), on_conflict=on_conflict)
+            await session.commit()
+        async with stores.session(Rivers, "gages") as session:
+            assert len(await session.run_sync(find, Gage)) == 1
+        await stores.engine(Rivers, "gages").dispose()
 
     asyncio.run(run())
