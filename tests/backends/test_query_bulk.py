@@ -405,10 +405,14 @@ def test_rows_are_stored_and_got_through_an_async_session(
 
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
 def test_e8_rows_that_were_stored_first_of_all_are_gone_after_a_rollback(
-    async_ground: Ground, desk_on: Callable[..., Stores], on_conflict: OnConflict
+    async_ground: Ground,
+    desk_on: Callable[..., Stores],
+    on_conflict: OnConflict,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     desk = desk_on(async_ground, Rivers)
     all_ok(desk, Rivers)
+    caplog.set_level("DEBUG", "penstock.backends")
 
     async def run() -> None:
         stores = AsyncStores(desk)
@@ -424,3 +428,4 @@ def test_e8_rows_that_were_stored_first_of_all_are_gone_after_a_rollback(
         await stores.engine(Rivers, "gages").dispose()
 
     asyncio.run(run())
+    assert "is not copied" not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.compiler import SQLCompiler
 
+_logger = logging.getLogger(__name__)
+
+_DRIVERS = ("psycopg", "psycopg_async", "asyncpg")
 _STAGE = "penstock_rows"
 
 
@@ -122,7 +126,8 @@ class _Copied:
     @classmethod
     def of(cls, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> _Copied | None:
         """None if these rows can't be copied."""
-        if connection.dialect.driver not in ("psycopg", "psycopg_async", "asyncpg"):
+        if connection.dialect.driver not in _DRIVERS:
+            _logger.debug("%s is not copied: %s is left to INSERT", writing.table, connection.dialect.driver)
             return None
         moved = connection.get_execution_options().get("schema_translate_map") or {}
         schema = moved.get(writing.table.schema, writing.table.schema)
@@ -226,7 +231,7 @@ class _Copied:
     def _made(self) -> str:
         """What the stage gives for each column."""
         return ", ".join(
-            f"{one.made.replace('%', '%%')} AS {name}" if one.made else name
+            f"{one.made} AS {name}" if one.made else name
             for name, one in zip(self._columns, self.sent, strict=True)
         )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from psycopg.adapt import AdaptersMap
-    from sqlalchemy import Column, ColumnElement, Connection
+    from sqlalchemy import Column, Connection
     from sqlalchemy.types import TypeEngine
 
     from penstock.backends.rows import Binder, Writing
@@ -160,18 +160,14 @@ class _Column:
 
     def _made(self) -> str:
         """The SQL that makes it of a text in a column of the same name; empty if that can't be said."""
-        name: ColumnElement[Any] = literal_column(_quoted(self._connection, self._column))
-        expression = self._kind.bind_expression(name)  # type: ignore[arg-type]
+        name = self._connection.dialect.identifier_preparer.format_column(self._column)
+        expression = self._kind.bind_expression(literal_column(name.replace("%%", "%")))  # type: ignore[arg-type]
         if expression is None:
             return f"CAST({name} AS {self._type.cast})"
         if self._type.name not in _GEOMETRY:
             return ""
         compiled = expression.compile(dialect=self._connection.dialect)
         return "" if compiled.params else str(compiled)
-
-
-def _quoted(connection: Connection, column: Column[Any]) -> str:
-    return connection.dialect.identifier_preparer.format_column(column).replace("%%", "%")
 
 
 def _texts(values: Iterable[Any], bind: Binder | None) -> list[str] | None:
