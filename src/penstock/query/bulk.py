@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -157,10 +158,10 @@ class _Bulk:
             verb = self._verb(backend)
             with connection.begin_nested():
                 for first, block in _blocks(rows):
-                    try:
+                    with suppress(Unlike):
                         done += self._write(connection, self._at_once(first, block), backend, verb)
-                    except Unlike:
-                        done += self._write(connection, self._alike(first, block), backend, verb)
+                        continue
+                    done += self._write(connection, self._alike(first, block), backend, verb)
         return done
 
     def _write(

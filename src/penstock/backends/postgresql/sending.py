@@ -6,6 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from penstock.backends.postgresql.encoder import Field, field_of
 from penstock.backends.postgresql.ordering import COMPARED, TEXTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from psycopg.adapt import AdaptersMap
     from sqlalchemy import Column, Connection
@@ -111,11 +112,16 @@ class _Column:
         self._kind: TypeEngine[Any] = column.type.dialect_impl(connection.dialect)
         self._bind = _binder(connection, self._kind)
 
-    def sent(self, values: Iterable[Any]) -> Sent | None:
+    def sent(self, values: Iterator[Any]) -> Sent | None:
         """How it is sent, or None."""
         made_by_server = self._kind.bind_expression(bindparam("value", type_=self._kind)) is not None
         field = None if made_by_server else self._field()
-        return Sent(field, "", self._compared()) if field is not None else self._as_text(values)
+        if field is None:
+            return self._as_text(values)
+        first = next((value for value in values if value is not None), None)
+        if field.dump is not None and isinstance(first, str):  # What psycopg makes of a text is one.
+            return self._as_text(chain([first], values)) or Sent(field)
+        return Sent(field, "", self._compared())
 
     def _compared(self) -> type | None:
         known = self._bind is None and (self._type.by_bytes or self._type.oid not in TEXTS)
