@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from p07_request import server
+from p01_bulk_insert import rounds, store, verdicts
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from penstock import App, Database, MemoryRegistry, Stores
+from penstock import App, Database
 from penstock.query import get_or_create, get_or_create_many
 
 if TYPE_CHECKING:
@@ -52,14 +51,8 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run every way in turn, `ROUNDS` times or as often as the first argument says."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    with server() as found:
-        registry = MemoryRegistry()
-        registry.put_service(found.service)
-        with Stores(registry, apps=[Lab]) as desk:
-            desk.link("main", Lab, "objects")
-            assert desk.sync(Lab)[0].ok
-            report(measure(desk.engine(Lab, "objects"), rounds))
+    with store(Lab, "objects") as engine:
+        report(measure(engine, rounds(ROUNDS)))
 
 
 def measure(engine: Engine, rounds: int) -> dict[str, list[float]]:
@@ -141,12 +134,7 @@ def report(times: dict[str, list[float]]) -> None:
     median = {name: statistics.median(values) for name, values in times.items()}
     for name, values in times.items():
         print(f"{name:<28}{median[name]:>10.1f}{min(values):>10.1f}{len(values):>8}")
-    for row, one, other, limit in RATIOS:
-        ratio = median[one] / median[other]
-        verdict = "met" if ratio <= limit else "MISSED"
-        said = f"{ratio:.2f}x" if limit >= 1 else f"{1 / ratio:.2f}x faster"
-        target = f"<= {limit}x" if limit >= 1 else f">= {1 / limit}x faster"
-        print(f"{row}: {one} / {other}: {said}, target {target}: {verdict}")
+    verdicts(median, RATIOS)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,20 +10,19 @@ from sqlalchemy import MetaData, delete, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fix_aio import for_asyncpg
-from fix_apps import all_ok
+from fix_apps import engine_of, run_async
 from fix_servers import require_spatial
 from penstock import App, Database
-from penstock.aio import AsyncStores
 from penstock.errors import RowRefused
 from penstock.query import OnConflict, bulk_insert, bulk_update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from fix_servers import Ground
-    from penstock import Stores
 
 
 class Base(DeclarativeBase):
@@ -65,12 +63,10 @@ def ground(postgresql_ground: Ground) -> Ground:
 
 
 @pytest.fixture
-def engine(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def engine(ground: Ground) -> Iterator[Engine]:
     """The engine of a store with an empty table."""
-    desk = desk_on(ground, Map, links=("sites",))
-    all_ok(desk, Map)
-    yield desk.engine(Map, "sites")
-    desk.close()
+    with engine_of(ground, Map, "sites") as engine:
+        yield engine
 
 
 def is_stored_alike(connection: Connection, given: list[dict[str, Any]], on_conflict: OnConflict) -> None:
@@ -103,21 +99,13 @@ def test_what_is_stored_is_what_geoalchemy_stores(
     assert "is not copied" not in caplog.text
 
 
-def test_what_is_stored_through_asyncpg_is_what_geoalchemy_stores(
-    ground: Ground, desk_on: Callable[..., Stores]
-) -> None:
-    desk = desk_on(for_asyncpg(ground), Map, links=("sites",))
-    all_ok(desk, Map)
-
-    async def run() -> None:
-        engine = AsyncStores(desk).engine(Map, "sites")
+def test_what_is_stored_through_asyncpg_is_what_geoalchemy_stores(ground: Ground) -> None:
+    async def work(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             for given in ROWS:
                 await connection.run_sync(is_stored_alike, given, OnConflict.ERROR)
-        await engine.dispose()
 
-    asyncio.run(run())
-    desk.close()
+    run_async(for_asyncpg(ground), Map, "sites", work)
 
 
 def test_a_shape_that_is_none_or_of_another_kind_is_refused_and_named(engine: Engine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -31,18 +30,17 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, Unicode
 
-from fix_apps import all_ok
+from fix_apps import engine_of, run_async
 from penstock import App, Database
-from penstock.aio import AsyncStores
 from penstock.query import OnConflict, bulk_insert, bulk_update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from fix_servers import Ground
-    from penstock import Stores
 
 
 class Shouted(TypeDecorator[str]):
@@ -91,12 +89,10 @@ class Lab(App):
 
 
 @pytest.fixture
-def engine(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def engine(ground: Ground) -> Iterator[Engine]:
     """The engine of a store with an empty table."""
-    desk = desk_on(ground, Lab, links=("samples",))
-    all_ok(desk, Lab)
-    yield desk.engine(Lab, "samples")
-    desk.close()
+    with engine_of(ground, Lab, "samples") as engine:
+        yield engine
 
 
 EARLY, LATE = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  (of any time zone)
@@ -242,27 +238,14 @@ def are_stored_alike(connection: Connection) -> None:
         connection.rollback()
 
 
-def test_what_only_postgresql_has_is_stored_as_sqlalchemy_stores_it(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores]
-) -> None:
-    desk = desk_on(postgresql_ground, Museum, links=("oddities",))
-    all_ok(desk, Museum)
-    with desk.engine(Museum, "oddities").connect() as connection:
+def test_what_only_postgresql_has_is_stored_as_sqlalchemy_stores_it(postgresql_ground: Ground) -> None:
+    with engine_of(postgresql_ground, Museum, "oddities") as engine, engine.connect() as connection:
         are_stored_alike(connection)
-    desk.close()
 
 
-def test_what_only_postgresql_has_is_stored_alike_by_every_driver(
-    async_server: Ground, desk_on: Callable[..., Stores]
-) -> None:
-    desk = desk_on(async_server, Museum, links=("oddities",))
-    all_ok(desk, Museum)
-
-    async def run() -> None:
-        engine = AsyncStores(desk).engine(Museum, "oddities")
+def test_what_only_postgresql_has_is_stored_alike_by_every_driver(async_server: Ground) -> None:
+    async def work(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             await connection.run_sync(are_stored_alike)
-        await engine.dispose()
 
-    asyncio.run(run())
-    desk.close()
+    run_async(async_server, Museum, "oddities", work)

@@ -47,7 +47,8 @@ def bulk_insert(
 ) -> Written:
     """Store many rows: all of them, or none.
 
-    On PostgreSQL they are sent by binary COPY. What a session has pending is neither written nor lost.
+    On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take; that is logged at
+    debug level. What a session has pending is neither written nor lost.
 
     Args:
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.

@@ -1,4 +1,4 @@
-"""Rows are put in the order of their keys, so that their writers never wait in turn."""
+"""Rows are put in the order of their keys: so writers never wait in turn."""
 
 from __future__ import annotations
 
