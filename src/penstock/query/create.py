@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, inspect, select, tuple_
+from sqlalchemy import Connection, bindparam, inspect, literal_column, select, tuple_
 from sqlalchemy.orm import ColumnProperty, Session
 
 from penstock.backends import backend_for
@@ -233,7 +233,8 @@ def _lookup(model: Any, names: tuple[str, ...]) -> Select[Any] | None:
     if not all(name in target.columns and _is_plain(target.attributes[name]) for name in names):
         return None
     given = _parameters(target, names)
-    return select(model).where(*(target.attributes[name] == given[name] for name in names)).limit(2)
+    query = select(model).where(*(target.attributes[name] == given[name] for name in names))
+    return query.limit(literal_column("2"))  # One parameter less to send.
 
 
 def _is_plain(attribute: Any) -> bool:
