@@ -2,111 +2,64 @@
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from measure import server
-from sqlalchemy import Column, Double, Engine, Integer, MetaData, Table, Text, insert, text
+from alerts import Lab, detection, empty, generated
+from measure import Target, Way, arguments, desk, interleaved, report, server
+from sqlalchemy import Engine, insert, text
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
-from penstock import App, Database, MemoryRegistry, Stores
 from penstock.query import bulk_insert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Mapping
 
-ROUNDS = 7
-ROWS = 100_000
+ROUNDS, ROWS = 7, 100_000
 
-metadata = MetaData()
-detection = Table(
-    "detection",
-    metadata,
-    Column("candid", Integer, primary_key=True, autoincrement=False),
-    Column("oid", Text, nullable=False),
-    Column("fid", Integer, nullable=False),
-    *(Column(f"value_{number}", Double) for number in range(8)),
-    Column("step", Text),
-)
-
-
-class Lab(App):
-    """An app with one store."""
-
-    package = "lab"
-    alerts = Database("Alerts.", metadata=metadata)
-
-
-def rows() -> list[dict[str, Any]]:
-    """Rows of twelve columns."""
-    return [
-        {
-            "candid": number,
-            "oid": f"ZTF20{number % 5000:07}",
-            "fid": number % 3,
-            **{f"value_{n}": number / (n + 1) for n in range(8)},
-            "step": None if number % 2 else "correction",
-        }
-        for number in range(ROWS)
-    ]
+TARGETS = [
+    Target("P1", "bulk_insert", "COPY of ready bytes", 1.25),
+    Target("P2", "bulk_insert, nothing", "staged ready bytes, nothing", 1.1),
+    Target("P2", "bulk_insert, update", "staged ready bytes, update", 1.1),
+    Target("P3", "bulk_insert, nothing", "Core executemany, nothing", 1 / 5),
+    Target("", "bulk_insert", "Core executemany"),
+]
 
 
 def main() -> None:
-    """Run every way in turn, `ROUNDS` times or as often as the first argument says."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    with server() as found:
-        registry = MemoryRegistry()
-        registry.put_service(found.service)
-        with Stores(registry, apps=[Lab]) as desk:
-            desk.link("main", Lab, "alerts")
-            assert desk.sync(Lab)[0].ok
-            report(measure(desk.engine(Lab, "alerts"), rounds))
+    """Store the rows in every way in turn."""
+    rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
+    given = list(generated(count))
+    with server() as found, desk(found.service, Lab, "alerts") as stores:
+        engine = stores.engine(Lab, "alerts")
+        bulk_insert(engine, detection, given)
+        times = interleaved(ways(engine, given, copied_out(engine)), rounds, unit="ms")
+    title = f"{count:,} mappings of {len(detection.columns)} columns, one transaction"
+    report(title, times, TARGETS, unit="ms", rows=count)
 
 
-def measure(engine: Engine, rounds: int) -> dict[str, list[float]]:
-    """Seconds of every way in every round, interleaved; a first round is not counted."""
-    given = rows()
-    bulk_insert(engine, detection, given)
-    ready = copied_out(engine)
-    times: dict[str, list[float]] = {}
-    for turn in range(rounds + 1):
-        for name, half, way in ways(engine, given, ready):
-            begin(engine, half=half)
-            start = time.perf_counter()
-            way()
-            if turn:
-                times.setdefault(name, []).append(time.perf_counter() - start)
-    return times
-
-
-def ways(
-    engine: Engine, given: list[dict[str, Any]], ready: bytes
-) -> Iterator[tuple[str, bool, Callable[[], object]]]:
-    """Each way: its name, whether half of the rows are there, and what it does."""
-    yield "COPY of ready bytes", False, lambda: copy(engine, ready)
-    yield "bulk_insert", False, lambda: bulk_insert(engine, detection, given)
-    yield "Core executemany", False, lambda: execute(engine, insert(detection), given)
+def ways(engine: Engine, given: list[dict[str, Any]], ready: bytes) -> Mapping[str, Way]:
+    """Each way: into an empty table, or where half of the rows are there."""
+    before, half = partial(empty, engine), partial(halve, engine)
+    found = {
+        "COPY of ready bytes": Way(work=partial(copy, engine, ready), before=before),
+        "bulk_insert": Way(work=partial(bulk_insert, engine, detection, given), before=before),
+        "Core executemany": Way(work=partial(execute, engine, insert(detection), given), before=before),
+    }
     for then in ("nothing", "update"):
-        yield f"staged ready bytes, {then}", True, partial(stage, engine, ready, then)
-        yield (
-            f"bulk_insert, {then}",
-            True,
-            partial(bulk_insert, engine, detection, given, on_conflict=then),
-        )
+        staged, ours = f"staged ready bytes, {then}", f"bulk_insert, {then}"
+        found[staged] = Way(work=partial(stage, engine, ready, then), before=half)
+        work = partial(bulk_insert, engine, detection, given, on_conflict=then)
+        found[ours] = Way(work=work, before=half)
     skip = insert_or_skip(detection).on_conflict_do_nothing()
-    yield "Core executemany, nothing", True, lambda: execute(engine, skip, given)
+    found["Core executemany, nothing"] = Way(work=partial(execute, engine, skip, given), before=half)
+    return found
 
 
-def begin(engine: Engine, *, half: bool) -> None:
-    """Empty the table, or leave every other row."""
+def halve(engine: Engine) -> None:
+    """Leave every other row in the table."""
     with engine.begin() as connection:
-        if not half:
-            connection.execute(text("DELETE FROM detection"))
-        else:
-            connection.execute(text("DELETE FROM detection WHERE candid % 2 = 1"))
+        connection.execute(text("DELETE FROM detection WHERE candid % 2 = 1"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM detection"))
 
@@ -119,10 +72,10 @@ def copied_out(engine: Engine) -> bytes:
             return b"".join(map(bytes, reading))
 
 
-def copy(engine: Engine, ready: bytes, into: str = "detection") -> None:
+def copy(engine: Engine, ready: bytes) -> None:
     """Send ready bytes."""
     with engine.begin() as connection:
-        send(connection.connection.driver_connection, ready, into)
+        send(connection.connection.driver_connection, ready, "detection")
 
 
 def send(raw: Any, ready: bytes, into: str) -> None:
@@ -149,32 +102,6 @@ def execute(engine: Engine, statement: Any, given: list[dict[str, Any]]) -> None
     """The way of db-plugins: Core, row by row."""
     with engine.begin() as connection:
         connection.execute(statement, given)
-
-
-RATIOS = [
-    ("P1", "bulk_insert", "COPY of ready bytes", 1.25),
-    ("P2", "bulk_insert, nothing", "staged ready bytes, nothing", 1.1),
-    ("P2", "bulk_insert, update", "staged ready bytes, update", 1.1),
-    ("P3", "bulk_insert, nothing", "Core executemany, nothing", 1 / 5),
-    ("", "bulk_insert", "Core executemany", 1.0),
-]
-
-
-def report(times: dict[str, list[float]]) -> None:
-    """Print the table, the ratios and the verdicts."""
-    print(f"{ROWS} rows of {len(detection.columns)} columns")
-    print(f"{'way':<32}{'median s':>10}{'min s':>10}{'rows/s':>10}{'rounds':>8}")
-    median = {name: statistics.median(values) for name, values in times.items()}
-    for name, values in times.items():
-        print(
-            f"{name:<32}{median[name]:>10.3f}{min(values):>10.3f}{ROWS / median[name]:>10.0f}{len(values):>8}"
-        )
-    for row, one, other, limit in RATIOS:
-        ratio = median[one] / median[other]
-        verdict = "met" if ratio <= limit else "MISSED"
-        said = f"{ratio:.2f}x" if limit >= 1 else f"{1 / ratio:.1f}x faster"
-        target = f"<= {limit}x" if limit >= 1 else f">= {1 / limit:.0f}x faster"
-        print(f"{row or 'also'}: {one} / {other}: {said}" + (f", target {target}: {verdict}" if row else ""))
 
 
 if __name__ == "__main__":

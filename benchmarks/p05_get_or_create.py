@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from measure import server
+from measure import Target, Way, arguments, desk, interleaved, report, server
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from penstock import App, Database, MemoryRegistry, Stores
+from penstock import App, Database
 from penstock.query import get_or_create, get_or_create_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ROUNDS = 9
 KEYS = 1000
 SINGLE = 300
+
+TARGETS = [
+    Target("P5", "many, miss", "two raw statements, miss", 3.0),
+    Target("P5", "many, hit", "two raw statements, hit", 3.0),
+    Target("P6", "one by one, hit", "savepoint, hit", 1 / 1.5),
+    Target("P6", "one by one, miss", "savepoint, miss", 1 / 2),
+]
 
 
 class Base(DeclarativeBase):
@@ -51,38 +56,33 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run every way in turn, `ROUNDS` times or as often as the first argument says."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    with server() as found:
-        registry = MemoryRegistry()
-        registry.put_service(found.service)
-        with Stores(registry, apps=[Lab]) as desk:
-            desk.link("main", Lab, "objects")
-            assert desk.sync(Lab)[0].ok
-            report(measure(desk.engine(Lab, "objects"), rounds))
+    """Get the rows in every way in turn: missing, then there."""
+    [rounds] = arguments(__doc__, rounds=ROUNDS)
+    with server() as found, desk(found.service, Lab, "objects") as stores:
+        times = interleaved(ways(stores.engine(Lab, "objects")), rounds, unit="us")
+    report("One key", times, TARGETS, unit="us")
 
 
-def measure(engine: Engine, rounds: int) -> dict[str, list[float]]:
-    """Microseconds a key of every way, missing and there, interleaved; a first round is not counted."""
-    ways: dict[str, tuple[int, Callable[[], object]]] = {
-        "many": (KEYS, lambda: many(engine)),
-        "two raw statements": (KEYS, lambda: raw(engine)),
-        "one by one": (SINGLE, lambda: singly(engine)),
-        "savepoint": (SINGLE, lambda: classic(engine)),
+def ways(engine: Engine) -> Mapping[str, Way]:
+    """Each way: into an empty table, then where it has just made the rows."""
+    done: dict[str, tuple[int, Callable[[Engine], None]]] = {
+        "many": (KEYS, many),
+        "two raw statements": (KEYS, raw),
+        "one by one": (SINGLE, singly),
+        "savepoint": (SINGLE, classic),
     }
-    times: dict[str, list[float]] = {}
-    for turn in range(rounds + 1):
-        for name, (count, way) in ways.items():
-            with engine.begin() as connection:
-                connection.execute(delete(Object))
-            for case in ("miss", "hit"):
-                start = time.perf_counter()
-                way()
-                if turn:
-                    times.setdefault(f"{name}, {case}", []).append(
-                        (time.perf_counter() - start) / count * 1e6
-                    )
-    return times
+    found: dict[str, Way] = {}
+    for name, (count, way) in done.items():
+        work = partial(way, engine)
+        found[f"{name}, miss"] = Way(work=work, before=partial(empty, engine), count=count)
+        found[f"{name}, hit"] = Way(work=work, count=count)
+    return found
+
+
+def empty(engine: Engine) -> None:
+    """Take all rows out of the table."""
+    with engine.begin() as connection:
+        connection.execute(delete(Object))
 
 
 def many(engine: Engine) -> None:
@@ -125,28 +125,6 @@ def classic(engine: Engine) -> None:
                         session.add(Object(**row))
                 except IntegrityError:
                     session.scalars(select(Object).filter_by(oid=row["oid"])).one()
-
-
-RATIOS = [
-    ("P5", "many, miss", "two raw statements, miss", 3.0),
-    ("P5", "many, hit", "two raw statements, hit", 3.0),
-    ("P6", "one by one, hit", "savepoint, hit", 1 / 1.5),
-    ("P6", "one by one, miss", "savepoint, miss", 1 / 2),
-]
-
-
-def report(times: dict[str, list[float]]) -> None:
-    """Print the table, the ratios and the verdicts."""
-    print(f"{'way':<28}{'median us':>10}{'min us':>10}{'rounds':>8}   (a key)")
-    median = {name: statistics.median(values) for name, values in times.items()}
-    for name, values in times.items():
-        print(f"{name:<28}{median[name]:>10.1f}{min(values):>10.1f}{len(values):>8}")
-    for row, one, other, limit in RATIOS:
-        ratio = median[one] / median[other]
-        verdict = "met" if ratio <= limit else "MISSED"
-        said = f"{ratio:.2f}x" if limit >= 1 else f"{1 / ratio:.2f}x faster"
-        target = f"<= {limit}x" if limit >= 1 else f">= {1 / limit}x faster"
-        print(f"{row}: {one} / {other}: {said}, target {target}: {verdict}")
 
 
 if __name__ == "__main__":

@@ -74,10 +74,7 @@ def run(script: Path) -> str | None:
         return None
     caption = (script.read_text("utf-8").split("\n", 1)[0]).strip('"')
     when = f"{datetime.now(UTC):%Y-%m-%d}, load {busy:.1f} at the beginning"
-    said = done.stdout.rstrip()
-    if "\n|" not in said:
-        said = f"```text\n{said}\n```"
-    return f"## `{script.name}`\n\n{caption} {when}.\n\n{said}\n"
+    return f"## `{script.name}`\n\n{caption} {when}.\n\n{done.stdout.rstrip()}\n"
 
 
 def head() -> str:

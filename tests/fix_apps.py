@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +12,13 @@ from sqlalchemy import MetaData, String, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from penstock import App, Connection, Database, MemoryRegistry, Store, Stores, SyncOptions, use
+from penstock.aio import AsyncStores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from fix_servers import Ground
     from penstock import EngineOptions
@@ -107,3 +113,35 @@ def all_ok(desk: Stores, app: type[App], **options: bool) -> None:
     """Sync all of an app's stores; none may fail."""
     results = desk.sync(app, options=SyncOptions(**options))
     assert [str(result.error) for result in results if not result.ok] == []
+
+
+@contextmanager
+def stores_of(ground: Ground, app: type[App], name: str) -> Iterator[Stores]:
+    """A desk with one store of an app, which is made."""
+    registry = MemoryRegistry()
+    registry.put_service(ground.service)
+    with Stores(registry, apps=[app]) as stores:
+        stores.link(ground.service.name, app, name)
+        all_ok(stores, app)
+        yield stores
+
+
+@contextmanager
+def engine_of(ground: Ground, app: type[App], name: str) -> Iterator[Engine]:
+    """Its engine."""
+    with stores_of(ground, app, name) as stores:
+        yield stores.engine(app, name)
+
+
+def run_async(
+    ground: Ground, app: type[App], name: str, work: Callable[[AsyncEngine], Awaitable[None]]
+) -> None:
+    """Do something with its asynchronous engine."""
+
+    async def run(stores: Stores) -> None:
+        engine = AsyncStores(stores).engine(app, name)
+        await work(engine)
+        await engine.dispose()
+
+    with stores_of(ground, app, name) as stores:
+        asyncio.run(run(stores))

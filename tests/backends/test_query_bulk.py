@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,12 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import Unicode
 
-from fix_apps import all_ok
+from fix_apps import engine_of, run_async
 from penstock import App, Database
-from penstock.aio import AsyncStores
 from penstock.errors import NoPrimaryKey, PenstockError, RowRefused, UnknownColumn
 from penstock.query import (
     OnConflict,
@@ -38,12 +37,12 @@ from penstock.query import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from fix_servers import Ground
-    from penstock import Stores
 
 
 class Base(DeclarativeBase):
@@ -90,12 +89,10 @@ class Rivers(App):
 
 
 @pytest.fixture
-def engine(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def engine(ground: Ground) -> Iterator[Engine]:
     """The engine of a store with empty tables."""
-    desk = desk_on(ground, Rivers)
-    all_ok(desk, Rivers)
-    yield desk.engine(Rivers, "gages")
-    desk.close()
+    with engine_of(ground, Rivers, "gages") as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -149,26 +146,20 @@ def test_d3_dicts_that_differ_generators_objects_and_sequences_are_stored(
     assert [gage.agency for gage in found] == ["USGS"] * 4 + ["UT"] + ["USGS"] * 2
     assert {(gage.code, gage.zone) for gage in found} == {("made", "north")}
     assert not session.new
+    session.rollback()
+    alike = [
+        {"number": 1, "site": "a", "altitude": 1.0},
+        {"site": "b", "readings": 2, "number": 2},
+        {"altitude": 3.0, "number": 3, "site": "c"},
+    ]
+    assert bulk_insert(session, Gage, alike, on_conflict=on_conflict).inserted == 3
+    found = find(session, Gage, order_by=Gage.number)
+    assert [(gage.altitude, gage.readings) for gage in found] == [(1, None), (None, 2), (3, None)]
     mixed = [{"number": 8, "site": "h"}, (9, "i"), {"site": "j", "number": 10}]
     assert (
         bulk_insert(session, Gage, mixed, columns=("number", "site"), on_conflict=on_conflict).inserted == 3
     )
     assert [gage.site for gage in find(session, Gage, Gage.number > 7, order_by=Gage.number)] == list("hij")
-
-
-def test_dicts_with_as_many_names_that_are_not_the_same_are_stored(session: Session) -> None:
-    given: list[dict[str, Any]] = [
-        {"number": 1, "site": "a", "altitude": 1.5},
-        {"site": "b", "altitude": 2.5, "number": 2},
-        {"number": 3, "site": "c", "readings": 3},
-    ]
-    assert bulk_insert(session, Gage, given) == Written(inserted=3)
-    found = find(session, Gage, order_by=Gage.number)
-    assert [(gage.site, gage.altitude, gage.readings) for gage in found] == [
-        ("a", 1.5, None),
-        ("b", 2.5, None),
-        ("c", None, 3),
-    ]
 
 
 def test_d3_what_is_no_column_is_refused_and_nothing_is_stored(session: Session) -> None:
@@ -326,12 +317,27 @@ def test_d5_a_value_of_the_wrong_kind_is_named_wherever_it_is(session: Session) 
     assert numbers(session) == []
 
 
-def test_rows_that_refer_to_nothing_are_refused(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores]
-) -> None:
-    desk = desk_on(postgresql_ground, Rivers)
-    all_ok(desk, Rivers)
-    with Session(desk.engine(Rivers, "gages")) as session:
+def test_a_bad_row_is_named_by_its_number_whatever_the_order_of_keys(postgresql_ground: Ground) -> None:
+    with engine_of(postgresql_ground, Rivers, "gages") as engine, Session(engine) as session:
+        bulk_insert(session, Gage, rows(5, 50))
+        given = rows(*range(99, -1, -1))
+        for name, bad, why in (
+            ("altitude", [], "a list is no value for altitude"),
+            ("readings", 2**31, "a int is no value for readings"),
+            ("site", None, "for its site"),
+            ("site", "\0", ""),
+        ):
+            for on_conflict in ("nothing", "update"):
+                some = [{**row, "altitude": 1.0, "readings": 1} for row in given]
+                some[30][name] = bad
+                with pytest.raises(RowRefused, match=f"Row 30 of Gage can't be stored.*{why}"):
+                    bulk_insert(session, Gage, some, on_conflict=on_conflict)
+        assert bulk_insert(session, Gage, given, on_conflict="update") == Written(98, 2)
+        assert numbers(session) == list(range(100))
+
+
+def test_rows_that_refer_to_nothing_are_refused(postgresql_ground: Ground) -> None:
+    with engine_of(postgresql_ground, Rivers, "gages") as engine, Session(engine) as session:
         for on_conflict in ("error", "nothing"):
             with pytest.raises(RowRefused, match="Row 2 of Gage can't be stored for its gage_basin_fkey"):
                 bulk_insert(session, Gage, [*rows(1, 2), *rows(3, basin="nowhere")], on_conflict=on_conflict)
@@ -361,14 +367,10 @@ def test_d4_writers_of_the_same_keys_in_other_orders_do_not_block_each_other(eng
 # --- blocks, and plain engines --------------------------------------------------------------------
 
 
-def test_a_not_a_number_stays_one_where_numbers_are_floating(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores]
-) -> None:
-    desk = desk_on(postgresql_ground, Rivers)
-    all_ok(desk, Rivers)
-    engine = desk.engine(Rivers, "gages")
-    bulk_insert(engine, Gage, rows(1, altitude=math.nan))
-    assert math.isnan(find_one(engine, Gage).altitude)  # type: ignore[union-attr]
+def test_a_not_a_number_stays_one_where_numbers_are_floating(postgresql_ground: Ground) -> None:
+    with engine_of(postgresql_ground, Rivers, "gages") as engine:
+        bulk_insert(engine, Gage, rows(1, altitude=math.nan))
+        assert math.isnan(find_one(engine, Gage).altitude)  # type: ignore[union-attr]
 
 
 def test_rows_of_a_generator_are_read_in_blocks(engine: Engine) -> None:
@@ -399,14 +401,9 @@ def test_a_plain_engine_will_do() -> None:
 # --- in an event loop -----------------------------------------------------------------------------
 
 
-def test_rows_are_stored_and_got_through_an_async_session(
-    async_ground: Ground, desk_on: Callable[..., Stores]
-) -> None:
-    desk = desk_on(async_ground, Rivers)
-    all_ok(desk, Rivers)
-
-    async def run() -> None:
-        async with AsyncStores(desk).begin(Rivers, "gages") as session:
+def test_rows_are_stored_and_got_through_an_async_session(async_ground: Ground) -> None:
+    async def work(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session, session.begin():
             given = rows(*range(300), altitude=1.0)
             for on_conflict, expected in (("error", [300]), ("nothing", [0, 0, 300]), ("update", [0, 300])):
                 done = await session.run_sync(bulk_insert, Gage, given, on_conflict=on_conflict)
@@ -415,10 +412,31 @@ def test_rows_are_stored_and_got_through_an_async_session(
             assert await session.run_sync(bulk_update, Gage, changed) == Written(0, 2, 1)
             with pytest.raises(RowRefused, match="Row 300 of Gage can't be stored for its"):
                 await session.run_sync(bulk_insert, Gage, [*rows(*range(400, 700)), *rows(0)])
+            with pytest.raises(RowRefused, match="Row 1 of Gage can't be stored: a list is no value"):
+                await session.run_sync(bulk_insert, Gage, [*rows(400), *rows(401, altitude=[])])
             assert not (await session.run_sync(get_or_create, Gage, {"number": 1}))[1]
             assert (await session.run_sync(get_or_create, Gage, {"number": 1000, "site": "new"}))[1]
-        async with AsyncStores(desk).session(Rivers, "gages") as session:
+        async with AsyncSession(engine) as session:
             assert len(await session.run_sync(find, Gage)) == 301
-        await AsyncStores(desk).engine(Rivers, "gages").dispose()
 
-    asyncio.run(run())
+    run_async(async_ground, Rivers, "gages", work)
+
+
+@pytest.mark.parametrize("on_conflict", list(OnConflict))
+def test_e8_rows_that_were_stored_first_of_all_are_gone_after_a_rollback(
+    async_ground: Ground, on_conflict: OnConflict, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            done = await session.run_sync(bulk_insert, Gage, rows(*range(5000)), on_conflict=on_conflict)
+            assert done.inserted == 5000
+            await session.rollback()
+            assert not await session.run_sync(exists, Gage)
+            await session.run_sync(bulk_insert, Gage, rows(1), on_conflict=on_conflict)
+            await session.commit()
+        async with AsyncSession(engine) as session:
+            assert len(await session.run_sync(find, Gage)) == 1
+
+    caplog.set_level("DEBUG", "penstock.backends")
+    run_async(async_ground, Rivers, "gages", work)
+    assert "is not copied" not in caplog.text

@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKey, MetaData, Table, UniqueConstraint, func, sele
 from sqlalchemy.exc import IntegrityError, MultipleResultsFound
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from fix_apps import all_ok
+from fix_apps import engine_of
 from penstock import App, Database
 from penstock.errors import NoPrimaryKey, NotSupported, RowRefused, UnknownColumn
 from penstock.query import (
@@ -26,12 +26,11 @@ from penstock.query import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import Engine
 
     from fix_servers import Ground
-    from penstock import Stores
 
 
 class Base(DeclarativeBase):
@@ -70,15 +69,12 @@ GAGES = [
 
 
 @pytest.fixture
-def engine(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def engine(ground: Ground) -> Iterator[Engine]:
     """The engine of a store with four gages."""
-    desk = desk_on(ground, Rivers)
-    all_ok(desk, Rivers)
-    engine = desk.engine(Rivers, "gages")
-    with Session(engine) as session, session.begin():
-        session.add_all([Gage(**each) for each in GAGES])
-    yield engine
-    desk.close()
+    with engine_of(ground, Rivers, "gages") as engine:
+        with Session(engine) as session, session.begin():
+            session.add_all([Gage(**each) for each in GAGES])
+        yield engine
 
 
 @pytest.fixture

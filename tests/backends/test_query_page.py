@@ -13,18 +13,17 @@ import pytest
 from sqlalchemy import DateTime, LargeBinary, MetaData, Numeric, delete, event, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column
 
-from fix_apps import all_ok
+from fix_apps import engine_of
 from penstock import App, Database
 from penstock.errors import InvalidCursor, NotSupported
 from penstock.query import bulk_insert, count_estimate, paginate, paginate_keyset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import Engine
 
     from fix_servers import Ground
-    from penstock import Stores
     from penstock.query import KeysetPage
 
 ROWS = 53
@@ -68,15 +67,12 @@ def gage(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def session(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Session]:
+def session(ground: Ground) -> Iterator[Session]:
     """A session on a store with some gages."""
-    desk = desk_on(ground, Rivers)
-    all_ok(desk, Rivers)
-    with Session(desk.engine(Rivers, "gages")) as session:
+    with engine_of(ground, Rivers, "gages") as engine, Session(engine) as session:
         bulk_insert(session, Gage, map(gage, range(ROWS)))
         session.commit()
         yield session
-    desk.close()
 
 
 # --- by number ------------------------------------------------------------------------------------
@@ -242,15 +238,10 @@ def test_plain_rows_have_their_names(session: Session) -> None:
     assert paginate_keyset(engine, Gage, per_page=2).items[1].number == 1
 
 
-def test_a_large_table_is_read_by_its_index(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores]
-) -> None:
-    desk = desk_on(postgresql_ground, Rivers)
-    all_ok(desk, Rivers)
-    engine = desk.engine(Rivers, "gages")
-    bulk_insert(engine, Gage, map(gage, range(20_000)))
+def test_a_large_table_is_read_by_its_index(postgresql_ground: Ground) -> None:
     asked: list[tuple[str, Any]] = []
-    with Session(engine) as session:
+    with engine_of(postgresql_ground, Rivers, "gages") as engine, Session(engine) as session:
+        bulk_insert(session, Gage, map(gage, range(20_000)))
         session.connection().exec_driver_sql("ANALYZE gage")
         listen = event.listens_for(engine, "before_cursor_execute")
         listen(lambda *args: asked.append((args[2], args[3])) if args[2].startswith("SELECT") else None)

@@ -12,21 +12,35 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
-from sqlalchemy import JSON, DateTime, LargeBinary, MetaData, Numeric, SmallInteger, insert, select
+from sqlalchemy import (
+    CHAR,
+    JSON,
+    REAL,
+    BigInteger,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Uuid,
+    insert,
+    select,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, Unicode
 
-from fix_apps import all_ok
+from fix_apps import engine_of, run_async
 from penstock import App, Database
 from penstock.query import OnConflict, bulk_insert, bulk_update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from fix_servers import Ground
-    from penstock import Stores
 
 
 class Shouted(TypeDecorator[str]):
@@ -75,12 +89,10 @@ class Lab(App):
 
 
 @pytest.fixture
-def engine(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def engine(ground: Ground) -> Iterator[Engine]:
     """The engine of a store with an empty table."""
-    desk = desk_on(ground, Lab, links=("samples",))
-    all_ok(desk, Lab)
-    yield desk.engine(Lab, "samples")
-    desk.close()
+    with engine_of(ground, Lab, "samples") as engine:
+        yield engine
 
 
 EARLY, LATE = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  (of any time zone)
@@ -150,3 +162,90 @@ def test_what_is_updated_is_what_sqlalchemy_stores(engine: Engine, given: list[d
         raw = [{name: value for name, value in row.items() if name != "id"} for row in stored]
         assert raw[: len(given)] == raw[len(given) :]
         connection.rollback()
+
+
+# --- on PostgreSQL alone ----------------------------------------------------------------------------
+
+
+class Peculiar(DeclarativeBase):
+    metadata = MetaData()
+
+
+class Oddity(Peculiar):
+    __tablename__ = "oddity"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[Any] = mapped_column(CHAR(4), nullable=True)
+    name: Mapped[Any] = mapped_column(Uuid(as_uuid=False), nullable=True)
+    mac: Mapped[Any] = mapped_column(postgresql.MACADDR, nullable=True)
+    bits: Mapped[Any] = mapped_column(postgresql.BIT(3), nullable=True)
+    words: Mapped[Any] = mapped_column(postgresql.TSVECTOR, nullable=True)
+    numbers: Mapped[Any] = mapped_column(postgresql.ARRAY(BigInteger), nullable=True)
+    labels: Mapped[Any] = mapped_column(postgresql.ARRAY(Unicode), nullable=True)
+    within: Mapped[Any] = mapped_column(postgresql.INT4RANGE, nullable=True)
+    address: Mapped[Any] = mapped_column(postgresql.INET, nullable=True)
+    document: Mapped[Any] = mapped_column(postgresql.JSONB, nullable=True)
+    plain: Mapped[Any] = mapped_column(JSON, nullable=True)
+    real: Mapped[Any] = mapped_column(REAL, nullable=True)
+    real_exact: Mapped[Any] = mapped_column(Numeric(20, 6), nullable=True)
+    truth: Mapped[bool | None]
+    kind: Mapped[Kind | None]
+    data: Mapped[bytes | None] = mapped_column(LargeBinary)
+    zoned: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    clock: Mapped[time | None]
+    span: Mapped[timedelta | None]
+
+
+class Museum(App):
+    package = "museum"
+    oddities = Database("Oddities.", metadata=Peculiar.metadata)
+
+
+ODDITIES: dict[str, list[Any]] = {
+    "code": ["ab", "abcd"],
+    "name": ["c003fc64-cd8a-3fc0-d45f-68a3d49be305"],
+    "mac": ["08:00:2b:01:02:03", "08002b010204"],
+    "bits": ["101"],
+    "words": ["a fat cat", "'Fat':2 cat"],
+    "numbers": [[1, 2**40], [], [None, -1]],
+    "labels": [["a", "b,c"], [""]],
+    "within": [postgresql.Range(1, 5), postgresql.Range(empty=True)],
+    "address": ["192.168.0.1/24", "::1"],
+    "document": [{"a": [1, None]}, "text", 5, []],
+    "plain": [{"a": [1, None]}, "text", None],
+    "real": [0.1, 1e30],
+    "real_exact": [Decimal("1.5"), 2, 0.1 + 0.2],
+    "truth": [True, False],
+    "kind": [Kind.STREAM, Kind.LAKE],
+    "data": [b"", b"\0\1"],
+    "zoned": [datetime(2020, 1, 2, tzinfo=UTC)],
+    "clock": [time(1, 2, 3, 4)],
+    "span": [timedelta(days=-3, microseconds=5)],
+}
+
+
+def are_stored_alike(connection: Connection) -> None:
+    """Each type by itself, and all together."""
+    table = Oddity.__table__
+    sets = [{name: values[0] for name, values in ODDITIES.items()}, dict.fromkeys(ODDITIES)]
+    for row in [*sets, *({name: value} for name, values in ODDITIES.items() for value in values)]:
+        connection.execute(insert(table).values(id=1, **row))
+        bulk_insert(connection, Oddity, [{"id": 2, **row}, {"id": 3, **dict.fromkeys(row)}])
+        bulk_insert(connection, Oddity, [{"id": 4, **dict.fromkeys(row)}])
+        bulk_update(connection, Oddity, [{"id": 4, **row}])
+        stored = connection.execute(select(*list(table.c)[1:]).order_by(table.c.id)).all()
+        assert stored[0] == stored[1] == stored[3], row
+        connection.rollback()
+
+
+def test_what_only_postgresql_has_is_stored_as_sqlalchemy_stores_it(postgresql_ground: Ground) -> None:
+    with engine_of(postgresql_ground, Museum, "oddities") as engine, engine.connect() as connection:
+        are_stored_alike(connection)
+
+
+def test_what_only_postgresql_has_is_stored_alike_by_every_driver(async_server: Ground) -> None:
+    async def work(engine: AsyncEngine) -> None:
+        async with engine.connect() as connection:
+            await connection.run_sync(are_stored_alike)
+
+    run_async(async_server, Museum, "oddities", work)

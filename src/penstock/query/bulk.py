@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from itertools import islice
 from math import isfinite
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sqlalchemy import Float, Integer, inspect
@@ -14,7 +13,8 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from penstock.backends import backend_for
 from penstock.backends.rows import OnConflict, Unfit, Writing, Written
-from penstock.errors import NotSupported, RowRefused
+from penstock.errors import RowRefused
+from penstock.query.shapes import Later, Shape, Unlike, getter, made_by_python
 from penstock.query.target import Target, connection_of, target_of, writing
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
 """A row that is given: a mapping by attribute, a sequence if `columns` says of what, or an object."""
+
+_Rows: TypeAlias = "tuple[Shape, Sequence[int], Sequence[Sequence[Any]]]"
 
 _Verb: TypeAlias = "Callable[[Connection, Writing, Sequence[Sequence[Any]]], Written]"
 
@@ -45,7 +47,8 @@ def bulk_insert(
 ) -> Written:
     """Store many rows: all of them, or none.
 
-    On PostgreSQL they are sent by binary COPY. What a session has pending is neither written nor lost.
+    On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take; that is logged at
+    debug level. What a session has pending is neither written nor lost.
 
     Args:
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
@@ -129,28 +132,6 @@ def bulk_update(
     return _Update(target_of(model), OnConflict.UPDATE, key, None, columns).write(on, rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Rows that have the same names: what is written of them.
-
-    Args:
-        writing: What is written.
-        values: Takes the values that were given out of a row.
-        defaults: Makes the others, that Python has to.
-    """
-
-    writing: Writing
-    values: Callable[[Any], Sequence[Any]]
-    defaults: Sequence[Callable[[], Any]]
-
-    @property
-    def row(self) -> Callable[[Any], Sequence[Any]]:
-        """Makes a row's values in the order of the columns."""
-        if not self.defaults:
-            return self.values
-        return lambda given: (*self.values(given), *(make() for make in self.defaults))
-
-
 class _Bulk:
     """One call: what it writes where, and the shapes of the rows that came so far."""
 
@@ -168,7 +149,7 @@ class _Bulk:
         self._key = [target.column(name) for name in names]
         self._update = None if update is None else [target.column(name) for name in update]
         self._columns = None if columns is None else tuple(columns)
-        self._shapes: dict[Any, _Shape] = {}
+        self._shapes: dict[Any, Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
         done = Written()
@@ -178,23 +159,38 @@ class _Bulk:
             verb = self._verb(backend)
             with connection.begin_nested():
                 for first, block in _blocks(rows):
-                    for shape, numbers, given in self._alike(first, block):
-                        group = _Group(self._target, shape.writing, numbers, backend, verb)
-                        done += group.write(connection, given)
+                    with suppress(Unlike):
+                        done += self._write(connection, self._at_once(first, block), backend, verb)
+                        continue
+                    done += self._write(connection, self._alike(first, block), backend, verb)
+        return done
+
+    def _write(
+        self, connection: Connection, groups: Iterable[_Rows], backend: RowBackend, verb: _Verb
+    ) -> Written:
+        done = Written()
+        for shape, numbers, given in groups:
+            done += _Group(self._target, shape.writing, numbers, backend, verb).write(connection, given)
         return done
 
     def _verb(self, backend: RowBackend) -> _Verb:
         return backend.write
 
-    def _alike(
-        self, first: int, block: list[Row]
-    ) -> Iterable[tuple[_Shape, Sequence[int], list[Sequence[Any]]]]:
-        """Rows that have the same names, with their numbers; mostly all of them, which is found out fast."""
-        kinds = set(map(type, block))
-        if kinds == {dict} and len(named := set(map(tuple, cast("list[dict[str, Any]]", block)))) == 1:
-            shape = self._shape(named.pop())
-            return [(shape, range(first, first + len(block)), list(map(shape.row, block)))]
-        groups: dict[int, tuple[_Shape, list[int], list[Sequence[Any]]]] = {}
+    def _at_once(self, first: int, block: list[Row]) -> Iterable[_Rows]:
+        """Rows that seem to have the same names, with their numbers; looked at when they are sent."""
+        if set(map(type, block)) != {dict}:
+            raise Unlike
+        given = cast("list[dict[str, Any]]", block)
+        if len(set(map(len, given))) > 1:
+            raise Unlike
+        shape = self._shape(tuple(given[0]))
+        rows = Later(shape, given)
+        # What Python makes for a row is made once, however often the row is read.
+        yield shape, range(first, first + len(block)), list(rows) if shape.defaults else rows
+
+    def _alike(self, first: int, block: list[Row]) -> Iterable[_Rows]:
+        """Rows that have the same names, with their numbers."""
+        groups: dict[int, tuple[Shape, list[int], list[Sequence[Any]]]] = {}
         for number, given in enumerate(block, first):
             shape, values = self._shaped(number, given)
             _, numbers, rows = groups.setdefault(id(shape), (shape, [], []))
@@ -204,7 +200,7 @@ class _Bulk:
 
     # --- shapes ---
 
-    def _shaped(self, number: int, given: Row) -> tuple[_Shape, Sequence[Any]]:
+    def _shaped(self, number: int, given: Row) -> tuple[Shape, Sequence[Any]]:
         if isinstance(given, Mapping):
             found = given
         elif self._columns is not None and isinstance(given, Sequence):
@@ -220,7 +216,7 @@ class _Bulk:
         shape = self._shape(tuple(found))
         return shape, shape.row(found)
 
-    def _shape(self, names: tuple[str, ...], *, sequence: bool = False) -> _Shape:
+    def _shape(self, names: tuple[str, ...], *, sequence: bool = False) -> Shape:
         """The shape of rows with these names: one for mappings, in whatever order they have them."""
         said = (sequence, names)
         if said not in self._shapes:
@@ -230,7 +226,7 @@ class _Bulk:
             self._shapes[said] = self._shapes[alike]
         return self._shapes[said]
 
-    def _new_shape(self, names: tuple[str, ...], *, sequence: bool) -> _Shape:
+    def _new_shape(self, names: tuple[str, ...], *, sequence: bool) -> Shape:
         target = self._target
         unknown = [name for name in names if name not in target.columns]
         if unknown:
@@ -247,7 +243,7 @@ class _Bulk:
         if update is None:
             update = [column for column in self._updated(given, list(made)) if column not in self._key]
         pointless = self._on_conflict is OnConflict.UPDATE and not update
-        return _Shape(
+        return Shape(
             Writing(
                 table=target.table,
                 columns=(*given, *made),
@@ -255,7 +251,7 @@ class _Bulk:
                 key=self._key,
                 update=update,
             ),
-            _getter(names, sequence=sequence),
+            getter(names, sequence=sequence),
             list(made.values()),
         )
 
@@ -269,7 +265,7 @@ class _Bulk:
             return None
         if column in self._target.fixed:
             return lambda: self._target.fixed[column]
-        return _default(column, column.default)
+        return made_by_python(column, column.default)
 
     def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
         if not self._target.mapped or not isinstance(given, self._target.model):  # type: ignore[arg-type]
@@ -294,7 +290,7 @@ class _Update(_Bulk):
         return [*given, *made]
 
     def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
-        return None if column in given else _default(column, column.onupdate)
+        return None if column in given else made_by_python(column, column.onupdate)
 
 
 class _Group:
@@ -309,7 +305,7 @@ class _Group:
         self._backend = backend
         self._verb = verb
 
-    def write(self, connection: Connection, rows: list[Sequence[Any]]) -> Written:
+    def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Written:
         """Write them; a failure leaves the transaction as it was."""
         try:
             with connection.begin_nested():
@@ -324,7 +320,7 @@ class _Group:
             raise self._refused(connection, rows, error) from error
         return self.write(connection, cleaned)
 
-    def _cleaned(self, rows: list[Sequence[Any]]) -> list[Sequence[Any]] | None:
+    def _cleaned(self, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]] | None:
         """The rows without what data frames make of missing values; None if there is nothing of the kind."""
         cleaned, changed = list(rows), False
         for number, row in enumerate(rows):
@@ -333,7 +329,7 @@ class _Group:
                 cleaned[number], changed = clean, True
         return cleaned if changed else None
 
-    def _unfit(self, error: Unfit, rows: list[Sequence[Any]]) -> RowRefused:
+    def _unfit(self, error: Unfit, rows: Sequence[Sequence[Any]]) -> RowRefused:
         column = self._writing.columns[error.column]
         value = rows[error.row][error.column]
         return RowRefused(
@@ -342,7 +338,9 @@ class _Group:
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
-    def _refused(self, connection: Connection, rows: list[Sequence[Any]], error: DatabaseError) -> RowRefused:
+    def _refused(
+        self, connection: Connection, rows: Sequence[Sequence[Any]], error: DatabaseError
+    ) -> RowRefused:
         place = self._first_refused(connection, rows)
         which = "A row" if place is None else f"Row {self._numbers[place]}"
         column = self._backend.faulty_column(error, self._writing)
@@ -353,7 +351,7 @@ class _Group:
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
-    def _first_refused(self, connection: Connection, rows: list[Sequence[Any]]) -> int | None:
+    def _first_refused(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int | None:
         """The number of the first row with which the rows before it can't be stored; leaves nothing."""
         good, bad = 0, len(rows)
         attempt = connection.begin_nested()
@@ -377,36 +375,6 @@ def _blocks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
     while block := list(islice(rest, _BLOCK)):
         yield first, block
         first += len(block)
-
-
-def _getter(names: tuple[str, ...], *, sequence: bool) -> Callable[[Any], Sequence[Any]]:
-    if sequence:
-        return lambda row: row
-    if len(names) == 1:
-        return lambda row: (row[names[0]],)
-    return itemgetter(*names) if names else lambda row: ()
-
-
-def _default(column: Column[Any], default: Any) -> Callable[[], Any] | None:
-    """What makes a value that Python has to make, if a row has none."""
-    if default is None:
-        return None
-    if default.is_scalar:
-        return lambda: default.arg
-    if default.is_callable:
-        return lambda: default.arg(_NoContext)
-    raise NotSupported(
-        f"The default of {column} is made by the server for each row.",
-        hint="Give rows a value for it, or declare it as server_default.",
-    )
-
-
-class _NoContext:
-    """What a default is called with; one that wants to see the other values of its row can't."""
-
-    @staticmethod
-    def get_current_parameters(*_: object) -> Mapping[str, Any]:
-        raise NotSupported("A default that looks at its row can't be made for many rows at once.")
 
 
 def _clean(column: Column[Any], value: Any) -> Any:

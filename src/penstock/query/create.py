@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import date, time
+from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
+from uuid import UUID
 
-from sqlalchemy import Connection, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, bindparam, inspect, literal_column, select, tuple_
+from sqlalchemy.orm import ColumnProperty, Session
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Writing
+from penstock.backends.rows import GIVEN, OnConflict, Writing
 from penstock.errors import RowRefused
-from penstock.query.target import Target, connection_of, target_of, writing
+from penstock.query.target import Target, connection_of, target_of, undone_if_failed, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from sqlalchemy import BindParameter, Select
+
+    from penstock.backends.rows import RowBackend
     from penstock.query.target import Model, On
 
 _Object = TypeVar("_Object")
 
 _KEYS_AT_A_TIME = 500
+
+_PLAIN = (str, int, float, bytes, Decimal, date, time, UUID)
+"""Values for which a condition is the same whatever they are."""
 
 
 @overload
@@ -74,13 +84,13 @@ def get_or_create(
         found = _one(source, target, where)
         if found is not None:
             return found, False
-        made = _made(source, target, [values], OnConflict.NOTHING)
-        if made:
-            return made[0], True
+        made = _made_one(source, target, values, OnConflict.NOTHING)
+        if made is not None:
+            return made, True
         found = _one(source, target, where)
         if found is not None:
             return found, False
-        return _made(source, target, [values], OnConflict.ERROR)[0], True  # It is another row that is there.
+        return _made_one(source, target, values, OnConflict.ERROR), True  # It is another row that is there.
 
 
 def get_or_create_many(
@@ -172,7 +182,7 @@ def _made(
     columns = [target.columns[name] for name in key]
     wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict, key=columns)
     backend = backend_for(connection.engine.url).rows
-    with connection.begin_nested():
+    with undone_if_failed(connection):
         if isinstance(source, Session) and target.mapped:
             with source.no_autoflush:
                 statement = backend.insert(target.model, wanted).returning(target.model)
@@ -182,11 +192,83 @@ def _made(
         return list(source.execute(statement, named))
 
 
+def _made_one(
+    source: Session | Connection, target: Target, values: Mapping[str, Any], on_conflict: OnConflict
+) -> Any:
+    """The row that was stored, or None; a failure leaves the transaction as it was."""
+    if not isinstance(source, Session) or not target.mapped or _is_versioned(target.model):
+        made = _made(source, target, [values], on_conflict)
+        return made[0] if made else None
+    connection = connection_of(source, target)
+    backend = backend_for(connection.engine.url).rows
+    # As the ORM does it: None leaves a column to its default.
+    given = {name: value for name, value in values.items() if value is not None or _holds_none(target, name)}
+    key: Any = (target.model, tuple(given), on_conflict, backend)
+    statement = _insertion(*key)
+    with undone_if_failed(connection), source.no_autoflush:
+        return source.scalars(statement, _numbered(given)).one_or_none()
+
+
+def _holds_none(target: Target, name: str) -> bool:
+    return target.columns[name].type.should_evaluate_none
+
+
 def _one(source: Session | Connection, target: Target, where: Mapping[str, Any]) -> Any:
-    query = select(target.model).where(*target.conditions(where)).limit(2)
+    key: Any = (target.model, tuple(where))
+    query, values = _lookup(*key), _numbered(where)
+    if query is None or not all(isinstance(value, _PLAIN) for value in where.values()):
+        query, values = select(target.model).where(*target.conditions(where)).limit(2), {}
     if isinstance(source, Session) and target.mapped:
-        return source.scalars(query).one_or_none()
-    return source.execute(query).one_or_none()
+        return source.scalars(query, values).one_or_none()
+    return source.execute(query, values).one_or_none()
+
+
+@lru_cache(maxsize=1024)
+def _lookup(model: Any, names: tuple[str, ...]) -> Select[Any] | None:
+    """The SELECT of a row by these names, made once: to make it takes as long as to execute it.
+
+    None if a condition is not simply put on a column.
+    """
+    target = target_of(model)
+    if not all(name in target.columns and _is_plain(target.attributes[name]) for name in names):
+        return None
+    given = _parameters(target, names)
+    query = select(model).where(*(target.attributes[name] == given[name] for name in names))
+    return query.limit(literal_column("2"))  # One parameter less to send.
+
+
+def _is_plain(attribute: Any) -> bool:
+    """Whether a condition on it is one on its column: an app may say otherwise."""
+    made_by = getattr(getattr(attribute, "prop", None), "comparator_factory", ColumnProperty.Comparator)
+    return made_by is ColumnProperty.Comparator
+
+
+def _is_versioned(model: Any) -> bool:
+    """Whether the ORM counts the versions of its rows."""
+    mapper: Any = inspect(model)
+    return mapper.version_id_col is not None
+
+
+@lru_cache(maxsize=1024)
+def _insertion(model: Any, names: tuple[str, ...], on_conflict: OnConflict, backend: RowBackend) -> Any:
+    """The INSERT of a row with these values, which gives the object."""
+    target = target_of(model)
+    given = _parameters(target, names)
+    values = {**target.fixed, **{target.columns[name]: given[name] for name in names}}
+    wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict)
+    statement = backend.insert(target.table, wanted).values(values).returning(*target.table.columns)
+    return select(model).from_statement(statement).execution_options(populate_existing=True)
+
+
+def _parameters(target: Target, names: tuple[str, ...]) -> dict[str, BindParameter[Any]]:
+    return {
+        name: bindparam(f"{GIVEN}{number}", type_=target.columns[name].type)
+        for number, name in enumerate(names)
+    }
+
+
+def _numbered(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{GIVEN}{number}": value for number, value in enumerate(values.values())}
 
 
 def _by_key(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper, Session
 
 from penstock.errors import NoPrimaryKey, NotSupported, UnknownColumn
@@ -172,6 +173,20 @@ def connection_of(on: Session | Connection, target: Target) -> Connection:
         return on
     key = "mapper" if target.mapped else "clause"
     return on.connection(bind_arguments={key: target.model if target.mapped else target.table})
+
+
+@contextmanager
+def undone_if_failed(connection: Connection) -> Iterator[None]:
+    """What fails in here leaves the transaction as it was: a savepoint, at less than SQLAlchemy's cost."""
+    connection.exec_driver_sql("SAVEPOINT penstock_row")
+    try:
+        yield
+    except BaseException:
+        with suppress(DBAPIError):  # What went wrong first is what is told.
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT penstock_row")
+            connection.exec_driver_sql("RELEASE SAVEPOINT penstock_row")
+        raise
+    connection.exec_driver_sql("RELEASE SAVEPOINT penstock_row")
 
 
 def _one_of(attribute: Any, values: list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any]) -> Any:

@@ -4,46 +4,38 @@ from __future__ import annotations
 
 import json
 import logging
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.pq import Format
-from sqlalchemy import ClauseElement, Executable, Numeric, bindparam, literal_column, text
+from sqlalchemy import ClauseElement, Connection, Executable, literal_column
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
+from penstock.backends.postgresql.copying import Destination, copy
+from penstock.backends.postgresql.ordering import in_order
+from penstock.backends.postgresql.sending import Sent, sent
 from penstock.backends.rows import (
     GIVEN,
-    Binder,
     OnConflict,
     Unfit,
     Writing,
     Written,
-    binders,
-    bound,
     last_of_each,
     settled,
     update_one,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from sqlalchemy import Column, Connection, Select
+    from sqlalchemy import Column, CursorResult, Select
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.compiler import SQLCompiler
 
 _logger = logging.getLogger(__name__)
 
-_TEXT = 25
+_DRIVERS = ("psycopg", "psycopg_async", "asyncpg")
 _STAGE = "penstock_rows"
-# A domain is sent as what it is made of; the label of an enumeration as a text.
-_TYPES = """
-    SELECT a.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'e' THEN 25 ELSE t.oid END
-    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-    WHERE a.attrelid = CAST(:table AS pg_catalog.regclass) AND a.attnum > 0 AND NOT a.attisdropped"""
 
 
 class PostgreSQLRows:
@@ -59,14 +51,12 @@ class PostgreSQLRows:
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
-        raw = connection.connection.driver_connection
-        types = _types(connection, raw, writing)
-        if types is None:
+        copied = _Copied.of(connection, writing, rows)
+        if copied is None:
             return self._write_one_by_one(connection, writing, rows)
-        if writing.on_conflict is OnConflict.ERROR:
-            _copy(connection, _named(connection, writing), writing, types, rows)
-            return Written(len(rows))
-        return _by_stage(connection, writing, types, rows, _insert_from_stage)
+        if writing.on_conflict is OnConflict.ERROR and not copied.is_made:
+            return copied.straight(rows)
+        return copied.inserted(rows)
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
@@ -82,9 +72,9 @@ class PostgreSQLRows:
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
-        types = _types(connection, connection.connection.driver_connection, writing)
-        if types is not None:
-            return _by_stage(connection, writing, types, rows, _update_from_stage)
+        copied = _Copied.of(connection, writing, rows)
+        if copied is not None:
+            return copied.updated(rows)
         names = [f"{GIVEN}{column.key}" for column in writing.columns]
         done = 0
         for row in last_of_each(writing, rows):
@@ -117,166 +107,158 @@ def _explain(element: _Explained, compiler: SQLCompiler, **options: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
 
 
-def _by_stage(
-    connection: Connection,
-    writing: Writing,
-    types: list[int],
-    rows: Sequence[Sequence[Any]],
-    taken: Callable[[Connection, Writing], str],
-) -> Written:
-    """Copy rows to a temporary table, and take them from there by one statement."""
-    table = connection.dialect.identifier_preparer.format_table(writing.table)
-    names = _names(connection, writing.columns)
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA"
-    )
-    _copy(connection, f"pg_temp.{_STAGE} ({names})", writing, types, rows)
-    inserted, written = map(int, connection.exec_driver_sql(taken(connection, writing)).one())
-    connection.exec_driver_sql(f"DROP TABLE pg_temp.{_STAGE}")
-    return Written(inserted, written - inserted, len(rows) - written)
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """Rows that can be copied: into the table, or to where one statement takes them from.
 
+    Args:
+        connection: In a transaction.
+        writing: What is written.
+        schema: Where the table is; None where the connection looks for it.
+        sent: How each of the columns is sent.
+    """
 
-def _insert_from_stage(connection: Connection, writing: Writing) -> str:
-    """The statement that inserts what was copied: of rows with one key, the first or the last."""
-    table = connection.dialect.identifier_preparer.format_table(writing.table)
-    names, key = _names(connection, writing.columns), _names(connection, writing.key)
-    if writing.on_conflict is OnConflict.UPDATE and writing.update:
-        new = (f"{name} = EXCLUDED.{name}" for name in _each(connection, writing.update))
-        then, source = f"DO UPDATE SET {', '.join(new)}", _last_of_each(connection, writing)
-    else:
-        then = "DO NOTHING"
-        source = f"SELECT {names} FROM pg_temp.{_STAGE} ORDER BY {key + ', ' if key else ''}ctid"
-    conflict = f"ON CONFLICT ({key})" if key else "ON CONFLICT"
-    return (
-        f"WITH written AS (INSERT INTO {table} ({names}) {source} {conflict} {then}"
-        " RETURNING xmax = 0 AS fresh)"
-        " SELECT count(*) FILTER (WHERE fresh), count(*) FROM written"
-    )
+    connection: Connection
+    writing: Writing
+    schema: str | None
+    sent: list[Sent]
 
+    @classmethod
+    def of(cls, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> _Copied | None:
+        """None if these rows can't be copied."""
+        if connection.dialect.driver not in _DRIVERS:
+            _logger.debug("%s is not copied: %s is left to INSERT", writing.table, connection.dialect.driver)
+            return None
+        moved = connection.get_execution_options().get("schema_translate_map") or {}
+        schema = moved.get(writing.table.schema, writing.table.schema)
+        how = sent(connection, _table(connection, schema, writing).replace("%%", "%"), writing, rows)
+        return None if how is None else cls(connection, writing, schema, how)
 
-def _update_from_stage(connection: Connection, writing: Writing) -> str:
-    """The statement that updates rows by what was copied; they are locked in the order of their keys."""
-    table = connection.dialect.identifier_preparer.format_table(writing.table)
-    key = _names(connection, writing.key)
-    new = ", ".join(f"{name} = given.{name}" for name in _each(connection, writing.update))
-    same = " AND ".join(f"old.{name} = given.{name}" for name in _each(connection, writing.key))
-    return (
-        f"WITH given AS ({_last_of_each(connection, writing)}),"
-        f" locked AS MATERIALIZED (SELECT {key} FROM {table} JOIN given USING ({key})"
-        f" ORDER BY {key} FOR UPDATE OF {table}),"
-        f" written AS (UPDATE {table} AS old SET {new} FROM given JOIN locked USING ({key})"
-        f" WHERE {same} RETURNING 1)"
-        " SELECT 0, count(*) FROM written"
-    )
+    @property
+    def is_made(self) -> bool:
+        """Whether the server makes a column of what is sent."""
+        return any(one.made for one in self.sent)
 
+    def straight(self, rows: Sequence[Sequence[Any]]) -> Written:
+        """Into the table itself."""
+        self._copy(self.schema, self.writing.table.name, rows)
+        return Written(len(rows))
 
-def _last_of_each(connection: Connection, writing: Writing) -> str:
-    names, key = _names(connection, writing.columns), _names(connection, writing.key)
-    return f"SELECT DISTINCT ON ({key}) {names} FROM pg_temp.{_STAGE} ORDER BY {key}, ctid DESC"
+    def inserted(self, rows: Sequence[Sequence[Any]]) -> Written:
+        """From a stage; of rows with one key, the first counts, or the last."""
+        statement = self._insert(in_order=self._stage_in_order(rows))
+        if self.writing.on_conflict is not OnConflict.UPDATE:
+            inserted = self._run(statement).rowcount
+            return self._done(rows, inserted, inserted)
+        fresh = f"WITH written AS ({statement} RETURNING xmax = 0 AS fresh)"
+        counts = self._run(f"{fresh} SELECT count(*) FILTER (WHERE fresh), count(*) FROM written").one()
+        return self._done(rows, *map(int, counts))
+
+    def updated(self, rows: Sequence[Sequence[Any]]) -> Written:
+        """From a stage; rows are locked in the order of their keys."""
+        self._stage(rows)
+        table, key = _table(self.connection, self.schema, self.writing), ", ".join(self._key)
+        new = ", ".join(f"{name} = given.{name}" for name in self._update)
+        same = " AND ".join(f"old.{name} = given.{name}" for name in self._key)
+        changed = self._run(
+            f"WITH given AS ({self._last_of_each()}),"
+            f" locked AS MATERIALIZED (SELECT {key} FROM {table} AS old JOIN given USING ({key})"
+            f" ORDER BY {', '.join(self._order)} FOR UPDATE OF old)"
+            f" UPDATE {table} AS old SET {new} FROM given JOIN locked USING ({key}) WHERE {same}"
+        ).rowcount
+        return self._done(rows, 0, changed)
+
+    # --- the stage ---
+
+    def _stage_in_order(self, rows: Sequence[Sequence[Any]]) -> bool:
+        """Copy rows to a temporary table, in the order of their keys if Python can tell it."""
+        places = [list(self.writing.columns).index(column) for column in self.writing.key]
+        kinds = [self.sent[place].compared for place in places]
+        update = self.writing.on_conflict is OnConflict.UPDATE
+        ordered = in_order(rows, places, kinds, last_of_each=update)
+        if ordered is None:
+            self._stage(rows)
+            return False
+        given, numbers = ordered
+        try:
+            self._stage(given)
+        except Unfit as error:
+            raise Unfit(numbers[error.row], error.column) from error.__cause__
+        return True
+
+    def _stage(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Copy rows to a temporary table."""
+        columns = ", ".join(
+            f"CAST(NULL AS pg_catalog.text) AS {name}" if one.made else name
+            for name, one in zip(self._columns, self.sent, strict=True)
+        )
+        self._run(
+            f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS"
+            f" SELECT {columns} FROM {_table(self.connection, self.schema, self.writing)} WITH NO DATA"
+        )
+        self._copy("pg_temp", _STAGE, rows)
+
+    def _done(self, rows: Sequence[Sequence[Any]], inserted: int, written: int) -> Written:
+        self._run(f"DROP TABLE pg_temp.{_STAGE}")
+        return Written(inserted, written - inserted, len(rows) - written)
+
+    def _copy(self, schema: str | None, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        columns = [column.name for column in self.writing.columns]
+        copy(self.connection, Destination(schema, table, columns), [one.field for one in self.sent], rows)
+
+    def _run(self, statement: str) -> CursorResult[Any]:
+        return self.connection.exec_driver_sql(statement)
+
+    # --- statements ---
+
+    def _insert(self, *, in_order: bool) -> str:
+        names, key, then = ", ".join(self._columns), ", ".join(self._key), ""
+        source = f"SELECT {self._made()} FROM pg_temp.{_STAGE}"
+        if self.writing.on_conflict is OnConflict.UPDATE and self._update:
+            new = ", ".join(f"{name} = EXCLUDED.{name}" for name in self._update)
+            then = f" ON CONFLICT ({key}) DO UPDATE SET {new}"
+            source = source if in_order else self._last_of_each()
+        else:
+            if self.writing.on_conflict is not OnConflict.ERROR:
+                then = f" ON CONFLICT ({key}) DO NOTHING" if key else " ON CONFLICT DO NOTHING"
+            source += "" if in_order else f" ORDER BY {', '.join([*self._order, 'ctid'])}"
+        return f"INSERT INTO {_table(self.connection, self.schema, self.writing)} ({names}) {source}{then}"
+
+    def _last_of_each(self) -> str:
+        key = ", ".join(self._order)
+        return f"SELECT DISTINCT ON ({key}) {self._made()} FROM pg_temp.{_STAGE} ORDER BY {key}, ctid DESC"
+
+    def _made(self) -> str:
+        """What the stage gives for each column."""
+        return ", ".join(
+            f"{one.made} AS {name}" if one.made else name
+            for name, one in zip(self._columns, self.sent, strict=True)
+        )
+
+    @property
+    def _columns(self) -> list[str]:
+        return _each(self.connection, self.writing.columns)
+
+    @property
+    def _key(self) -> list[str]:
+        return _each(self.connection, self.writing.key)
+
+    @property
+    def _order(self) -> list[str]:
+        """The order of keys, which is the same for rows that Python has put in order."""
+        how = dict(zip(self._columns, self.sent, strict=True))
+        return [f'{name} COLLATE pg_catalog."C"' if how[name].by_bytes else name for name in self._key]
+
+    @property
+    def _update(self) -> list[str]:
+        return _each(self.connection, self.writing.update)
 
 
 def _each(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:
     return [connection.dialect.identifier_preparer.format_column(column) for column in columns]
 
 
-def _names(connection: Connection, columns: Sequence[Column[Any]]) -> str:
-    return ", ".join(_each(connection, columns))
-
-
-def _named(connection: Connection, writing: Writing) -> str:
-    table = connection.dialect.identifier_preparer.format_table(writing.table)
-    return f"{table} ({_names(connection, writing.columns)})"
-
-
-# --- types ----------------------------------------------------------------------------------------
-
-
-def _types(connection: Connection, raw: Any, writing: Writing) -> list[int] | None:
-    """As what each column is sent; None if they can't be copied."""
-    if not isinstance(raw, psycopg.Connection):
-        return None
-    for column in writing.columns:
-        made = column.type.dialect_impl(connection.dialect)
-        if made.bind_expression(bindparam("value", type_=made)) is not None:
-            _logger.debug("%s is not copied: the server makes values of %s", writing.table, column.name)
-            return None
-    name = connection.dialect.identifier_preparer.format_table(writing.table).replace("%%", "%")
-    found = {str(row[0]): int(row[1]) for row in connection.execute(text(_TYPES), {"table": name})}
-    types = [found.get(column.name, 0) for column in writing.columns]
-    for column, oid in zip(writing.columns, types, strict=True):
-        if oid != _TEXT and raw.adapters.types.get(oid) is None:
-            _logger.debug("%s is not copied: the type of %s is a stranger", writing.table, column.name)
-            return None
-    return types
-
-
-def _binders(connection: Connection, columns: Sequence[Column[Any]]) -> list[Binder | None]:
-    found = binders(connection.dialect, columns)
-    return [
-        _decimal if bind is None and isinstance(column.type, Numeric) and column.type.asdecimal else bind
-        for bind, column in zip(found, columns, strict=True)
-    ]
-
-
-def _decimal(value: Any) -> Any:
-    """A float as the server would round it to a numeric: to 15 digits."""
-    return Decimal(f"{value:.15g}") if isinstance(value, float) else value
-
-
-# --- copying --------------------------------------------------------------------------------------
-
-
-def _copy(
-    connection: Connection, into: str, writing: Writing, types: list[int], rows: Sequence[Sequence[Any]]
-) -> None:
-    rows = bound(rows, _binders(connection, writing.columns))
-    raw: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
-    statement = f"COPY {into} FROM STDIN (FORMAT BINARY)".replace("%%", "%")  # It goes as it is.
-    try:
-        with raw.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            copy.set_types(types)
-            _send(copy, raw, types, rows)
-    except psycopg.Error as error:
-        if raw.closed:
-            connection.invalidate(error)
-        raise _wrapped(connection, statement, error) from error
-
-
-def _send(
-    copy: psycopg.Copy, raw: psycopg.Connection[Any], types: list[int], rows: Sequence[Sequence[Any]]
-) -> None:
-    done = 0
-    try:
-        for row in rows:
-            copy.write_row(row)
-            done += 1
-    except psycopg.OperationalError:
-        raise
-    except Exception as error:
-        raise Unfit(done, _unfit(raw, types, rows[done])) from error
-
-
-def _unfit(raw: psycopg.Connection[Any], types: list[int], row: Sequence[Any]) -> int:
-    """Which value of a row can't be sent."""
-    for place, (oid, value) in enumerate(zip(types, row, strict=True)):
-        try:
-            if value is not None:
-                raw.adapters.get_dumper_by_oid(oid, Format.BINARY)(type(value), raw).dump(value)
-        except Exception:
-            return place
-    return 0
-
-
-def _wrapped(connection: Connection, statement: str, error: psycopg.Error) -> DBAPIError:
-    """A driver's error as one of SQLAlchemy's family."""
-    return cast(
-        "DBAPIError",
-        DBAPIError.instance(
-            statement,
-            None,
-            error,
-            psycopg.Error,
-            connection_invalidated=connection.invalidated,
-            dialect=connection.dialect,
-        ),
-    )
+def _table(connection: Connection, schema: str | None, writing: Writing) -> str:
+    quote = connection.dialect.identifier_preparer
+    name = quote.format_table(writing.table, use_schema=False)
+    return f"{quote.quote_schema(schema)}.{name}" if schema else name

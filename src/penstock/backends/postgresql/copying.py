@@ -1,0 +1,152 @@
+"""Rows are sent to PostgreSQL by COPY, in a transaction of SQLAlchemy's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.util import await_only
+
+from penstock.backends.postgresql.encoder import HEADER, TRAILER, Encoder
+from penstock.backends.rows import Unfit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Connection
+
+    from penstock.backends.postgresql.encoder import Field
+
+_AT_A_TIME = 4000
+"""Rows that are encoded while the server stores those before them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where rows are copied to.
+
+    Args:
+        schema: Where the table is; None where the connection looks for it.
+        table: Its name, unquoted.
+        columns: The names of its columns, in the order of the values.
+    """
+
+    schema: str | None
+    table: str
+    columns: Sequence[str]
+
+    def statement(self, connection: Connection) -> str:
+        """The COPY, as the server reads it."""
+        quote = connection.dialect.identifier_preparer.quote
+        place = f"{quote(self.schema)}.{quote(self.table)}" if self.schema else quote(self.table)
+        columns = ", ".join(map(quote, self.columns))
+        return f"COPY {place} ({columns}) FROM STDIN (FORMAT BINARY)".replace("%%", "%")
+
+
+def copy(
+    connection: Connection, into: Destination, fields: list[Field], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Send rows.
+
+    Args:
+        connection: In a transaction, in which a statement was sent: only then has every driver begun it.
+        into: Where to.
+        fields: How each column is written.
+        rows: The rows.
+
+    Raises:
+        Unfit: A value is of a type that its column can't hold.
+        DBAPIError: The server refuses a row, or does not answer.
+    """
+    raw: Any = connection.connection.driver_connection
+    try:
+        if isinstance(raw, psycopg.BaseConnection):
+            _by_psycopg(raw, into.statement(connection), _stream(fields, rows, raw.info.encoding))
+        else:
+            await_only(_by_asyncpg(raw, into, _stream(fields, rows, "utf-8")))
+    except Unfit:
+        raise
+    except Exception as error:
+        raise _wrapped(connection, into.statement(connection), error) from error
+
+
+def _stream(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> Iterator[bytes]:
+    encoder = Encoder(fields, codec)
+    yield HEADER
+    for start in range(0, len(rows), _AT_A_TIME):
+        try:
+            yield encoder.encode(rows[start : start + _AT_A_TIME])
+        except Unfit as error:
+            raise Unfit(start + error.row, error.column) from error.__cause__
+    yield TRAILER
+
+
+def _by_psycopg(raw: psycopg.BaseConnection[Any], statement: str, stream: Iterator[bytes]) -> None:
+    if isinstance(raw, psycopg.AsyncConnection):
+        await_only(_by_async_psycopg(raw, statement, stream))
+    elif isinstance(raw, psycopg.Connection):
+        with raw.cursor() as cursor, cursor.copy(statement.encode()) as copying:
+            for piece in stream:
+                copying.write(piece)
+
+
+async def _by_async_psycopg(
+    raw: psycopg.AsyncConnection[Any], statement: str, stream: Iterator[bytes]
+) -> None:
+    async with raw.cursor() as cursor, cursor.copy(statement.encode()) as copying:
+        for piece in stream:
+            await copying.write(piece)
+
+
+async def _by_asyncpg(raw: Any, into: Destination, stream: Iterator[bytes]) -> None:
+    failed: list[Exception] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            for piece in stream:
+                yield piece
+        except Exception as error:  # Raised in here, it would have asyncpg cancel what comes next.
+            failed.append(error)
+            yield TRAILER
+
+    await raw.copy_to_table(
+        into.table, schema_name=into.schema, columns=into.columns, source=pieces(), format="binary"
+    )
+    if failed:
+        raise failed[0]
+
+
+def _wrapped(connection: Connection, statement: str, error: Exception) -> Exception:
+    """A driver's error as one of SQLAlchemy's family."""
+    family = connection.dialect.loaded_dbapi.Error
+    known = _translated(connection.connection.dbapi_connection, error)
+    if not isinstance(known, family):
+        return error
+    if connection.dialect.is_disconnect(known, connection.connection.dbapi_connection, None):
+        connection.invalidate(error)
+    return cast(
+        "DBAPIError",
+        DBAPIError.instance(
+            statement,
+            None,
+            known,
+            family,
+            connection_invalidated=connection.invalidated,
+            dialect=connection.dialect,
+        ),
+    )
+
+
+def _translated(adapter: Any, error: Exception) -> Exception:
+    """What SQLAlchemy's adapter makes of an error, where there is one between it and the driver."""
+    translate = getattr(adapter, "_handle_exception", None)
+    if translate is None:
+        return error
+    try:
+        translate(error)
+    except Exception as known:
+        return known
+    return error

@@ -1,0 +1,207 @@
+"""As what each column of a table is sent to PostgreSQL by COPY."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+from psycopg.pq import Format
+from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, Uuid, bindparam, literal_column, text
+from sqlalchemy.types import TypeDecorator
+
+from penstock.backends.postgresql.encoder import Field, field_of
+from penstock.backends.postgresql.ordering import COMPARED, TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from psycopg.adapt import AdaptersMap
+    from sqlalchemy import Column, Connection
+    from sqlalchemy.types import TypeEngine
+
+    from penstock.backends.rows import Binder, Writing
+
+_logger = logging.getLogger(__name__)
+
+# What asyncpg's types make of a document is its text.
+_JSONS = {114: "{}.encode(codec)", 3802: "b'\\1' + {}.encode(codec)"}
+# Types of SQLAlchemy's from which every driver is given the same.
+_SAME = (Boolean, Enum, LargeBinary)
+_GEOMETRY = ("geometry", "geography")
+_HEXADECIMAL = re.compile("[0-9A-Fa-f]+").fullmatch
+# A domain is sent as what it is made of; the label of an enumeration as a text.
+_TYPES = """
+    SELECT a.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'e' THEN 25 ELSE t.oid END,
+        t.typname, pg_catalog.format_type(t.oid, -1), COALESCE(c.collisdeterministic, FALSE)
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
+    WHERE a.attrelid = CAST(:table AS pg_catalog.regclass) AND a.attnum > 0 AND NOT a.attisdropped"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How one column is sent.
+
+    Args:
+        field: How its values are written.
+        made: The SQL that makes it of a text; empty if it is sent as what it is.
+        compared: As what Python compares its values in the order of the server's; None if it does not.
+    """
+
+    field: Field
+    made: str = ""
+    compared: type | None = None
+
+    @property
+    def by_bytes(self) -> bool:
+        """Whether it is a text, and two of them are the same only if their bytes are."""
+        return self.compared is str
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """What the server has a column as: its number, its name, what a cast calls it, how texts are the same."""
+
+    oid: int
+    name: str
+    cast: str
+    by_bytes: bool
+
+
+def sent(
+    connection: Connection, table: str, writing: Writing, rows: Sequence[Sequence[Any]]
+) -> list[Sent] | None:
+    """How each column is sent; None if one of them can't be copied.
+
+    Args:
+        connection: In a transaction; one is begun on it, if it is in none.
+        table: The name of the table, quoted.
+        writing: What is written.
+        rows: What is to be sent; for some types it depends on the values how.
+    """
+    found = {
+        str(name): _Type(int(oid), *more)
+        for name, oid, *more in connection.execute(text(_TYPES), {"table": table})
+    }
+    made: list[Sent] = []
+    for number, column in enumerate(writing.columns):
+        one = None
+        if column.name in found:
+            values = (row[number] for row in rows)
+            one = _Column(connection, column, found[column.name]).sent(values)
+        if one is None or (one.made and column in writing.key):
+            _logger.debug("%s is not copied: its %s is left to INSERT", writing.table, column.name)
+            return None
+        made.append(one)
+    return made
+
+
+class _Column:
+    """One column, by what SQLAlchemy and what the server knows of it."""
+
+    def __init__(self, connection: Connection, column: Column[Any], type_: _Type) -> None:
+        self._connection = connection
+        self._column = column
+        self._type = type_
+        self._kind: TypeEngine[Any] = column.type.dialect_impl(connection.dialect)
+        self._bind = _binder(connection, self._kind)
+
+    def sent(self, values: Iterator[Any]) -> Sent | None:
+        """How it is sent, or None."""
+        made_by_server = self._kind.bind_expression(bindparam("value", type_=self._kind)) is not None
+        field = None if made_by_server else self._field()
+        if field is None:
+            return self._as_text(values)
+        first = next((value for value in values if value is not None), None)
+        if field.dump is not None and isinstance(first, str):  # What psycopg makes of a text is one.
+            return self._as_text(chain([first], values)) or Sent(field)
+        return Sent(field, "", self._compared())
+
+    def _compared(self) -> type | None:
+        known = self._bind is None and (self._type.by_bytes or self._type.oid not in TEXTS)
+        return COMPARED.get(self._type.oid) if known else None
+
+    # --- as what it is ---
+
+    def _field(self) -> Field | None:
+        raw = self._connection.connection.driver_connection
+        if isinstance(raw, psycopg.BaseConnection):
+            return field_of(self._type.oid, self._bind) or self._dumped(raw.adapters, raw)
+        if self._bind is None or isinstance(self._inner, Numeric):
+            return field_of(self._type.oid, self._bind) or self._dumped(psycopg.adapters, None)
+        if isinstance(self._inner, JSON) and self._type.oid in _JSONS:
+            return Field(_JSONS[self._type.oid], bind=self._bind)
+        return field_of(self._type.oid, self._bind) if isinstance(self._inner, _SAME) else None
+
+    @property
+    def _inner(self) -> TypeEngine[Any]:
+        """The type itself, where an app has put something around it."""
+        return self._kind.impl_instance if isinstance(self._kind, TypeDecorator) else self._kind
+
+    def _dumped(self, adapters: AdaptersMap, raw: psycopg.BaseConnection[Any] | None) -> Field | None:
+        """As psycopg does it."""
+        try:
+            dumper = adapters.get_dumper_by_oid(self._type.oid, Format.BINARY)(type(None), raw)
+        except psycopg.ProgrammingError:  # It doesn't know how.
+            return None
+        return Field(dump=dumper.dump, bind=self._bind)
+
+    # --- as something that the server makes it of ---
+
+    def _as_text(self, values: Iterable[Any]) -> Sent | None:
+        """By the text that SQLAlchemy would send, if all values are texts."""
+        texts = _texts(values, self._bind)
+        made = self._made()
+        if texts is None or not made:
+            return None
+        if self._type.name in _GEOMETRY and all(map(_HEXADECIMAL, texts)):
+            return Sent(Field("bytes.fromhex({})", bind=self._bind))
+        return Sent(Field("{}.encode(codec)", bind=self._bind), made)
+
+    def _made(self) -> str:
+        """The SQL that makes it of a text in a column of the same name; empty if that can't be said."""
+        name = self._connection.dialect.identifier_preparer.format_column(self._column)
+        expression = self._kind.bind_expression(literal_column(name.replace("%%", "%")))  # type: ignore[arg-type]
+        if expression is None:
+            return f"CAST({name} AS {self._type.cast})"
+        if self._type.name not in _GEOMETRY:
+            return ""
+        compiled = expression.compile(dialect=self._connection.dialect)
+        return "" if compiled.params else str(compiled)
+
+
+def _texts(values: Iterable[Any], bind: Binder | None) -> list[str] | None:
+    """The texts that are sent for values, without NULLs; None if something else is among them."""
+    try:
+        bound = [value if bind is None else bind(value) for value in values]
+    except Exception:  # Which one it is will be found when it is sent.
+        return [""]
+    known = [value for value in bound if value is not None]
+    return known if all(isinstance(value, str) for value in known) else None
+
+
+def _binder(connection: Connection, kind: TypeEngine[Any]) -> Binder | None:
+    """What makes of a value what the driver takes, where that is more than a check of its type."""
+    if type(kind).bind_processor in (Boolean.bind_processor, LargeBinary.bind_processor):
+        return None
+    bind = kind.bind_processor(connection.dialect)
+    if bind is None and isinstance(kind, Numeric) and kind.asdecimal:
+        return _decimal
+    if bind is None and isinstance(kind, Uuid) and not kind.as_uuid:
+        return _uuid
+    return bind
+
+
+def _decimal(value: Any) -> Any:
+    """A float as the server would round it to a numeric: to 15 digits."""
+    return Decimal(f"{value:.15g}") if isinstance(value, float) else value
+
+
+def _uuid(value: Any) -> Any:
+    return UUID(value) if isinstance(value, str) else value
