@@ -14,6 +14,7 @@ pytest_plugins = [
     "fix_pgbouncer",
     "fix_apps",
     "fix_aio",
+    "fix_doors",
     "fix_registries",
     "fix_bindings",
     "fix_roles",

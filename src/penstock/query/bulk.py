@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from sqlalchemy import Float, Integer, inspect
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import MetaData, inspect
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written, cleaned
 from penstock.errors import NotSupported, RowRefused
 from penstock.query.target import Target, connection_of, target_of, writing
 
@@ -29,6 +28,9 @@ Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
 """A row that is given: a mapping by attribute, a sequence if `columns` says of what, or an object."""
 
 _Verb: TypeAlias = "Callable[[Connection, Writing, Sequence[Sequence[Any]]], Written]"
+
+_REFUSALS = (Unfit, StatementError, ValueError, TypeError, OverflowError)
+"""What drivers raise for a value that they can't send, and for one that the server does not take."""
 
 _BLOCK = 50_000
 """Rows that are held in memory at a time, and written in the order of their keys."""
@@ -98,7 +100,7 @@ def upsert(
         rows: The rows.
         columns: What sequences hold, in order.
         key: What tells whether a row is there; the primary key by default.
-        update: What rows that are there get; by default all that is given, but the key.
+        update: What rows that are there get, of what is given; by default all of it, but the key.
 
     Raises:
         UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
@@ -179,7 +181,8 @@ class _Bulk:
             with connection.begin_nested():
                 for first, block in _blocks(rows):
                     for shape, numbers, given in self._alike(first, block):
-                        group = _Group(self._target, shape.writing, numbers, backend, verb)
+                        writing_here = _in_schema_of(connection, shape.writing)
+                        group = _Group(self._target, writing_here, numbers, backend, verb)
                         done += group.write(connection, given)
         return done
 
@@ -243,9 +246,11 @@ class _Bulk:
                 f"A row has no value for {', '.join(missing)}.",
                 why="It tells whether the row is there already.",
             )
-        update = self._update
-        if update is None:
-            update = [column for column in self._updated(given, list(made)) if column not in self._key]
+        update = self._updated(given, list(made))
+        if self._update is None:
+            update = [column for column in update if column not in self._key]
+        else:
+            update = [column for column in self._update if column in (*given, *made)]
         pointless = self._on_conflict is OnConflict.UPDATE and not update
         return _Shape(
             Writing(
@@ -272,13 +277,15 @@ class _Bulk:
         return _default(column, column.default)
 
     def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
-        if not self._target.mapped or not isinstance(given, self._target.model):  # type: ignore[arg-type]
+        state = inspect(given, raiseerr=False)
+        mapper = getattr(state, "mapper", None)
+        if mapper is None or mapper.class_ is not self._target.model:
             raise RowRefused(
                 f"Row {number} is a {type(given).__name__}.",
-                hint="Give mappings, objects of the class, or sequences with columns=(…).",
+                hint="Give mappings, objects of the very class, or sequences with columns=(…).",
             )
-        held = inspect(given).dict
-        return {name: held[name] for name in self._target.columns if name in held}
+        own = self._target.columns.items()
+        return {name: state.dict[name] for name, column in own if name in state.dict and not column.computed}
 
 
 class _Update(_Bulk):
@@ -309,31 +316,25 @@ class _Group:
         self._backend = backend
         self._verb = verb
 
-    def write(self, connection: Connection, rows: list[Sequence[Any]]) -> Written:
+    def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Written:
         """Write them; a failure leaves the transaction as it was."""
         try:
             with connection.begin_nested():
                 return self._verb(connection, self._writing, rows)
-        except Unfit as error:
-            cleaned = self._cleaned(rows)
-            if cleaned is None:
-                raise self._unfit(error, rows) from error.__cause__
-        except OperationalError:
-            raise
-        except DatabaseError as error:
-            raise self._refused(connection, rows, error) from error
-        return self.write(connection, cleaned)
+        except _REFUSALS as error:
+            if isinstance(error, DBAPIError) and not self._backend.blames_row(error):
+                raise
+            clean = cleaned(self._writing.columns, rows)
+            if clean is None:
+                raise self._refusal(connection, rows, error) from (error.__cause__ or error)
+        return self.write(connection, clean)
 
-    def _cleaned(self, rows: list[Sequence[Any]]) -> list[Sequence[Any]] | None:
-        """The rows without what data frames make of missing values; None if there is nothing of the kind."""
-        cleaned, changed = list(rows), False
-        for number, row in enumerate(rows):
-            clean = [_clean(column, value) for column, value in zip(self._writing.columns, row, strict=True)]
-            if any(new is not old for new, old in zip(clean, row, strict=True)):
-                cleaned[number], changed = clean, True
-        return cleaned if changed else None
+    def _refusal(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
+        return (
+            self._unfit(error, rows) if isinstance(error, Unfit) else self._refused(connection, rows, error)
+        )
 
-    def _unfit(self, error: Unfit, rows: list[Sequence[Any]]) -> RowRefused:
+    def _unfit(self, error: Unfit, rows: Sequence[Sequence[Any]]) -> RowRefused:
         column = self._writing.columns[error.column]
         value = rows[error.row][error.column]
         return RowRefused(
@@ -342,33 +343,60 @@ class _Group:
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
-    def _refused(self, connection: Connection, rows: list[Sequence[Any]], error: DatabaseError) -> RowRefused:
+    def _refused(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
         place = self._first_refused(connection, rows)
         which = "A row" if place is None else f"Row {self._numbers[place]}"
         column = self._backend.faulty_column(error, self._writing)
         where = f" for its {column}" if column else ""
         return RowRefused(
             f"{which} of {self._target.name} can't be stored{where}.",
-            why=str(error.orig).strip(),
+            why=str(getattr(error, "orig", error)).strip(),
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
-    def _first_refused(self, connection: Connection, rows: list[Sequence[Any]]) -> int | None:
+    def _first_refused(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int | None:
         """The number of the first row with which the rows before it can't be stored; leaves nothing."""
         good, bad = 0, len(rows)
         attempt = connection.begin_nested()
         try:
             while bad - good > 1:
                 middle = (good + bad) // 2
-                try:
-                    with connection.begin_nested():
-                        self._verb(connection, self._writing, rows[good:middle])
+                if self._goes(connection, rows[good:middle]):
                     good = middle
-                except DatabaseError:
+                else:
                     bad = middle
-            return good if bad > good else None
+            return None if self._goes(connection, rows[good:bad]) else good
         finally:
             attempt.rollback()
+
+    def _goes(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> bool:
+        """Whether the server takes these rows."""
+        try:
+            with connection.begin_nested():
+                self._verb(connection, self._writing, rows)
+        except _REFUSALS:
+            return False
+        return True
+
+
+def _in_schema_of(connection: Connection, writing: Writing) -> Writing:
+    """What is written, in the schema that the caller's `schema_translate_map` says, if it says one."""
+    table = writing.table
+    schemas = connection.get_execution_options().get("schema_translate_map") or {}
+    if table.schema not in schemas:
+        return writing
+    there = table.to_metadata(MetaData(), schema=schemas[table.schema])
+
+    def same(columns: Sequence[Column[Any]]) -> list[Column[Any]]:
+        return [there.columns[column.key] for column in columns]
+
+    return replace(
+        writing,
+        table=there,
+        columns=same(writing.columns),
+        key=same(writing.key),
+        update=same(writing.update),
+    )
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
@@ -407,18 +435,3 @@ class _NoContext:
     @staticmethod
     def get_current_parameters(*_: object) -> Mapping[str, Any]:
         raise NotSupported("A default that looks at its row can't be made for many rows at once.")
-
-
-def _clean(column: Column[Any], value: Any) -> Any:
-    """A value as its column holds it, where a data frame could only say it by a floating number."""
-    floating = isinstance(column.type, Float) and not column.type.asdecimal
-    if not floating and _is_missing(value):
-        return None
-    if isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value):
-        return round(value)  # As servers do it: halves to the even one.
-    return value
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether it is NaN or NaT, which differ from themselves."""
-    return type(value).__name__ in ("float", "float64", "float32", "NaTType") and bool(value != value)  # noqa: PLR0124

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from decimal import Decimal
+from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from psycopg.pq import Format
 from sqlalchemy import ClauseElement, Executable, Numeric, bindparam, literal_column, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.rows import (
@@ -23,6 +25,9 @@ from penstock.backends.rows import (
     Written,
     binders,
     bound,
+    cleaned,
+    in_order,
+    is_missing,
     last_of_each,
     settled,
     update_one,
@@ -37,7 +42,12 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+# Data, integrity, cardinality, a check of a view, a limit of the server's, RAISE; then: the type of a value,
+# a cast that there is not, a value for what is always generated.
+_OF_ROWS = ("22", "23", "21", "44", "54", "P0", "42804", "42846", "428C9")
 _TEXT = 25
+_LIMITS = {21: 2**15, 23: 2**31, 700: 2.0**128}
+"""Types of numbers that psycopg's C code cuts off instead of refusing them, with what is too much."""
 _STAGE = "penstock_rows"
 # A domain is sent as what it is made of; the label of an enumeration as a text.
 _TYPES = """
@@ -68,6 +78,13 @@ class PostgreSQLRows:
             return Written(len(rows))
         return _by_stage(connection, writing, types, rows, _insert_from_stage)
 
+    def blames_row(self, error: DBAPIError) -> bool:
+        """Whether an error is about what a row holds: by SQLSTATE, or the driver could not send it."""
+        state = getattr(error.orig, "sqlstate", None)
+        if state is None:
+            return not error.connection_invalidated and not isinstance(error, OperationalError)
+        return str(state).startswith(_OF_ROWS)
+
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
         orig = getattr(error, "orig", error)
@@ -87,15 +104,18 @@ class PostgreSQLRows:
             return _by_stage(connection, writing, types, rows, _update_from_stage)
         names = [f"{GIVEN}{column.key}" for column in writing.columns]
         done = 0
-        for row in last_of_each(writing, rows):
-            done += connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
+        for row in last_of_each(writing, cleaned(writing.columns, rows) or rows):
+            there = connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
+            done += bool(there)
         return Written(0, done, len(rows) - done)
 
     def _write_one_by_one(
         self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
     ) -> Written:
         """By SQLAlchemy's own way, for types that can't be copied."""
-        chosen = last_of_each(writing, rows) if writing.on_conflict is OnConflict.UPDATE else rows
+        clean = cleaned(writing.columns, rows) or rows
+        sort = last_of_each if writing.on_conflict is OnConflict.UPDATE else in_order
+        chosen = sort(writing, clean)
         keys = [column.key for column in writing.columns]
         statement = self.insert(writing.table, writing).returning(literal_column("xmax = 0"))
         done = connection.execute(statement, [dict(zip(keys, row, strict=True)) for row in chosen])
@@ -148,9 +168,9 @@ def _insert_from_stage(connection: Connection, writing: Writing) -> str:
         source = f"SELECT {names} FROM pg_temp.{_STAGE} ORDER BY {key + ', ' if key else ''}ctid"
     conflict = f"ON CONFLICT ({key})" if key else "ON CONFLICT"
     return (
-        f"WITH written AS (INSERT INTO {table} ({names}) {source} {conflict} {then}"
+        f"WITH penstock_written AS (INSERT INTO {table} ({names}) {source} {conflict} {then}"
         " RETURNING xmax = 0 AS fresh)"
-        " SELECT count(*) FILTER (WHERE fresh), count(*) FROM written"
+        " SELECT count(*) FILTER (WHERE fresh), count(*) FROM penstock_written"
     )
 
 
@@ -158,15 +178,16 @@ def _update_from_stage(connection: Connection, writing: Writing) -> str:
     """The statement that updates rows by what was copied; they are locked in the order of their keys."""
     table = connection.dialect.identifier_preparer.format_table(writing.table)
     key = _names(connection, writing.key)
-    new = ", ".join(f"{name} = given.{name}" for name in _each(connection, writing.update))
-    same = " AND ".join(f"old.{name} = given.{name}" for name in _each(connection, writing.key))
+    new = ", ".join(f"{name} = penstock_given.{name}" for name in _each(connection, writing.update))
+    same = " AND ".join(f"old.{name} = penstock_given.{name}" for name in _each(connection, writing.key))
     return (
-        f"WITH given AS ({_last_of_each(connection, writing)}),"
-        f" locked AS MATERIALIZED (SELECT {key} FROM {table} JOIN given USING ({key})"
-        f" ORDER BY {key} FOR UPDATE OF {table}),"
-        f" written AS (UPDATE {table} AS old SET {new} FROM given JOIN locked USING ({key})"
-        f" WHERE {same} RETURNING 1)"
-        " SELECT 0, count(*) FROM written"
+        f"WITH penstock_given AS ({_last_of_each(connection, writing)}),"
+        f" penstock_locked AS MATERIALIZED (SELECT {key}"
+        f" FROM {table} AS old JOIN penstock_given USING ({key}) ORDER BY {key} FOR UPDATE OF old),"
+        f" penstock_keys AS MATERIALIZED (SELECT DISTINCT {key} FROM penstock_locked),"
+        f" penstock_written AS (UPDATE {table} AS old SET {new}"
+        f" FROM penstock_given JOIN penstock_keys USING ({key}) WHERE {same} RETURNING 1)"
+        " SELECT 0, count(*) FROM penstock_keys"
     )
 
 
@@ -193,9 +214,11 @@ def _named(connection: Connection, writing: Writing) -> str:
 
 def _types(connection: Connection, raw: Any, writing: Writing) -> list[int] | None:
     """As what each column is sent; None if they can't be copied."""
-    if not isinstance(raw, psycopg.Connection):
+    if not isinstance(raw, psycopg.Connection) or not writing.columns:
         return None
     for column in writing.columns:
+        if column.identity is not None and column.identity.always:
+            return None  # COPY would take a value, which INSERT refuses.
         made = column.type.dialect_impl(connection.dialect)
         if made.bind_expression(bindparam("value", type_=made)) is not None:
             _logger.debug("%s is not copied: the server makes values of %s", writing.table, column.name)
@@ -210,17 +233,34 @@ def _types(connection: Connection, raw: Any, writing: Writing) -> list[int] | No
     return types
 
 
-def _binders(connection: Connection, columns: Sequence[Column[Any]]) -> list[Binder | None]:
+def _binders(
+    connection: Connection, columns: Sequence[Column[Any]], types: Sequence[int]
+) -> list[Binder | None]:
     found = binders(connection.dialect, columns)
-    return [
-        _decimal if bind is None and isinstance(column.type, Numeric) and column.type.asdecimal else bind
-        for bind, column in zip(found, columns, strict=True)
-    ]
+    return [_binder(*each) for each in zip(found, columns, types, strict=True)]
+
+
+def _binder(bind: Binder | None, column: Column[Any], oid: int) -> Binder | None:
+    if oid in _LIMITS:
+        return partial(_within, _LIMITS[oid], bind)
+    if bind is None and isinstance(column.type, Numeric) and column.type.asdecimal:
+        return _decimal
+    return bind
+
+
+def _within(limit: float, bind: Binder | None, value: Any) -> Any:
+    """A number that the server's type can hold; raises OverflowError for another."""
+    made = value if bind is None else bind(value)
+    if made is not None and not -limit <= made < limit and isfinite(made):
+        raise OverflowError(made)
+    return made
 
 
 def _decimal(value: Any) -> Any:
-    """A float as the server would round it to a numeric: to 15 digits."""
-    return Decimal(f"{value:.15g}") if isinstance(value, float) else value
+    """A float as the server would round it to a numeric: to 15 digits; NULL for one that is none."""
+    if not isinstance(value, float):
+        return value
+    return None if is_missing(value) else Decimal(f"{value:.15g}")
 
 
 # --- copying --------------------------------------------------------------------------------------
@@ -229,7 +269,7 @@ def _decimal(value: Any) -> Any:
 def _copy(
     connection: Connection, into: str, writing: Writing, types: list[int], rows: Sequence[Sequence[Any]]
 ) -> None:
-    rows = bound(rows, _binders(connection, writing.columns))
+    rows = bound(rows, _binders(connection, writing.columns, types))
     raw: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     statement = f"COPY {into} FROM STDIN (FORMAT BINARY)".replace("%%", "%")  # It goes as it is.
     try:

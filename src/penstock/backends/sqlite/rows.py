@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 
 from penstock.backends.rows import (
     GIVEN,
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Column, Connection, Select
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
-_FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
+_FAILED = re.compile(r"constraint failed: (.*)")
 _UNFIT = re.compile(r"parameter :?(\d+)")
 _VARIABLES = 30_000
 """How many parameters a statement may have; the library's own limit is 32,766."""
@@ -57,14 +59,23 @@ class SQLiteRows:
         names = [column.key for column in writing.columns]
         places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
         values = [tuple(row[place] for place in places) for row in made]
-        done = connection.exec_driver_sql(str(statement), values).rowcount
-        return Written(0, done, len(rows) - done)
+        unique = set(writing.table.primary_key) <= set(writing.key)
+        there = 0 if unique else _there(connection, writing, made)
+        done = connection.exec_driver_sql(str(statement), values).rowcount if values else 0
+        there = done if unique else there
+        return Written(0, there, len(rows) - there)
+
+    def blames_row(self, error: DBAPIError) -> bool:
+        """Whether an error is about what a row holds; one about the table is an OperationalError."""
+        return not isinstance(error, OperationalError)
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the library's means; empty if it does not say."""
         said = str(getattr(error, "orig", error))
         if named := _FAILED.search(said):
-            return named[1]
+            place = named[1].removeprefix(f"{writing.table.name}.")
+            known = [column.name for column in writing.table.columns if place.startswith(column.name)]
+            return max(known, key=len, default="")
         if unfit := _UNFIT.search(said):
             asking = str(getattr(error, "statement", "")).startswith("SELECT")  # Which keys are there?
             columns = writing.key if asking else _in_order(writing)
@@ -104,8 +115,8 @@ def _count(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any
     names = ", ".join(quote.format_column(column) for column in writing.key)
     one = f"({', '.join('?' for _ in writing.key)})"
     query = (
-        f"SELECT count(*) FROM {quote.format_table(writing.table)}"
-        f" WHERE ({names}) IN (VALUES {', '.join(one for _ in keys)})"
+        f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM {quote.format_table(writing.table)}"
+        f" WHERE ({names}) IN (VALUES {', '.join(one for _ in keys)}))"
     )
     values = tuple(value for key in keys for value in key)
     return int(connection.exec_driver_sql(query, values).scalar_one())
