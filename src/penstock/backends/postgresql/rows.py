@@ -46,6 +46,7 @@ _logger = logging.getLogger(__name__)
 # a cast that there is not, a value for what is always generated.
 _OF_ROWS = ("22", "23", "21", "44", "54", "P0", "42804", "42846", "428C9")
 _TEXT = 25
+_TEXTS = (_TEXT, 1042, 1043)
 _LIMITS = {21: 2**15, 23: 2**31, 700: 2.0**128}
 """Types of numbers that psycopg's C code cuts off instead of refusing them, with what is too much."""
 _STAGE = "penstock_rows"
@@ -142,7 +143,7 @@ def _by_stage(
     writing: Writing,
     types: list[int],
     rows: Sequence[Sequence[Any]],
-    taken: Callable[[Connection, Writing], str],
+    taken: Callable[[Connection, Writing, str], str],
 ) -> Written:
     """Copy rows to a temporary table, and take them from there by one statement."""
     table = connection.dialect.identifier_preparer.format_table(writing.table)
@@ -151,21 +152,32 @@ def _by_stage(
         f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA"
     )
     _copy(connection, f"pg_temp.{_STAGE} ({names})", writing, types, rows)
-    inserted, written = map(int, connection.exec_driver_sql(taken(connection, writing)).one())
+    statement = taken(connection, writing, _order(connection, writing, types))
+    inserted, written = map(int, connection.exec_driver_sql(statement).one())
     connection.exec_driver_sql(f"DROP TABLE pg_temp.{_STAGE}")
     return Written(inserted, written - inserted, len(rows) - written)
 
 
-def _insert_from_stage(connection: Connection, writing: Writing) -> str:
+def _order(connection: Connection, writing: Writing, types: Sequence[int]) -> str:
+    """The order of keys, which is Python's too: of two writers, one may sort here and one there."""
+    places = [list(writing.columns).index(column) for column in writing.key]
+    names = _each(connection, writing.key)
+    return ", ".join(
+        f'CAST({name} AS pg_catalog.text) COLLATE pg_catalog."C"' if types[place] in _TEXTS else name
+        for name, place in zip(names, places, strict=True)
+    )
+
+
+def _insert_from_stage(connection: Connection, writing: Writing, order: str) -> str:
     """The statement that inserts what was copied: of rows with one key, the first or the last."""
     table = connection.dialect.identifier_preparer.format_table(writing.table)
     names, key = _names(connection, writing.columns), _names(connection, writing.key)
     if writing.on_conflict is OnConflict.UPDATE and writing.update:
         new = (f"{name} = EXCLUDED.{name}" for name in _each(connection, writing.update))
-        then, source = f"DO UPDATE SET {', '.join(new)}", _last_of_each(connection, writing)
+        then, source = f"DO UPDATE SET {', '.join(new)}", _last_of_each(connection, writing, order)
     else:
         then = "DO NOTHING"
-        source = f"SELECT {names} FROM pg_temp.{_STAGE} ORDER BY {key + ', ' if key else ''}ctid"
+        source = f"SELECT {names} FROM pg_temp.{_STAGE} ORDER BY {order + ', ' if key else ''}ctid"
     conflict = f"ON CONFLICT ({key})" if key else "ON CONFLICT"
     return (
         f"WITH penstock_written AS (INSERT INTO {table} ({names}) {source} {conflict} {then}"
@@ -174,16 +186,16 @@ def _insert_from_stage(connection: Connection, writing: Writing) -> str:
     )
 
 
-def _update_from_stage(connection: Connection, writing: Writing) -> str:
+def _update_from_stage(connection: Connection, writing: Writing, order: str) -> str:
     """The statement that updates rows by what was copied; they are locked in the order of their keys."""
     table = connection.dialect.identifier_preparer.format_table(writing.table)
     key = _names(connection, writing.key)
     new = ", ".join(f"{name} = penstock_given.{name}" for name in _each(connection, writing.update))
     same = " AND ".join(f"old.{name} = penstock_given.{name}" for name in _each(connection, writing.key))
     return (
-        f"WITH penstock_given AS ({_last_of_each(connection, writing)}),"
+        f"WITH penstock_given AS ({_last_of_each(connection, writing, order)}),"
         f" penstock_locked AS MATERIALIZED (SELECT {key}"
-        f" FROM {table} AS old JOIN penstock_given USING ({key}) ORDER BY {key} FOR UPDATE OF old),"
+        f" FROM {table} AS old JOIN penstock_given USING ({key}) ORDER BY {order} FOR UPDATE OF old),"
         f" penstock_keys AS MATERIALIZED (SELECT DISTINCT {key} FROM penstock_locked),"
         f" penstock_written AS (UPDATE {table} AS old SET {new}"
         f" FROM penstock_given JOIN penstock_keys USING ({key}) WHERE {same} RETURNING 1)"
@@ -191,9 +203,9 @@ def _update_from_stage(connection: Connection, writing: Writing) -> str:
     )
 
 
-def _last_of_each(connection: Connection, writing: Writing) -> str:
-    names, key = _names(connection, writing.columns), _names(connection, writing.key)
-    return f"SELECT DISTINCT ON ({key}) {names} FROM pg_temp.{_STAGE} ORDER BY {key}, ctid DESC"
+def _last_of_each(connection: Connection, writing: Writing, order: str) -> str:
+    names = _names(connection, writing.columns)
+    return f"SELECT DISTINCT ON ({order}) {names} FROM pg_temp.{_STAGE} ORDER BY {order}, ctid DESC"
 
 
 def _each(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:
