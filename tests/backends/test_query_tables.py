@@ -11,13 +11,16 @@ from sqlalchemy import (
     Identity,
     Integer,
     MetaData,
+    String,
     Table,
+    UniqueConstraint,
     func,
     select,
     text,
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column
+from sqlalchemy.types import TypeDecorator
 
 from penstock.errors import NoPrimaryKey, NotSupported, RowRefused
 from penstock.query import (
@@ -25,6 +28,7 @@ from penstock.query import (
     Written,
     bulk_insert,
     bulk_update,
+    find,
     find_one,
     get_or_create,
     get_or_create_many,
@@ -48,6 +52,17 @@ class Gage(Base):
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     readings: Mapped[int | None]
+    site: Mapped[str | None]
+
+
+class Shouted(TypeDecorator[str]):
+    """A text that is stored in capitals."""
+
+    impl = String(20)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: object) -> str | None:
+        return None if value is None else value.upper()
 
 
 class Dam(Base):
@@ -59,6 +74,21 @@ class Dam(Base):
     thrice: Mapped[int] = column_property(height * 3)
 
 
+stamp = Table(
+    "stamp",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Shouted, unique=True),
+    Column("n", Integer),
+)
+reach = Table(
+    "reach",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("basin", String(20)),
+    Column("n", Integer),
+    UniqueConstraint("basin", "n"),
+)
 loose = Table("loose", Base.metadata, Column("n", Integer))
 numbered = Table(
     "numbered",
@@ -238,3 +268,57 @@ def test_a_table_in_another_schema_is_written_there(door_to: Doors) -> None:
         assert connection.scalar(select(func.count()).select_from(there)) == 0
 
     door_to(metadata, make, schemas=True).do(work)
+
+
+# --- odd keys -------------------------------------------------------------------------------------
+
+
+def test_keys_that_are_stored_otherwise_than_given_are_found(door_to: Doors) -> None:
+    def work(session: Session) -> None:
+        given = [{"name": name, "n": n} for n, name in enumerate(("ab", "AB", "cd", "ab"))]
+        assert upsert(session, stamp, [{"name": "cd", "n": 9}], key=("name",)) == Written(inserted=1)
+        for news in ([True, False, False, False], [False] * 4):
+            many = get_or_create_many(session, stamp, given, key=("name",))
+            assert [row.name for row, _ in many] == ["AB", "AB", "CD", "AB"]
+            assert [new for _, new in many] == news
+        assert get_or_create(session, stamp, {"name": "Ab"}, {"n": 1})[1] is False
+        assert upsert(session, stamp, given, key=("name",)) == Written(updated=2, skipped=2)
+        assert bulk_update(session, stamp, [{"name": "cd", "n": 5}], key=("name",)) == Written(updated=1)
+        assert [row.n for row in find(session, stamp, order_by=stamp.c.name)] == [3, 5]
+
+    door_to(Base.metadata).do(work)
+
+
+def test_null_in_a_key_is_found(door_to: Doors) -> None:
+    def work(session: Session) -> None:
+        given = [{"id": 1, "basin": None, "n": 1}, {"id": 2, "basin": "logan", "n": 1}]
+        for new in (True, False):
+            many = get_or_create_many(session, reach, given, key=("basin", "n"))
+            assert [(row.id, made) for row, made in many] == [(1, new), (2, new)]
+
+    door_to(Base.metadata).do(work)
+
+
+def test_an_update_by_what_several_rows_have_counts_what_was_given(door_to: Doors) -> None:
+    def work(session: Session) -> None:
+        bulk_insert(session, Gage, [{"number": number, "readings": number % 2} for number in range(6)])
+        given = [{"readings": 1, "site": "odd"}, {"readings": 7, "site": "none"}]
+        assert bulk_update(session, Gage, given, key=("readings",)) == Written(updated=1, skipped=1)
+        assert [gage.number for gage in find(session, Gage, {"site": "odd"}, order_by=Gage.number)] == [
+            1,
+            3,
+            5,
+        ]
+
+    door_to(Base.metadata).do(work)
+
+
+def test_only_what_is_given_is_updated(door_to: Doors) -> None:
+    def work(session: Session) -> None:
+        bulk_insert(session, Gage, [{"number": 1, "site": "a", "readings": 1}, {"number": 2, "site": "a"}])
+        ragged = [{"number": 1, "site": "b"}, {"number": 2, "site": "b", "readings": 2}]
+        assert upsert(session, Gage, ragged, update=("readings",)) == Written(updated=1, skipped=1)
+        found = find(session, Gage, order_by=Gage.number)
+        assert [(gage.site, gage.readings) for gage in found] == [("a", 1), ("a", 2)]
+
+    door_to(Base.metadata).do(work)

@@ -194,23 +194,37 @@ def is_missing(value: Any) -> bool:
     return type(value).__name__ in ("float", "float64", "float32", "NaTType") and bool(value != value)  # noqa: PLR0124
 
 
-def in_order(writing: Writing, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-    """The rows in the order of their keys, where keys can be sorted: so no writers wait for each other."""
+def keys_of(
+    writing: Writing, rows: Sequence[Sequence[Any]], dialect: Dialect | None = None
+) -> list[tuple[Any, ...]]:
+    """The keys of rows; with a dialect, as its driver takes them.
+
+    Raises:
+        Unfit: A value is of a type that its column can't hold.
+    """
     places = [list(writing.columns).index(column) for column in writing.key]
+    keys = [tuple(row[place] for place in places) for row in rows]
+    if dialect is None:
+        return keys
     try:
-        return sorted(rows, key=lambda row: [row[place] for place in places])
+        return [tuple(key) for key in bound(keys, binders(dialect, writing.key))]
+    except Unfit as error:
+        raise Unfit(error.row, places[error.column]) from error.__cause__
+
+
+def in_order(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """The rows in the order of their keys, where keys can be sorted: so no writers wait for each other."""
+    try:
+        places = sorted(range(len(rows)), key=keys.__getitem__)
     except TypeError:
         return rows
+    return [rows[place] for place in places]
 
 
-def last_of_each(writing: Writing, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+def last_of_each(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> Sequence[Sequence[Any]]:
     """Of rows with the same key, the last one, sorted by key where keys can be sorted."""
-    places = [list(writing.columns).index(column) for column in writing.key]
-    last = {tuple(row[place] for place in places): row for row in rows}
-    try:
-        return [last[key] for key in sorted(last)]
-    except TypeError:
-        return list(last.values())
+    last = dict(zip(keys, rows, strict=True))
+    return in_order(list(last.values()), list(last))
 
 
 def in_chunks(rows: Iterable[Sequence[Any]], size: int) -> Iterator[list[Sequence[Any]]]:

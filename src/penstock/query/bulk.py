@@ -67,6 +67,8 @@ def bulk_insert(
         UnknownColumn: A row has something that is no column.
         RowRefused: A row can't be stored: the message says which, and which column of it.
         NoPrimaryKey: It can't be told whether a row is there.
+        sqlalchemy.exc.DBAPIError: The server refuses the statement rather than a row: there is no such
+            constraint, say, or the transaction has failed before.
 
     >>> from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine
     >>> from sqlalchemy.pool import StaticPool
@@ -117,6 +119,8 @@ def bulk_update(
     key: Sequence[str] | None = None,
 ) -> Written:
     """Give many rows that are there new values; those that are not there are skipped. See `bulk_insert`.
+
+    What is counted is rows that are given, also where a key means several rows of the table.
 
     Args:
         on: A session, a connection, or an engine.

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 import psycopg
 from psycopg.pq import Format
@@ -28,6 +29,7 @@ from penstock.backends.rows import (
     cleaned,
     in_order,
     is_missing,
+    keys_of,
     last_of_each,
     settled,
     update_one,
@@ -47,6 +49,24 @@ _logger = logging.getLogger(__name__)
 _OF_ROWS = ("22", "23", "21", "44", "54", "P0", "42804", "42846", "428C9")
 _TEXT = 25
 _TEXTS = (_TEXT, 1042, 1043)
+_UUID = 2950
+_KNOWN = frozenset(
+    {
+        *(
+            16,
+            17,
+            20,
+            21,
+            23,
+            _TEXT,
+            114,
+            700,
+            701,
+        ),  # bool, bytea, int8, int2, int4, text, json, float4, float8
+        *(1082, 1083, 1114, 1184, 1186, 1266, 1700),  # date, time, timestamp(tz), interval, timetz, numeric
+        *(_UUID, 3802),  # jsonb
+    }
+)
 _LIMITS = {21: 2**15, 23: 2**31, 700: 2.0**128}
 """Types of numbers that psycopg's C code cuts off instead of refusing them, with what is too much."""
 _STAGE = "penstock_rows"
@@ -105,7 +125,8 @@ class PostgreSQLRows:
             return _by_stage(connection, writing, types, rows, _update_from_stage)
         names = [f"{GIVEN}{column.key}" for column in writing.columns]
         done = 0
-        for row in last_of_each(writing, cleaned(writing.columns, rows) or rows):
+        clean = cleaned(writing.columns, rows) or rows
+        for row in last_of_each(clean, keys_of(writing, clean, connection.dialect)):
             there = connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
             done += bool(there)
         return Written(0, done, len(rows) - done)
@@ -116,7 +137,7 @@ class PostgreSQLRows:
         """By SQLAlchemy's own way, for types that can't be copied."""
         clean = cleaned(writing.columns, rows) or rows
         sort = last_of_each if writing.on_conflict is OnConflict.UPDATE else in_order
-        chosen = sort(writing, clean)
+        chosen = sort(clean, keys_of(writing, clean, connection.dialect))
         keys = [column.key for column in writing.columns]
         statement = self.insert(writing.table, writing).returning(literal_column("xmax = 0"))
         done = connection.execute(statement, [dict(zip(keys, row, strict=True)) for row in chosen])
@@ -163,7 +184,7 @@ def _order(connection: Connection, writing: Writing, types: Sequence[int]) -> st
     places = [list(writing.columns).index(column) for column in writing.key]
     names = _each(connection, writing.key)
     return ", ".join(
-        f'CAST({name} AS pg_catalog.text) COLLATE pg_catalog."C"' if types[place] in _TEXTS else name
+        f'CAST({name} AS pg_catalog.text) COLLATE pg_catalog."C"' if types[place] == _TEXT else name
         for name, place in zip(names, places, strict=True)
     )
 
@@ -237,12 +258,23 @@ def _types(connection: Connection, raw: Any, writing: Writing) -> list[int] | No
             return None
     name = connection.dialect.identifier_preparer.format_table(writing.table).replace("%%", "%")
     found = {str(row[0]): int(row[1]) for row in connection.execute(text(_TYPES), {"table": name})}
-    types = [found.get(column.name, 0) for column in writing.columns]
+    types = [_sent_as(found.get(column.name, 0)) for column in writing.columns]
     for column, oid in zip(writing.columns, types, strict=True):
-        if oid != _TEXT and raw.adapters.types.get(oid) is None:
+        if not _can_be_sent(raw, oid):
             _logger.debug("%s is not copied: the type of %s is a stranger", writing.table, column.name)
             return None
     return types
+
+
+def _sent_as(oid: int) -> int:
+    """Texts of any kind are the same bytes."""
+    return _TEXT if oid in _TEXTS else oid
+
+
+def _can_be_sent(raw: psycopg.Connection[Any], oid: int) -> bool:
+    """Whether psycopg sends all that SQLAlchemy's type takes; for inet, say, that may be a text."""
+    found = raw.adapters.types.get(oid)
+    return found is not None and found.oid in _KNOWN
 
 
 def _binders(
@@ -255,6 +287,8 @@ def _binders(
 def _binder(bind: Binder | None, column: Column[Any], oid: int) -> Binder | None:
     if oid in _LIMITS:
         return partial(_within, _LIMITS[oid], bind)
+    if oid == _UUID and bind is None:
+        return _uuid
     if bind is None and isinstance(column.type, Numeric) and column.type.asdecimal:
         return _decimal
     return bind
@@ -266,6 +300,11 @@ def _within(limit: float, bind: Binder | None, value: Any) -> Any:
     if made is not None and not -limit <= made < limit and isfinite(made):
         raise OverflowError(made)
     return made
+
+
+def _uuid(value: Any) -> Any:
+    """A UUID, which may be given as a text."""
+    return UUID(value) if isinstance(value, str) else value
 
 
 def _decimal(value: Any) -> Any:

@@ -16,6 +16,7 @@ from penstock.backends.rows import (
     binders,
     bound,
     in_chunks,
+    keys_of,
     last_of_each,
     settled,
     update_one,
@@ -47,14 +48,15 @@ class SQLiteRows:
         if writing.on_conflict is not OnConflict.UPDATE:
             done = self._insert(connection, writing, made)
             return Written(done, 0, len(rows) - done)
-        made = last_of_each(writing, made)
+        made = last_of_each(made, keys_of(writing, made))
         there = _there(connection, writing, made)
         self._insert(connection, writing, made)
         return Written(len(made) - there, there, len(rows) - len(made))
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
-        made = last_of_each(writing, bound(rows, binders(connection.dialect, writing.columns)))
+        made = bound(rows, binders(connection.dialect, writing.columns))
+        made = last_of_each(made, keys_of(writing, made))
         statement = update_one(writing).compile(dialect=connection.dialect)
         names = [column.key for column in writing.columns]
         places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
