@@ -15,6 +15,7 @@ pytest_plugins = [
     "fix_mariadb",
     "fix_apps",
     "fix_aio",
+    "fix_doors",
     "fix_registries",
     "fix_bindings",
     "fix_roles",

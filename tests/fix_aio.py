@@ -26,7 +26,8 @@ def for_asyncpg(ground: Ground) -> Ground:
     return replace(ground, service=replace(ground.service, url=url))
 
 
-def _ground(request: pytest.FixtureRequest, driver: str) -> Ground:
+def async_ground_of(request: pytest.FixtureRequest, driver: str) -> Ground:
+    """The ground for an asynchronous driver."""
     found: Ground = request.getfixturevalue(f"{KINDS[driver]}_ground")
     return for_asyncpg(found) if driver == "asyncpg" else found
 
@@ -34,13 +35,13 @@ def _ground(request: pytest.FixtureRequest, driver: str) -> Ground:
 @pytest.fixture(params=list(KINDS))
 def async_ground(request: pytest.FixtureRequest) -> Ground:
     """A ground for every asynchronous driver, one after the other."""
-    return _ground(request, request.param)
+    return async_ground_of(request, request.param)
 
 
 @pytest.fixture(params=["psycopg", "asyncpg"])
 def async_server(request: pytest.FixtureRequest) -> Ground:
     """A PostgreSQL server, for either driver."""
-    return _ground(request, request.param)
+    return async_ground_of(request, request.param)
 
 
 @pytest.fixture

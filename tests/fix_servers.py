@@ -24,6 +24,9 @@ from penstock.errors import BinariesNotFound
 from penstock.registry import Service
 from penstock.secrets import Keyring, SecretRef
 
+GROUNDS = ("sqlite", "postgresql", "mariadb")
+"""Every kind of server that the tests can start."""
+
 _KEPT = ("postgres", "template0", "template1")
 _OWN_ROLES = ("penstock", "penstock_admin")
 
@@ -351,7 +354,7 @@ def sqlite_ground(tmp_path: Path) -> Ground:
     )
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=GROUNDS)
 def ground(request: pytest.FixtureRequest) -> Ground:
     """Every kind of server, one after the other."""
     found: Ground = request.getfixturevalue(f"{request.param}_ground")

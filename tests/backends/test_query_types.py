@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from sqlalchemy import (
     REAL,
     BigInteger,
     DateTime,
+    Integer,
     LargeBinary,
     MetaData,
     Numeric,
@@ -32,6 +34,7 @@ from sqlalchemy.types import TypeDecorator, Unicode
 
 from fix_apps import engine_of, run_async
 from penstock import App, Database
+from penstock.errors import RowRefused
 from penstock.query import OnConflict, bulk_insert, bulk_update
 
 if TYPE_CHECKING:
@@ -181,6 +184,7 @@ class Oddity(Peculiar):
     bits: Mapped[Any] = mapped_column(postgresql.BIT(3), nullable=True)
     words: Mapped[Any] = mapped_column(postgresql.TSVECTOR, nullable=True)
     numbers: Mapped[Any] = mapped_column(postgresql.ARRAY(BigInteger), nullable=True)
+    counts: Mapped[Any] = mapped_column(postgresql.ARRAY(Integer), nullable=True)
     labels: Mapped[Any] = mapped_column(postgresql.ARRAY(Unicode), nullable=True)
     within: Mapped[Any] = mapped_column(postgresql.INT4RANGE, nullable=True)
     address: Mapped[Any] = mapped_column(postgresql.INET, nullable=True)
@@ -208,6 +212,7 @@ ODDITIES: dict[str, list[Any]] = {
     "bits": ["101"],
     "words": ["a fat cat", "'Fat':2 cat"],
     "numbers": [[1, 2**40], [], [None, -1]],
+    "counts": [[1, None], []],
     "labels": [["a", "b,c"], [""]],
     "within": [postgresql.Range(1, 5), postgresql.Range(empty=True)],
     "address": ["192.168.0.1/24", "::1"],
@@ -247,5 +252,45 @@ def test_what_only_postgresql_has_is_stored_alike_by_every_driver(async_server: 
     async def work(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             await connection.run_sync(are_stored_alike)
+
+    run_async(async_server, Museum, "oddities", work)
+
+
+ODD: list[tuple[str, Any]] = [
+    ("counts", [2**40, 1]),
+    ("numbers", [2**80]),
+    ("within", postgresql.Range(1, 2**40)),
+    ("span", 5),
+    ("span", "1 day"),
+    ("clock", datetime(2020, 1, 1, 1, 2)),  # noqa: DTZ001  (a moment that is none of a day)
+    ("real", 1e300),
+    ("name", UUID("c003fc64-cd8a-3fc0-d45f-68a3d49be305")),
+]
+
+
+def are_stored_alike_or_refused(connection: Connection) -> None:
+    """Each odd value, first and after one of the type's own."""
+    for name, value in ODD:
+        column = Oddity.__table__.c[name]
+        for own in (None, ODDITIES[name][0]):
+            given = [{"id": 1, name: own}, {"id": 2, name: value}]
+            attempt = connection.begin_nested()
+            with suppress(RowRefused):
+                bulk_insert(connection, Oddity, given)
+                ours = connection.scalar(select(column).where(Oddity.id == 2))
+                connection.execute(insert(Oddity).values(id=3, **{name: value}))
+                assert ours == connection.scalar(select(column).where(Oddity.id == 3)), (name, value)
+            attempt.rollback()
+
+
+def test_a_value_that_is_odd_is_refused_rather_than_changed(postgresql_ground: Ground) -> None:
+    with engine_of(postgresql_ground, Museum, "oddities") as engine, engine.connect() as connection:
+        are_stored_alike_or_refused(connection)
+
+
+def test_a_value_that_is_odd_is_refused_rather_than_changed_by_every_driver(async_server: Ground) -> None:
+    async def work(engine: AsyncEngine) -> None:
+        async with engine.connect() as connection:
+            await connection.run_sync(are_stored_alike_or_refused)
 
     run_async(async_server, Museum, "oddities", work)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import penstock.backends.postgresql.backend
 import penstock.backends.sqlite.backend  # noqa: F401
+from faults.bulk import write_batches  # noqa: F401  (another job)
 from faults.changes import (  # noqa: F401  (more jobs)
     edit_service,
     link_gages,

@@ -107,7 +107,11 @@ class Scene:
 
     def desk(self, form: str = "session") -> Stores:
         """A desk of this process's own over the same registry."""
-        return Stores(DatabaseRegistry.at(Path(self.registry)), apps=[jobs.lab(form), jobs.Fleet])
+        return self.desk_of(jobs.lab(form), jobs.Fleet)
+
+    def desk_of(self, *apps: type[App]) -> Stores:
+        """The same, for other apps."""
+        return Stores(DatabaseRegistry.at(Path(self.registry)), apps=apps)
 
     def make_registry(self) -> None:
         """Register the service and plug it into every setting."""

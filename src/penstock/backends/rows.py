@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from sqlalchemy import Column, Table, Update, bindparam, update
+from sqlalchemy import Column, Float, Integer, Table, Update, bindparam, update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Connection, Dialect, Select
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
 GIVEN = "given_"
@@ -101,6 +103,9 @@ class RowBackend(Protocol):
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; those that are not there are skipped. See `write`."""
 
+    def blames_row(self, error: DBAPIError) -> bool:
+        """Whether an error is about what a row holds, rather than about the table or the connection."""
+
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that a server's error means, or the constraint; empty if it does not say."""
 
@@ -186,14 +191,62 @@ def bound_in_pieces(
         yield bound(rows[first : first + size], binders, first)
 
 
-def last_of_each(writing: Writing, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
-    """Of rows with the same key, the last one, sorted by key where keys can be sorted."""
+def cleaned(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]] | None:
+    """The rows without what data frames make of missing values; None if there is nothing of the kind."""
+    made, changed = list(rows), False
+    for number, row in enumerate(rows):
+        clean = [_clean(column, value) for column, value in zip(columns, row, strict=True)]
+        if any(new is not old for new, old in zip(clean, row, strict=True)):
+            made[number], changed = clean, True
+    return made if changed else None
+
+
+def _clean(column: Column[Any], value: Any) -> Any:
+    """A value as its column holds it, where a data frame could only say it by a floating number."""
+    floating = isinstance(column.type, Float) and not column.type.asdecimal
+    if not floating and is_missing(value):
+        return None
+    if isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value):
+        return round(value)  # As servers do it: halves to the even one.
+    return value
+
+
+def is_missing(value: Any) -> bool:
+    """Whether it is NaN or NaT, which differ from themselves."""
+    return type(value).__name__ in ("float", "float64", "float32", "NaTType") and bool(value != value)  # noqa: PLR0124
+
+
+def keys_of(
+    writing: Writing, rows: Sequence[Sequence[Any]], dialect: Dialect | None = None
+) -> list[tuple[Any, ...]]:
+    """The keys of rows; with a dialect, as its driver takes them.
+
+    Raises:
+        Unfit: A value is of a type that its column can't hold.
+    """
     places = [list(writing.columns).index(column) for column in writing.key]
-    last = {tuple(row[place] for place in places): row for row in rows}
+    keys = [tuple(row[place] for place in places) for row in rows]
+    if dialect is None:
+        return keys
     try:
-        return [last[key] for key in sorted(last)]
+        return [tuple(key) for key in bound(keys, binders(dialect, writing.key))]
+    except Unfit as error:
+        raise Unfit(error.row, places[error.column]) from error.__cause__
+
+
+def in_order(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """The rows in the order of their keys, where keys can be sorted: so no writers wait for each other."""
+    try:
+        places = sorted(range(len(rows)), key=keys.__getitem__)
     except TypeError:
-        return list(last.values())
+        return rows
+    return [rows[place] for place in places]
+
+
+def last_of_each(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """Of rows with the same key, the last one, sorted by key where keys can be sorted."""
+    last = dict(zip(keys, rows, strict=True))
+    return in_order(list(last.values()), list(last))
 
 
 def in_chunks(rows: Iterable[Sequence[Any]], size: int) -> Iterator[list[Sequence[Any]]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
-from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from sqlalchemy import Float, Integer, inspect
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import MetaData, inspect
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written, cleaned
 from penstock.errors import RowRefused
 from penstock.query.shapes import Later, Shape, Unlike, getter, made_by_python
 from penstock.query.target import Target, connection_of, target_of, writing
@@ -31,6 +31,9 @@ Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
 _Rows: TypeAlias = "tuple[Shape, Sequence[int], Sequence[Sequence[Any]]]"
 
 _Verb: TypeAlias = "Callable[[Connection, Writing, Sequence[Sequence[Any]]], Written]"
+
+_REFUSALS = (Unfit, StatementError, ValueError, TypeError, OverflowError)
+"""What drivers raise for a value that they can't send, and for one that the server does not take."""
 
 _BLOCK = 50_000
 """Rows that are held in memory at a time, and written in the order of their keys."""
@@ -68,6 +71,8 @@ def bulk_insert(
         UnknownColumn: A row has something that is no column.
         RowRefused: A row can't be stored: the message says which, and which column of it.
         NoPrimaryKey: It can't be told whether a row is there.
+        sqlalchemy.exc.DBAPIError: The server refuses the statement rather than a row: there is no such
+            constraint, say, or the transaction has failed before.
 
     >>> from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine
     >>> from sqlalchemy.pool import StaticPool
@@ -101,7 +106,7 @@ def upsert(
         rows: The rows.
         columns: What sequences hold, in order.
         key: What tells whether a row is there; the primary key by default.
-        update: What rows that are there get; by default all that is given, but the key.
+        update: What rows that are there get, of what is given; by default all of it, but the key.
 
     Raises:
         UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
@@ -118,6 +123,8 @@ def bulk_update(
     key: Sequence[str] | None = None,
 ) -> Written:
     """Give many rows that are there new values; those that are not there are skipped. See `bulk_insert`.
+
+    What is counted is rows that are given, also where a key means several rows of the table.
 
     Args:
         on: A session, a connection, or an engine.
@@ -170,7 +177,8 @@ class _Bulk:
     ) -> Written:
         done = Written()
         for shape, numbers, given in groups:
-            done += _Group(self._target, shape.writing, numbers, backend, verb).write(connection, given)
+            writing_here = _in_schema_of(connection, shape.writing)
+            done += _Group(self._target, writing_here, numbers, backend, verb).write(connection, given)
         return done
 
     def _verb(self, backend: RowBackend) -> _Verb:
@@ -239,9 +247,11 @@ class _Bulk:
                 f"A row has no value for {', '.join(missing)}.",
                 why="It tells whether the row is there already.",
             )
-        update = self._update
-        if update is None:
-            update = [column for column in self._updated(given, list(made)) if column not in self._key]
+        update = self._updated(given, list(made))
+        if self._update is None:
+            update = [column for column in update if column not in self._key]
+        else:
+            update = [column for column in self._update if column in (*given, *made)]
         pointless = self._on_conflict is OnConflict.UPDATE and not update
         return Shape(
             Writing(
@@ -268,13 +278,15 @@ class _Bulk:
         return made_by_python(column, column.default)
 
     def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
-        if not self._target.mapped or not isinstance(given, self._target.model):  # type: ignore[arg-type]
+        state = inspect(given, raiseerr=False)
+        mapper = getattr(state, "mapper", None)
+        if mapper is None or mapper.class_ is not self._target.model:
             raise RowRefused(
                 f"Row {number} is a {type(given).__name__}.",
-                hint="Give mappings, objects of the class, or sequences with columns=(…).",
+                hint="Give mappings, objects of the very class, or sequences with columns=(…).",
             )
-        held = inspect(given).dict
-        return {name: held[name] for name in self._target.columns if name in held}
+        own = self._target.columns.items()
+        return {name: state.dict[name] for name, column in own if name in state.dict and not column.computed}
 
 
 class _Update(_Bulk):
@@ -310,24 +322,18 @@ class _Group:
         try:
             with connection.begin_nested():
                 return self._verb(connection, self._writing, rows)
-        except Unfit as error:
-            cleaned = self._cleaned(rows)
-            if cleaned is None:
-                raise self._unfit(error, rows) from error.__cause__
-        except OperationalError:
-            raise
-        except DatabaseError as error:
-            raise self._refused(connection, rows, error) from error
-        return self.write(connection, cleaned)
+        except _REFUSALS as error:
+            if isinstance(error, DBAPIError) and not self._backend.blames_row(error):
+                raise
+            clean = cleaned(self._writing.columns, rows)
+            if clean is None:
+                raise self._refusal(connection, rows, error) from (error.__cause__ or error)
+        return self.write(connection, clean)
 
-    def _cleaned(self, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]] | None:
-        """The rows without what data frames make of missing values; None if there is nothing of the kind."""
-        cleaned, changed = list(rows), False
-        for number, row in enumerate(rows):
-            clean = [_clean(column, value) for column, value in zip(self._writing.columns, row, strict=True)]
-            if any(new is not old for new, old in zip(clean, row, strict=True)):
-                cleaned[number], changed = clean, True
-        return cleaned if changed else None
+    def _refusal(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
+        return (
+            self._unfit(error, rows) if isinstance(error, Unfit) else self._refused(connection, rows, error)
+        )
 
     def _unfit(self, error: Unfit, rows: Sequence[Sequence[Any]]) -> RowRefused:
         column = self._writing.columns[error.column]
@@ -338,16 +344,14 @@ class _Group:
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
-    def _refused(
-        self, connection: Connection, rows: Sequence[Sequence[Any]], error: DatabaseError
-    ) -> RowRefused:
+    def _refused(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
         place = self._first_refused(connection, rows)
         which = "A row" if place is None else f"Row {self._numbers[place]}"
         column = self._backend.faulty_column(error, self._writing)
         where = f" for its {column}" if column else ""
         return RowRefused(
             f"{which} of {self._target.name} can't be stored{where}.",
-            why=str(error.orig).strip(),
+            why=str(getattr(error, "orig", error)).strip(),
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 
@@ -358,15 +362,42 @@ class _Group:
         try:
             while bad - good > 1:
                 middle = (good + bad) // 2
-                try:
-                    with connection.begin_nested():
-                        self._verb(connection, self._writing, rows[good:middle])
+                if self._goes(connection, rows[good:middle]):
                     good = middle
-                except DatabaseError:
+                else:
                     bad = middle
-            return good if bad > good else None
+            return None if self._goes(connection, rows[good:bad]) else good
         finally:
             attempt.rollback()
+
+    def _goes(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> bool:
+        """Whether the server takes these rows."""
+        try:
+            with connection.begin_nested():
+                self._verb(connection, self._writing, rows)
+        except _REFUSALS:
+            return False
+        return True
+
+
+def _in_schema_of(connection: Connection, writing: Writing) -> Writing:
+    """What is written, in the schema that the caller's `schema_translate_map` says, if it says one."""
+    table = writing.table
+    schemas = connection.get_execution_options().get("schema_translate_map") or {}
+    if table.schema not in schemas:
+        return writing
+    there = table.to_metadata(MetaData(), schema=schemas[table.schema])
+
+    def same(columns: Sequence[Column[Any]]) -> list[Column[Any]]:
+        return [there.columns[column.key] for column in columns]
+
+    return replace(
+        writing,
+        table=there,
+        columns=same(writing.columns),
+        key=same(writing.key),
+        update=same(writing.update),
+    )
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
@@ -375,18 +406,3 @@ def _blocks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
     while block := list(islice(rest, _BLOCK)):
         yield first, block
         first += len(block)
-
-
-def _clean(column: Column[Any], value: Any) -> Any:
-    """A value as its column holds it, where a data frame could only say it by a floating number."""
-    floating = isinstance(column.type, Float) and not column.type.asdecimal
-    if not floating and _is_missing(value):
-        return None
-    if isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value):
-        return round(value)  # As servers do it: halves to the even one.
-    return value
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether it is NaN or NaT, which differ from themselves."""
-    return type(value).__name__ in ("float", "float64", "float32", "NaTType") and bool(value != value)  # noqa: PLR0124

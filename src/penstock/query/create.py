@@ -111,7 +111,7 @@ def get_or_create_many(
     Raises:
         UnknownColumn: There is no such attribute.
         NoPrimaryKey: It can't be told whether a row is there.
-        RowRefused: A row has no value for its key.
+        RowRefused: A row has no value for its key, or was deleted by others at this moment.
         sqlalchemy.exc.IntegrityError: A row can't be made; then none was.
     """
     target = target_of(model)
@@ -124,13 +124,34 @@ def get_or_create_many(
             key: row for key, row in zip(reversed(keys), reversed(given), strict=True) if key not in found
         }
         made = _make_many(source, target, names, first)
-        found |= _by_key(source, target, names, [key for key in first if key not in made]) | made
+        found |= made | _by_key(source, target, names, [key for key in first if key not in made])
+        _find_others(source, target, names, [key for key in first if key not in found], found)
     new = set(made)
     results = []
     for each in keys:
-        results.append((found[each], each in new))
-        new.discard(each)
+        stored = _key_of(target, names, found[each])
+        results.append((found[each], stored in new))
+        new.discard(stored)
     return results
+
+
+def _find_others(
+    source: Session | Connection,
+    target: Target,
+    names: Sequence[str],
+    keys: Sequence[tuple[Any, ...]],
+    found: dict[Any, Any],
+) -> None:
+    """Add the rows whose keys are stored as something else than was given: in capitals, rounded, padded."""
+    for key in keys:
+        row = _one(source, target, dict(zip(names, key, strict=True)))
+        if row is None:
+            raise RowRefused(
+                f"The row of {target.name} with the key {key!r} is gone.",
+                why="It was there when it was to be made, and has been deleted since.",
+                hint="Try again.",
+            )
+        found[key] = row
 
 
 def _check(target: Target, values: Mapping[str, Any]) -> None:
@@ -274,9 +295,13 @@ def _numbered(values: Mapping[str, Any]) -> dict[str, Any]:
 def _by_key(
     source: Session | Connection, target: Target, names: Sequence[str], keys: Iterable[Any]
 ) -> dict[Any, Any]:
-    wanted = list(keys)
     attributes = [target.attributes[name] for name in names]
+    wanted = list(keys)
     found: dict[Any, Any] = {}
+    for key in [key for key in wanted if None in key]:  # NULL is in no list.
+        row = _one(source, target, dict(zip(names, key, strict=True)))
+        found |= {} if row is None else {key: row}
+    wanted = [key for key in wanted if None not in key]
     for start in range(0, len(wanted), _KEYS_AT_A_TIME):
         some = wanted[start : start + _KEYS_AT_A_TIME]
         one = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from struct import pack
 from typing import Any
 
@@ -28,8 +28,10 @@ VALUES: dict[int, st.SearchStrategy[Any]] = {
     701: st.floats() | st.integers(-(2**60), 2**60) | st.booleans(),
     1043: st.text(st.characters(codec="utf-8"), max_size=9),
     1082: st.dates() | st.datetimes(),
+    1083: st.times(),
     1114: st.datetimes(),
     1184: st.datetimes(timezones=st.just(UTC)),
+    1186: st.timedeltas(),
     2950: st.uuids(),
 }
 UNFIT: dict[int, list[Any]] = {
@@ -43,9 +45,11 @@ UNFIT: dict[int, list[Any]] = {
     700: [1e300, "1"],
     701: ["1", 1j, 10**400],
     1082: ["2020-01-01", 5],
+    1083: ["01:02", 5],
     1114: [datetime(2020, 1, 1, tzinfo=UTC), date(2020, 1, 1)],
     1184: [datetime(2020, 1, 1), "now"],  # noqa: DTZ001  (that is what is wrong with it)
-    2950: ["00000000-0000-0000-0000-000000000000", 5],
+    1186: ["1 day", 5],
+    2950: ["0000", 5],
 }
 
 
@@ -86,8 +90,9 @@ def test_rows_are_written_as_psycopg_writes_them(given: tuple[list[int], list[tu
 @pytest.mark.parametrize("oid", sorted(UNFIT))
 def test_what_does_not_fit_is_named_by_row_and_column(oid: int) -> None:
     good = {
-        16: True, 17: b"", 20: 1, 21: 1, 23: 1, 25: "", 26: 1, 700: 1.0, 701: 1.0,
-        1082: date(2020, 1, 1), 1114: datetime(2020, 1, 1), 1184: datetime(2020, 1, 1, tzinfo=UTC),  # noqa: DTZ001
+        16: True, 17: b"", 20: 1, 21: 1, 23: 1, 25: "", 26: 1, 700: 1.0, 701: 1.0, 1082: date(2020, 1, 1),
+        1083: time(1, 2), 1114: datetime(2020, 1, 1), 1184: datetime(2020, 1, 1, tzinfo=UTC),  # noqa: DTZ001
+        1186: timedelta(1),
     }.get(oid)  # fmt: skip
     for value in UNFIT[oid]:
         with pytest.raises(Unfit) as unfit:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from struct import Struct, calcsize
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
 
 from penstock.backends.rows import Binder, Unfit
 
@@ -24,6 +25,7 @@ TRAILER = b"\xff\xff"
 
 NULL = b"\xff\xff\xff\xff"
 
+_OF_DAY = "(({0}.hour * 60 + {0}.minute) * 60 + {0}.second) * 1000000 + {0}.microsecond"
 _MICROSECONDS = "((d := {} - %s).days * 86400 + d.seconds) * 1000000 + d.microseconds"
 
 _FIXED = {
@@ -35,11 +37,13 @@ _FIXED = {
     700: ("f", "{}"),  # float4
     701: ("d", "{}"),  # float8
     1082: ("i", "{}.toordinal() - 730120"),  # date: days since 2000
+    1083: ("q", _OF_DAY),  # time
     1114: ("q", _MICROSECONDS % "epoch"),  # timestamp: since 2000
     1184: ("q", _MICROSECONDS % "epoch_utc"),  # timestamptz
-    2950: ("16s", "{}.bytes"),  # uuid
+    1186: ("qii", "{0}.seconds * 1000000 + {0}.microseconds, {0}.days, 0"),  # interval
+    2950: ("16s", "(UUID({0}) if {0}.__class__ is str else {0}).bytes"),  # uuid
 }
-"""How types of one length are packed: struct's letter, and the expression that makes what is packed."""
+"""How types of one length are packed: struct's letters, and the expressions that make what is packed."""
 
 _SIZED = {
     17: "{0} if {0}.__class__ is bytes else bytes(memoryview({0}))",  # bytea
@@ -56,6 +60,7 @@ _NAMES = {
     "epoch": datetime(2000, 1, 1),  # noqa: DTZ001  (of a type without time zone)
     "epoch_utc": datetime(2000, 1, 1, tzinfo=UTC),
     "size": Struct("!i").pack,
+    "UUID": UUID,
 }
 
 

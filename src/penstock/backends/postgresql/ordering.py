@@ -26,7 +26,7 @@ COMPARED: dict[int, type] = {
 """What Python compares as the server does, by the number of the type: texts if they are compared by bytes."""
 
 
-def in_order(
+def ordered(
     rows: _Rows, key: Sequence[int], kinds: Sequence[type | None], *, last_of_each: bool
 ) -> tuple[_Rows, Sequence[int]] | None:
     """Rows in the order of their keys, with the numbers under which they were given.
@@ -46,9 +46,12 @@ def in_order(
     columns = zip(*keys, strict=True) if len(key) > 1 else [keys]
     if any(set(map(type, column)) != {kind} for column, kind in zip(columns, kinds, strict=True)):
         return None
-    if all(map(lt, keys, islice(keys, 1, None))):
-        return rows, range(len(keys))
-    order = sorted(range(len(keys)), key=keys.__getitem__)
+    try:
+        if all(map(lt, keys, islice(keys, 1, None))):
+            return rows, range(len(keys))
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+    except TypeError:  # Moments with a time zone, and without.
+        return None
     if last_of_each:
         order = [one for one, other in pairwise(order) if keys[one] != keys[other]] + order[-1:]
     given = list(rows)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ClauseElement, Connection, Executable, literal_column
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.postgresql.copying import Destination, copy
-from penstock.backends.postgresql.ordering import in_order
+from penstock.backends.postgresql.ordering import ordered
 from penstock.backends.postgresql.sending import Sent, sent
 from penstock.backends.rows import (
     GIVEN,
@@ -20,6 +21,9 @@ from penstock.backends.rows import (
     Unfit,
     Writing,
     Written,
+    cleaned,
+    in_order,
+    keys_of,
     last_of_each,
     settled,
     update_one,
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Column, CursorResult, Select
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -36,6 +41,9 @@ _logger = logging.getLogger(__name__)
 
 _DRIVERS = ("psycopg", "psycopg_async", "asyncpg")
 _STAGE = "penstock_rows"
+# Data, integrity, cardinality, a check of a view, a limit of the server's, RAISE; then: the type of a value,
+# a cast that there is not, a value for what is always generated; and what PostGIS says of any shape.
+_OF_ROWS = ("22", "23", "21", "44", "54", "P0", "42804", "42846", "428C9", "XX000")
 
 
 class PostgreSQLRows:
@@ -58,6 +66,13 @@ class PostgreSQLRows:
             return copied.straight(rows)
         return copied.inserted(rows)
 
+    def blames_row(self, error: DBAPIError) -> bool:
+        """Whether an error is about what a row holds: by SQLSTATE, or the driver could not send it."""
+        state = getattr(error.orig, "sqlstate", None)
+        if state is None:
+            return not error.connection_invalidated and not isinstance(error, OperationalError)
+        return str(state).startswith(_OF_ROWS)
+
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
         orig = getattr(error, "orig", error)
@@ -77,15 +92,19 @@ class PostgreSQLRows:
             return copied.updated(rows)
         names = [f"{GIVEN}{column.key}" for column in writing.columns]
         done = 0
-        for row in last_of_each(writing, rows):
-            done += connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
+        clean = cleaned(writing.columns, rows) or rows
+        for row in last_of_each(clean, keys_of(writing, clean, connection.dialect)):
+            there = connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
+            done += bool(there)
         return Written(0, done, len(rows) - done)
 
     def _write_one_by_one(
         self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
     ) -> Written:
         """By SQLAlchemy's own way, for types that can't be copied."""
-        chosen = last_of_each(writing, rows) if writing.on_conflict is OnConflict.UPDATE else rows
+        clean = cleaned(writing.columns, rows) or rows
+        sort = last_of_each if writing.on_conflict is OnConflict.UPDATE else in_order
+        chosen = sort(clean, keys_of(writing, clean, connection.dialect))
         keys = [column.key for column in writing.columns]
         statement = self.insert(writing.table, writing).returning(literal_column("xmax = 0"))
         done = connection.execute(statement, [dict(zip(keys, row, strict=True)) for row in chosen])
@@ -114,13 +133,11 @@ class _Copied:
     Args:
         connection: In a transaction.
         writing: What is written.
-        schema: Where the table is; None where the connection looks for it.
         sent: How each of the columns is sent.
     """
 
     connection: Connection
     writing: Writing
-    schema: str | None
     sent: list[Sent]
 
     @classmethod
@@ -129,10 +146,8 @@ class _Copied:
         if connection.dialect.driver not in _DRIVERS:
             _logger.debug("%s is not copied: %s is left to INSERT", writing.table, connection.dialect.driver)
             return None
-        moved = connection.get_execution_options().get("schema_translate_map") or {}
-        schema = moved.get(writing.table.schema, writing.table.schema)
-        how = sent(connection, _table(connection, schema, writing).replace("%%", "%"), writing, rows)
-        return None if how is None else cls(connection, writing, schema, how)
+        how = sent(connection, _table(connection, writing).replace("%%", "%"), writing, rows)
+        return None if how is None else cls(connection, writing, how)
 
     @property
     def is_made(self) -> bool:
@@ -141,7 +156,7 @@ class _Copied:
 
     def straight(self, rows: Sequence[Sequence[Any]]) -> Written:
         """Into the table itself."""
-        self._copy(self.schema, self.writing.table.name, rows)
+        self._copy(self.writing.table.schema, self.writing.table.name, rows)
         return Written(len(rows))
 
     def inserted(self, rows: Sequence[Sequence[Any]]) -> Written:
@@ -150,23 +165,29 @@ class _Copied:
         if self.writing.on_conflict is not OnConflict.UPDATE:
             inserted = self._run(statement).rowcount
             return self._done(rows, inserted, inserted)
-        fresh = f"WITH written AS ({statement} RETURNING xmax = 0 AS fresh)"
-        counts = self._run(f"{fresh} SELECT count(*) FILTER (WHERE fresh), count(*) FROM written").one()
+        counts = self._run(
+            f"WITH penstock_written AS ({statement} RETURNING xmax = 0 AS fresh)"
+            " SELECT count(*) FILTER (WHERE fresh), count(*) FROM penstock_written"
+        ).one()
         return self._done(rows, *map(int, counts))
 
     def updated(self, rows: Sequence[Sequence[Any]]) -> Written:
         """From a stage; rows are locked in the order of their keys."""
         self._stage(rows)
-        table, key = _table(self.connection, self.schema, self.writing), ", ".join(self._key)
-        new = ", ".join(f"{name} = given.{name}" for name in self._update)
-        same = " AND ".join(f"old.{name} = given.{name}" for name in self._key)
+        table, key = _table(self.connection, self.writing), ", ".join(self._key)
+        new = ", ".join(f"{name} = penstock_given.{name}" for name in self._update)
+        same = " AND ".join(f"old.{name} = penstock_given.{name}" for name in self._key)
         changed = self._run(
-            f"WITH given AS ({self._last_of_each()}),"
-            f" locked AS MATERIALIZED (SELECT {key} FROM {table} AS old JOIN given USING ({key})"
-            f" ORDER BY {', '.join(self._order)} FOR UPDATE OF old)"
-            f" UPDATE {table} AS old SET {new} FROM given JOIN locked USING ({key}) WHERE {same}"
-        ).rowcount
-        return self._done(rows, 0, changed)
+            f"WITH penstock_given AS ({self._last_of_each()}),"
+            f" penstock_locked AS MATERIALIZED (SELECT {key}"
+            f" FROM {table} AS old JOIN penstock_given USING ({key})"
+            f" ORDER BY {', '.join(self._order)} FOR UPDATE OF old),"
+            f" penstock_keys AS MATERIALIZED (SELECT DISTINCT {key} FROM penstock_locked),"
+            f" penstock_written AS (UPDATE {table} AS old SET {new}"
+            f" FROM penstock_given JOIN penstock_keys USING ({key}) WHERE {same})"
+            " SELECT count(*) FROM penstock_keys"
+        ).scalar_one()
+        return self._done(rows, 0, int(changed))
 
     # --- the stage ---
 
@@ -175,11 +196,11 @@ class _Copied:
         places = [list(self.writing.columns).index(column) for column in self.writing.key]
         kinds = [self.sent[place].compared for place in places]
         update = self.writing.on_conflict is OnConflict.UPDATE
-        ordered = in_order(rows, places, kinds, last_of_each=update)
-        if ordered is None:
+        known = ordered(rows, places, kinds, last_of_each=update)
+        if known is None:
             self._stage(rows)
             return False
-        given, numbers = ordered
+        given, numbers = known
         try:
             self._stage(given)
         except Unfit as error:
@@ -194,7 +215,7 @@ class _Copied:
         )
         self._run(
             f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS"
-            f" SELECT {columns} FROM {_table(self.connection, self.schema, self.writing)} WITH NO DATA"
+            f" SELECT {columns} FROM {_table(self.connection, self.writing)} WITH NO DATA"
         )
         self._copy("pg_temp", _STAGE, rows)
 
@@ -222,7 +243,7 @@ class _Copied:
             if self.writing.on_conflict is not OnConflict.ERROR:
                 then = f" ON CONFLICT ({key}) DO NOTHING" if key else " ON CONFLICT DO NOTHING"
             source += "" if in_order else f" ORDER BY {', '.join([*self._order, 'ctid'])}"
-        return f"INSERT INTO {_table(self.connection, self.schema, self.writing)} ({names}) {source}{then}"
+        return f"INSERT INTO {_table(self.connection, self.writing)} ({names}) {source}{then}"
 
     def _last_of_each(self) -> str:
         key = ", ".join(self._order)
@@ -245,9 +266,12 @@ class _Copied:
 
     @property
     def _order(self) -> list[str]:
-        """The order of keys, which is the same for rows that Python has put in order."""
+        """The order of keys, which is Python's too: of two writers, one may sort here and one there."""
         how = dict(zip(self._columns, self.sent, strict=True))
-        return [f'{name} COLLATE pg_catalog."C"' if how[name].by_bytes else name for name in self._key]
+        return [
+            f'CAST({name} AS pg_catalog.text) COLLATE pg_catalog."C"' if how[name].by_bytes else name
+            for name in self._key
+        ]
 
     @property
     def _update(self) -> list[str]:
@@ -258,7 +282,5 @@ def _each(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:
     return [connection.dialect.identifier_preparer.format_column(column) for column in columns]
 
 
-def _table(connection: Connection, schema: str | None, writing: Writing) -> str:
-    quote = connection.dialect.identifier_preparer
-    name = quote.format_table(writing.table, use_schema=False)
-    return f"{quote.quote_schema(schema)}.{name}" if schema else name
+def _table(connection: Connection, writing: Writing) -> str:
+    return connection.dialect.identifier_preparer.format_table(writing.table)

@@ -6,17 +6,18 @@ import logging
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import psycopg
 from psycopg.pq import Format
-from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, Uuid, bindparam, literal_column, text
+from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, literal_column, text
 from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.postgresql.encoder import Field, field_of
 from penstock.backends.postgresql.ordering import COMPARED, TEXTS
+from penstock.backends.rows import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,11 +35,18 @@ _JSONS = {114: "{}.encode(codec)", 3802: "b'\\1' + {}.encode(codec)"}
 # Types of SQLAlchemy's from which every driver is given the same.
 _SAME = (Boolean, Enum, LargeBinary)
 _GEOMETRY = ("geometry", "geography")
+_BYTES = 17
+_CHAR = 1042
+_NUMERIC = 1700
+# What psycopg writes or refuses: json, text[], int8[], float8[], timetz, numeric, jsonb. Of others it cuts
+# off what is too large (int4[], int4range), or takes anything for what it should be.
+_DUMPED = (114, 1009, 1016, 1022, 1266, _NUMERIC, 3802)
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]+").fullmatch
 # A domain is sent as what it is made of; the label of an enumeration as a text.
 _TYPES = """
     SELECT a.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'e' THEN 25 ELSE t.oid END,
-        t.typname, pg_catalog.format_type(t.oid, -1), COALESCE(c.collisdeterministic, FALSE)
+        t.typname, pg_catalog.format_type(t.oid, -1),
+        t.typtype = 'e' OR COALESCE(c.collisdeterministic, FALSE)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
     WHERE a.attrelid = CAST(:table AS pg_catalog.regclass) AND a.attnum > 0 AND NOT a.attisdropped"""
@@ -52,16 +60,13 @@ class Sent:
         field: How its values are written.
         made: The SQL that makes it of a text; empty if it is sent as what it is.
         compared: As what Python compares its values in the order of the server's; None if it does not.
+        by_bytes: Whether it is a text, and two of them are the same only if their bytes are.
     """
 
     field: Field
     made: str = ""
     compared: type | None = None
-
-    @property
-    def by_bytes(self) -> bool:
-        """Whether it is a text, and two of them are the same only if their bytes are."""
-        return self.compared is str
+    by_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +97,16 @@ def sent(
     made: list[Sent] = []
     for number, column in enumerate(writing.columns):
         one = None
-        if column.name in found:
+        # Of what is always generated COPY would take a value, which INSERT refuses.
+        generated = column.identity is not None and column.identity.always
+        if column.name in found and not generated:
             values = (row[number] for row in rows)
             one = _Column(connection, column, found[column.name]).sent(values)
         if one is None or (one.made and column in writing.key):
             _logger.debug("%s is not copied: its %s is left to INSERT", writing.table, column.name)
             return None
         made.append(one)
-    return made
+    return made or None
 
 
 class _Column:
@@ -110,7 +117,7 @@ class _Column:
         self._column = column
         self._type = type_
         self._kind: TypeEngine[Any] = column.type.dialect_impl(connection.dialect)
-        self._bind = _binder(connection, self._kind)
+        self._bind = _binder(connection, self._kind, type_.oid)
 
     def sent(self, values: Iterator[Any]) -> Sent | None:
         """How it is sent, or None."""
@@ -121,7 +128,7 @@ class _Column:
         first = next((value for value in values if value is not None), None)
         if field.dump is not None and isinstance(first, str):  # What psycopg makes of a text is one.
             return self._as_text(chain([first], values)) or Sent(field)
-        return Sent(field, "", self._compared())
+        return Sent(field, "", self._compared(), self._type.by_bytes and self._type.oid in (*TEXTS, _CHAR))
 
     def _compared(self) -> type | None:
         known = self._bind is None and (self._type.by_bytes or self._type.oid not in TEXTS)
@@ -145,11 +152,10 @@ class _Column:
         return self._kind.impl_instance if isinstance(self._kind, TypeDecorator) else self._kind
 
     def _dumped(self, adapters: AdaptersMap, raw: psycopg.BaseConnection[Any] | None) -> Field | None:
-        """As psycopg does it."""
-        try:
-            dumper = adapters.get_dumper_by_oid(self._type.oid, Format.BINARY)(type(None), raw)
-        except psycopg.ProgrammingError:  # It doesn't know how.
+        """As psycopg does it, where that is safe."""
+        if self._type.oid not in _DUMPED:
             return None
+        dumper = adapters.get_dumper_by_oid(self._type.oid, Format.BINARY)(type(None), raw)
         return Field(dump=dumper.dump, bind=self._bind)
 
     # --- as something that the server makes it of ---
@@ -186,22 +192,24 @@ def _texts(values: Iterable[Any], bind: Binder | None) -> list[str] | None:
     return known if all(isinstance(value, str) for value in known) else None
 
 
-def _binder(connection: Connection, kind: TypeEngine[Any]) -> Binder | None:
+def _binder(connection: Connection, kind: TypeEngine[Any], oid: int) -> Binder | None:
     """What makes of a value what the driver takes, where that is more than a check of its type."""
     if type(kind).bind_processor in (Boolean.bind_processor, LargeBinary.bind_processor):
         return None
     bind = kind.bind_processor(connection.dialect)
-    if bind is None and isinstance(kind, Numeric) and kind.asdecimal:
-        return _decimal
-    if bind is None and isinstance(kind, Uuid) and not kind.as_uuid:
-        return _uuid
-    return bind
+    if bind is None:
+        return _decimal if oid == _NUMERIC else None
+    return partial(_unwrapped, bind) if oid == _BYTES else bind
+
+
+def _unwrapped(bind: Binder, value: Any) -> Any:
+    """What is bound, without psycopg's mark for what is binary."""
+    made = bind(value)
+    return made.obj if isinstance(made, psycopg.Binary) else made
 
 
 def _decimal(value: Any) -> Any:
-    """A float as the server would round it to a numeric: to 15 digits."""
-    return Decimal(f"{value:.15g}") if isinstance(value, float) else value
-
-
-def _uuid(value: Any) -> Any:
-    return UUID(value) if isinstance(value, str) else value
+    """A float as the server would round it to a numeric: to 15 digits; NULL for one that is none."""
+    if not isinstance(value, float):
+        return value
+    return None if is_missing(value) else Decimal(f"{value:.15g}")

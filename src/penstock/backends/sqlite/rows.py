@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 
 from penstock.backends.rows import (
     GIVEN,
@@ -17,6 +18,7 @@ from penstock.backends.rows import (
     bound,
     bound_in_pieces,
     in_chunks,
+    keys_of,
     last_of_each,
     settled,
     update_one,
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Column, Connection, Select
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
-_FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
+_FAILED = re.compile(r"constraint failed: (.*)")
 _UNFIT = re.compile(r"parameter :?(\d+)")
 _PIECE = 1000
 """Rows that are made ready at a time; so few stay in the processor's cache until they are stored."""
@@ -50,26 +53,37 @@ class SQLiteRows:
         if writing.on_conflict is not OnConflict.UPDATE:
             done = self._insert(connection, writing, bound_in_pieces(rows, bind, _PIECE))
             return Written(done, 0, len(rows) - done)
-        made = last_of_each(writing, bound(rows, bind))
+        made = bound(rows, bind)
+        made = last_of_each(made, keys_of(writing, made))
         there = _there(connection, writing, made)
         self._insert(connection, writing, [made])
         return Written(len(made) - there, there, len(rows) - len(made))
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
-        made = last_of_each(writing, bound(rows, binders(connection.dialect, writing.columns)))
+        made = bound(rows, binders(connection.dialect, writing.columns))
+        made = last_of_each(made, keys_of(writing, made))
         statement = update_one(writing).compile(dialect=connection.dialect)
         names = [column.key for column in writing.columns]
         places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
         values = [tuple(row[place] for place in places) for row in made]
-        done = connection.exec_driver_sql(str(statement), values).rowcount
-        return Written(0, done, len(rows) - done)
+        unique = set(writing.table.primary_key) <= set(writing.key)
+        there = 0 if unique else _there(connection, writing, made)
+        done = connection.exec_driver_sql(str(statement), values).rowcount if values else 0
+        there = done if unique else there
+        return Written(0, there, len(rows) - there)
+
+    def blames_row(self, error: DBAPIError) -> bool:
+        """Whether an error is about what a row holds; one about the table is an OperationalError."""
+        return not isinstance(error, OperationalError)
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the library's means; empty if it does not say."""
         said = str(getattr(error, "orig", error))
         if named := _FAILED.search(said):
-            return named[1]
+            place = named[1].removeprefix(f"{writing.table.name}.")
+            known = [column.name for column in writing.table.columns if place.startswith(column.name)]
+            return max(known, key=len, default="")
         if unfit := _UNFIT.search(said):
             asking = str(getattr(error, "statement", "")).startswith("SELECT")  # Which keys are there?
             columns = writing.key if asking else _in_order(writing)
@@ -118,8 +132,8 @@ def _count(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any
     names = ", ".join(quote.format_column(column) for column in writing.key)
     one = f"({', '.join('?' for _ in writing.key)})"
     query = (
-        f"SELECT count(*) FROM {quote.format_table(writing.table)}"
-        f" WHERE ({names}) IN (VALUES {', '.join(one for _ in keys)})"
+        f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM {quote.format_table(writing.table)}"
+        f" WHERE ({names}) IN (VALUES {', '.join(one for _ in keys)}))"
     )
     values = tuple(value for key in keys for value in key)
     return int(connection.exec_driver_sql(query, values).scalar_one())
