@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import CompileError, DBAPIError
 
-from penstock.errors import InitializerError, PenstockError, StorageUnavailable, StoreNotCreated
+from penstock.errors import InitializerError, NotSupported, PenstockError, StorageUnavailable, StoreNotCreated
 from penstock.provision.connection import own_connection
 from penstock.provision.initializers import FoundInitializer, call_with_session
 from penstock.provision.record import (
@@ -133,9 +133,17 @@ def _drop_roles(step: DropRoles, work: Work) -> None:
 
 
 def _create_tables(step: CreateTables, work: Work) -> None:
-    if work.tables is not None:
+    if work.tables is None:
+        return
+    try:
         with turns.take(), work.engine().begin() as connection:
             work.tables.create_all(connection)
+    except CompileError as error:
+        raise NotSupported(
+            f"Could not {step} in {work.address.backend.shown(work.address.place)}.",
+            why=str(error),
+            hint="Declare the column by a type that this kind of server has, such as String(100).",
+        ) from error
 
 
 def _run_initializer(step: RunInitializer, work: Work) -> None:

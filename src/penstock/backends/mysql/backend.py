@@ -203,11 +203,7 @@ class MySQLBackend:
         return locks.store_lock(place, timeout)
 
     def lock_transaction(self, connection: Connection) -> None:
-        raise NotSupported(
-            "A registry can't be in MariaDB.",
-            why="What a failed transaction did to its tables would stay done.",
-            hint="Keep it in SQLite or PostgreSQL.",
-        )
+        raise NotSupported("MariaDB has no lock that ends with a transaction.")
 
     def has_table(self, connection: Connection, table: str) -> bool:
         return connection.execute(_PLAIN_TABLE, {"table": table}).first() is not None
