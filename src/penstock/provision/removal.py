@@ -111,6 +111,7 @@ class Remover:
             if not self._is_back(entry):
                 self._rename_back(entry, back)
             self._move_logins(self._registry.credentials(entry.service, entry.database), back)
+            self._let_in(address)
             self._registry.put_store(back)
             self._registry.remove_store(entry)
             self._engines.let_go(app, name)
@@ -230,6 +231,12 @@ class Remover:
             if before is None:
                 self._registry.remove_store(back)
             raise
+
+    def _let_in(self, address: Address) -> None:
+        roles = self._work(AppDeclaration(address.app, address.app, ()), address).roles
+        if roles is not None:
+            with self._engines.reserved(address):
+                roles.let_in()
 
     def _move_logins(self, logins: Sequence[Credential], to: StoreEntry) -> None:
         if logins:

@@ -172,6 +172,11 @@ class OwnRoles:
         self.present = True
         self._use(login for login in logins if login.state is CredentialState.NEXT)
 
+    def grant_tables(self) -> None:
+        """Let app and readers use the tables that have come since they could."""
+        with own_connection(self._address) as connection, connection.begin():
+            self._backend.grant(connection, self._named(connection), TABLE_NAME)
+
     def engine(self) -> Engine | None:
         """An engine on which all that is made is the owner's; None if the store has no owner of its own."""
         if not self.present or self.names is None:
@@ -260,6 +265,20 @@ class OwnRoles:
         """Make sure that the sessions of the store's logins can be ended."""
         if self.present and self.names is not None:
             self._backend.let_end(self._address.place, self.names)
+
+    def shut_out(self) -> None:
+        """Let them do nothing to what will have the name of the store's database, which was set aside."""
+        if self.present and self.names is not None:
+            self._backend.shut_out(self._address.place.server, self.names)
+
+    def let_in(self) -> None:
+        """Let them do again what they might before the store was set aside."""
+        if self.problem() is not None:
+            return
+        with own_connection(self._address) as connection:
+            complete = self.look(connection, read_record(connection, self._address.backend))
+        if self.present and not complete:
+            self.grant()
 
     def drop(self, store_id: str = "") -> None:
         """Drop them once the store is gone, and forget their passwords.
