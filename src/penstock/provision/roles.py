@@ -275,10 +275,10 @@ class OwnRoles:
         """Let them do again what they might before the store was set aside."""
         if self.problem() is not None:
             return
-        with own_connection(self._address) as connection:
+        with own_connection(self._address) as connection, connection.begin():
             complete = self.look(connection, read_record(connection, self._address.backend))
-        if self.present and not complete:
-            self.grant()
+            if self.present and self.names is not None and not complete:
+                self._backend.grant(connection, self.names, TABLE_NAME)
 
     def drop(self, store_id: str = "") -> None:
         """Drop them once the store is gone, and forget their passwords.
