@@ -195,8 +195,12 @@ class LoggedIn:
 def logged_in(url: URL) -> Iterator[LoggedIn]:
     """A session that does not go through Penstock's engines."""
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    connection = engine.connect()
+    try:
         yield LoggedIn(connection)
+    finally:
+        connection.invalidate()  # Without a word to the server, which may have ended the session.
+        connection.close()
 
 
 def log_in(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from faults.canary import Search
 from fix_apps import all_ok, count
+from fix_mariadb import SERVICE_RIGHTS
 from fix_roles import code_of, denied, edit, log_in, logged_in, roles_on, steps_of
 from penstock import App, Database, Service, Stores, use
 from penstock.backends import StoreRole
@@ -17,7 +19,7 @@ from penstock.backends.mysql.roles import make_verifier
 from penstock.connect import Role, seal_password
 from penstock.connect.credentials import read_credential
 from penstock.connect.servers import read_password
-from penstock.errors import PermissionRefused, StoreNotOurs
+from penstock.errors import PermissionRefused, ServerError, StoreNotOurs
 from penstock.registry import Roles
 from penstock.secrets import SecretRef
 
@@ -281,12 +283,34 @@ def test_logins_may_come_from_where_the_services_user_may(
     assert mariadb.users() == {"near"}
 
 
+def test_what_the_documentation_tells_an_administrator_to_grant_is_what_these_tests_have() -> None:
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "who-may-do-what.md"
+    assert f"GRANT {SERVICE_RIGHTS} ON *.* TO" in " ".join(page.read_text().split())
+
+
 # --- passwords ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("password", ["secret", "p@ss/word:%41", "für immer"])
 def test_a_verifier_is_what_the_server_would_make(password: str, mariadb: MariaDBServer) -> None:
     assert mariadb.run(f"SELECT PASSWORD('{password}')") == [(make_verifier(password),)]
+
+
+def test_the_password_of_a_user_that_does_not_log_in_by_it_alone_stays_as_it_is(
+    mariadb: MariaDBServer,
+    mariadb_ground: Ground,
+    lab: type[App],
+    role_desk_on: Callable[..., Stores],
+    keyring: Keyring,
+) -> None:
+    ways = "unix_socket OR mysql_native_password USING PASSWORD('pw')"
+    ground = limited(mariadb, mariadb_ground, "CREATE ON *.*")
+    mariadb.run(f"ALTER USER limited IDENTIFIED VIA {ways}")
+    sealed = seal_password(ground.service, Role.SERVICE, "pw", keyring)
+    stores = role_desk_on(replace(ground, service=sealed), lab)
+    with pytest.raises(ServerError, match="1699"):
+        stores.rotate_service("main")
+    assert stores.server_version("main")
 
 
 def test_a_server_that_writes_down_all_it_is_told_never_hears_a_password(

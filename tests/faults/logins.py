@@ -84,7 +84,7 @@ def hammer(registry: str, key: str, seconds: float, threads: int) -> dict[str, A
             try:
                 with stores.begin(APP, "gages") as session:
                     session.get(Gage, "03185400")
-                    users.add(session.scalar(text("SELECT session_user")) or "")
+                    users.add(session.scalar(text("SELECT CURRENT_USER")) or "")
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}")
             served[number] += 1
