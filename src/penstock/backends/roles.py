@@ -113,7 +113,10 @@ class RoleBackend(Protocol):
         """Let the service's role end the sessions of the store's logins, before it drops or renames it."""
 
     def shut_out(self, server: Server, names: RoleNames) -> None:
-        """Let the roles of a store that was set aside do nothing to what has its database's name next."""
+        """Let the logins of a store that was set aside not reach what has its database's name next."""
+
+    def let_in(self, server: Server, names: RoleNames) -> None:
+        """Let them in again, before it has its name again."""
 
     def drop(self, server: Server, names: RoleNames) -> None:
         """Drop the roles and logins of a store that is gone; those that are not there don't matter."""

@@ -266,19 +266,20 @@ class OwnRoles:
         if self.present and self.names is not None:
             self._backend.let_end(self._address.place, self.names)
 
-    def shut_out(self) -> None:
-        """Let them do nothing to what will have the name of the store's database, which was set aside."""
-        if self.present and self.names is not None:
-            self._backend.shut_out(self._address.place.server, self.names)
+    def shut_out(self, store_id: str = "") -> None:
+        """Let them not reach what will have the name of the store's database, which was set aside.
 
-    def let_in(self) -> None:
-        """Let them do again what they might before the store was set aside."""
-        if self.problem() is not None:
-            return
-        with own_connection(self._address) as connection, connection.begin():
-            complete = self.look(connection, read_record(connection, self._address.backend))
-            if self.present and self.names is not None and not complete:
-                self._backend.grant(connection, self.names, TABLE_NAME)
+        Args:
+            store_id: What the record in the store said, where it was not read.
+        """
+        names = self._backend.names(self._known_as, store_id) if store_id else self.names
+        if names is not None and (store_id or self.present):
+            self._backend.shut_out(self._address.place.server, names)
+
+    def let_in(self, store_id: str) -> None:
+        """Let them in again, before the store's database has its name again."""
+        if store_id:
+            self._backend.let_in(self._address.place.server, self._backend.names(self._known_as, store_id))
 
     def drop(self, store_id: str = "") -> None:
         """Drop them once the store is gone, and forget their passwords.
@@ -320,6 +321,8 @@ class OwnRoles:
         for store_id in before - {"", *kept}:
             self._drop_roles_of(store_id, but=names)
         for store_id, entry in kept.items():
+            if self._backend.names(self._known_as, store_id) == names:
+                continue  # It is this one, brought back by a verb that was killed.
             moved = [replace(login, database=entry.database) for login in self.logins_of(store_id)]
             if moved:
                 registry.put_credentials(moved)

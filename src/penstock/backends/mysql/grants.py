@@ -28,12 +28,16 @@ _IN_GENERAL = text("""
     SELECT 1 FROM mysql.db WHERE host = '' AND db = :pattern AND user = :role
     AND create_tmp_table_priv = 'Y' AND execute_priv = 'Y'""")
 # Roles made for another store of which a grant is left: that database was copied, or dropped by others.
+# One that is kept after a drop, whose logins are locked, finds its grants again when it comes back.
 _OTHERS = text("""
     SELECT DISTINCT p.user
     FROM (SELECT host, db, user FROM mysql.tables_priv UNION SELECT host, db, user FROM mysql.db) p
     JOIN mysql.roles_mapping m ON m.role = p.user AND m.admin_option = 'Y'
     WHERE p.host = '' AND p.db IN (DATABASE(), :pattern) AND p.user NOT IN (:app, :reader)
-      AND p.user REGEXP '_[0-9a-f]{8}_(app|reader)$' AND CONCAT(m.user, '@', m.host) = CURRENT_USER()""")
+      AND p.user REGEXP '_[0-9a-f]{8}_(app|reader)$' AND CONCAT(m.user, '@', m.host) = CURRENT_USER()
+      AND NOT EXISTS (
+        SELECT 1 FROM mysql.roles_mapping l JOIN mysql.global_priv u ON u.user = l.user AND u.host = l.host
+        WHERE l.role = p.user AND JSON_VALUE(u.priv, '$.account_locked') = '1')""")
 
 
 def are_complete(connection: Connection, names: RoleNames) -> bool:
@@ -50,7 +54,7 @@ def give(connection: Connection, names: RoleNames, record: str) -> None:
     database = _database(connection)
     others = {"pattern": pattern_of(database), "app": names.app, "reader": names.reader}
     for role in connection.execute(_OTHERS, others).scalars().all():
-        take(connection, role)
+        connection.exec_driver_sql(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {quoted(connection, role)}")
     for role, rights in ((names.app, _ROWS), (names.reader, "SELECT")):
         for table in _lacking(connection, role):
             granted = "SELECT" if table == record else rights
@@ -61,11 +65,6 @@ def give(connection: Connection, names: RoleNames, record: str) -> None:
         connection.exec_driver_sql(
             f"GRANT CREATE TEMPORARY TABLES, EXECUTE ON {general} TO {quoted(connection, names.app)}"
         )
-
-
-def take(connection: Connection, role: str) -> None:
-    """Let a role do nothing any more."""
-    connection.exec_driver_sql(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {quoted(connection, role)}")
 
 
 def pattern_of(database: str) -> str:

@@ -46,10 +46,11 @@ _ROLES = text("""
     bindparam("names", expanding=True)
 )
 _USERS = text("""
-    SELECT u.user AS name, u.host AS host, u.default_role AS role, m.role IS NOT NULL AS ours
-    FROM mysql.user u
+    SELECT u.user AS name, u.host AS host, m.role IS NOT NULL AS ours,
+      JSON_VALUE(u.priv, '$.default_role') AS role, JSON_VALUE(u.priv, '$.account_locked') AS locked
+    FROM mysql.global_priv u
     LEFT JOIN mysql.roles_mapping m ON m.user = u.user AND m.host = u.host AND m.role IN :groups
-    WHERE u.is_role = 'N' AND u.user IN :names""").bindparams(
+    WHERE u.host <> '' AND u.user IN :names""").bindparams(
     bindparam("groups", expanding=True), bindparam("names", expanding=True)
 )
 _MEMBERS = text("""
@@ -66,12 +67,13 @@ _IN_TRANSACTION = text("""
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """A user as the server knows it: whether it is of one of a store's roles, and which it begins with."""
+    """A user as the server knows it: whether it has one of a store's roles, and begins with it."""
 
     name: str
     host: str
     role: str
     ours: bool
+    locked: bool
 
 
 class MariaDBRoles:
@@ -109,24 +111,19 @@ class MariaDBRoles:
 
     def state(self, connection: Connection, names: RoleNames, logins: Sequence[str]) -> tuple[bool, bool]:
         groups = [names.app, names.reader]
-        try:
-            known = _roles(connection, names)
-            if set(known) != set(groups) or not all(known.values()):
-                return bool(known), False
-            users = _users(connection, names, logins)
-            settled = {user.name for user in users if user.ours and user.role in groups}
-            return True, settled == set(logins) and grants.are_complete(connection, names)
-        except DBAPIError as error:
-            if number_of(error) not in NO_RIGHT:
-                raise
-            return False, False  # Who may not look at users has never made any.
+        known = _known(connection, names)
+        if set(known) != set(groups) or not all(known.values()):
+            return bool(known), False
+        users = _users(connection, names, logins)
+        settled = {user.name for user in users if user.ours and user.role in groups and not user.locked}
+        return True, settled == set(logins) and grants.are_complete(connection, names)
 
     def owner_place(self, place: Place, names: RoleNames) -> Place:
         server = replace(place.server, login=direct_login(place.server), pooled=False)
         return replace(place, server=server, own_login=None)
 
     def grant(self, connection: Connection, names: RoleNames, record: str) -> None:
-        known = _roles(connection, names)
+        known = _known(connection, names)
         for role in (names.app, names.reader):
             if role not in known:
                 connection.exec_driver_sql(f"CREATE ROLE {quoted(connection, role)}")
@@ -157,17 +154,25 @@ class MariaDBRoles:
         """Nothing: the service's user may end every session."""
 
     def shut_out(self, server: Server, names: RoleNames) -> None:
-        what = f"The roles of {names} can't be shut out."
-        with maintenance(server) as connection, _explained(what):
-            for role, ours in _roles(connection, names).items():
-                if ours:
-                    grants.take(connection, role)
+        with maintenance(server) as connection, _explained(f"The logins of {names} can't be locked."):
+            for user in _logins(connection, names):
+                connection.exec_driver_sql(
+                    f"ALTER USER {_account(connection, user.name, user.host)} ACCOUNT LOCK"
+                )
+                ending.end_sessions_of(connection, user.name)
+
+    def let_in(self, server: Server, names: RoleNames) -> None:
+        with maintenance(server) as connection, _explained(f"The logins of {names} can't be unlocked."):
+            for user in _logins(connection, names):
+                connection.exec_driver_sql(
+                    f"ALTER USER {_account(connection, user.name, user.host)} ACCOUNT UNLOCK"
+                )
 
     def drop(self, server: Server, names: RoleNames) -> None:
         with maintenance(server) as connection, _explained(f"The roles of {names} can't be dropped."):
             for user in _logins(connection, names):
                 _drop(connection, user)
-            for role, ours in _roles(connection, names).items():
+            for role, ours in _known(connection, names).items():
                 if ours:
                     connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quoted(connection, role)}")
 
@@ -199,7 +204,8 @@ def _add(connection: Connection, role: str, login: NewLogin, known: _User | None
     user = _account(connection, login.name, host)
     begin = f"GRANT {quoted(connection, role)} TO {user}" if known is None else f"ALTER USER {user}"
     verifier = make_verifier(login.password)
-    connection.exec_driver_sql(f"{begin} IDENTIFIED VIA mysql_native_password USING '{verifier}'")
+    end = "" if known is None else " ACCOUNT UNLOCK"
+    connection.exec_driver_sql(f"{begin} IDENTIFIED VIA mysql_native_password USING '{verifier}'{end}")
     connection.exec_driver_sql(f"SET DEFAULT ROLE {quoted(connection, role)} FOR {user}")
 
 
@@ -212,6 +218,17 @@ def _drop(connection: Connection, user: _User) -> None:
 def _is_in_transaction(connection: Connection, login: str) -> bool:
     connection.execute(_SETTLE)
     return connection.execute(_IN_TRANSACTION, {"login": login}).first() is not None
+
+
+def _may_look(connection: Connection) -> bool:
+    """Whether the service's user may look at users; one who may not has never made any."""
+    try:
+        connection.exec_driver_sql("SELECT 1 FROM mysql.roles_mapping LIMIT 0")
+    except DBAPIError as error:
+        if number_of(error) not in NO_RIGHT:
+            raise
+        return False
+    return True
 
 
 def _is_mariadb(connection: Connection) -> bool:
@@ -229,8 +246,10 @@ def _account(connection: Connection, name: str, host: str) -> str:
     return f"{quoted(connection, name)}@{quoted(connection, host)}"
 
 
-def _roles(connection: Connection, names: RoleNames) -> dict[str, bool]:
+def _known(connection: Connection, names: RoleNames) -> dict[str, bool]:
     """Those of a store's roles that are there, and whether each is ours."""
+    if not _may_look(connection):
+        return {}
     found = connection.execute(_ROLES, {"names": [names.app, names.reader]})
     return {row.name: bool(row.ours) for row in found}
 
@@ -238,11 +257,13 @@ def _roles(connection: Connection, names: RoleNames) -> dict[str, bool]:
 def _users(connection: Connection, names: RoleNames, wanted: Sequence[str]) -> list[_User]:
     asked = {"groups": [names.app, names.reader], "names": list(wanted)}
     found = connection.execute(_USERS, asked)
-    return [_User(row.name, row.host, row.role or "", bool(row.ours)) for row in found]
+    return [_User(row.name, row.host, row.role or "", bool(row.ours), row.locked == "1") for row in found]
 
 
 def _logins(connection: Connection, names: RoleNames) -> list[_User]:
     """The logins of a store that Penstock made; not those of people who were let in by hand."""
+    if not _may_look(connection):
+        return []
     members = connection.execute(_MEMBERS, {"app": names.app, "reader": names.reader}).scalars().all()
     made = re.compile(f"({re.escape(names.app)}|{re.escape(names.reader)})_[0-9a-f]{{6}}")
     return _users(connection, names, [name for name in members if made.fullmatch(name)])
