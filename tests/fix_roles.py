@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, CursorResult
 
-    from fix_mariadb import MariaDBServer
     from fix_servers import Ground, PostgreSQLServer
     from penstock import App, EngineOptions, Service
 
@@ -126,13 +125,6 @@ def owner_ground(request: pytest.FixtureRequest) -> Ground:
 def role_ground(request: pytest.FixtureRequest) -> Ground:
     """Every server that has roles."""
     found: Ground = request.getfixturevalue(f"{request.param}_ground")
-    return found
-
-
-@pytest.fixture
-def role_server(role_ground: Ground, request: pytest.FixtureRequest) -> PostgreSQLServer | MariaDBServer:
-    """The server that has them."""
-    found: PostgreSQLServer | MariaDBServer = role_ground.server or request.getfixturevalue("mariadb")
     return found
 
 

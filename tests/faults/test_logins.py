@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from penstock.registry import CredentialState, Roles
 from penstock.secrets import Keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from faults.scenes import Ended
@@ -39,7 +38,6 @@ class Home:
     workers: Workers
     registry: str
     keyring: Keyring
-    clean: Callable[[], None]
 
     @property
     def words(self) -> Words:
@@ -70,8 +68,7 @@ def home(
 ) -> Iterator[Home]:
     """A registry with a service whose password is sealed, plugged in everywhere; no store yet."""
     ground: Ground = request.getfixturevalue(f"{request.param}_ground")
-    clean = request.getfixturevalue(request.param).clean
-    found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring, clean)
+    found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring)
     password = read_password(ground.service, Role.SERVICE, keyring)
     assert password is not None
     with desk(found.registry, found.key) as stores:
@@ -221,7 +218,7 @@ def test_a_rotation_killed_at_every_moment_can_be_finished(home: Home, verb: str
 
 def sync_killed(home: Home, kill_ats: range) -> None:
     for kill_at in kill_ats:
-        home.clean()
+        home.ground.clean()
         with desk(home.registry, home.key) as stores:
             for entry in stores.registry.stores():
                 stores.registry.remove_store(entry)
