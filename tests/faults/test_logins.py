@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from penstock.secrets import Keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from faults.scenes import Ended
 
@@ -251,13 +251,14 @@ def rotate_under_load(home: Home, verb: Callable[[Stores], None], *, processes: 
     """Rotate again and again while processes of four threads use the store; what they say."""
     with desk(home.registry, home.key, QUICK) as stores:
         assert stores.sync(APP, ["gages"])[0].error is None
-        seconds = 4.0 + times * 5.0
+        seconds = 30.0 + times * 30.0
         order = {"registry": home.registry, "key": home.key, "seconds": seconds, "threads": 4}
         pids = [home.workers.start("hammer", **order) for _ in range(processes)]
         asked = (home.words.home, home.words.sessions)
         until(lambda: home.ground.run_sql(*asked)[0][0] >= processes, "the load begins")
         for _ in range(times):
             verb(stores)
+    Path(home.registry).with_name("stop").touch()
     ended = [home.workers.wait(pid, seconds + 60) for pid in pids]
     assert [each.status for each in ended] == [0] * processes, [each.err for each in ended]
     return [each.said for each in ended]
