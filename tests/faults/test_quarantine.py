@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 STATIC, DYNAMIC = "gages", "basins.logan"
 CURRENT = [CredentialState.CURRENT] * 2
 SIDE_FILES = (".lock", "-wal", "-shm", "-journal")
-LASTING = re.compile(
-    r"commit|os\.re|after_cursor_execute (COMMIT|DROP DATABASE|ALTER DATABASE \S+ ALLOW"
-    r"|CREATE DATABASE|RENAME TABLE|REVOKE ALL|GRANT SELECT|DROP USER|DROP ROLE IF EXISTS `)"
-)
+LASTING = re.compile(r"commit|os\.re|after_cursor_execute (COMMIT|DROP DATABASE|ALTER DATABASE \S+ ALLOW)")
 """A moment after which something is not as it was before, for others too."""
 
 

@@ -326,6 +326,8 @@ class OwnRoles:
             moved = [replace(login, database=entry.database) for login in self.logins_of(store_id)]
             if moved:
                 registry.put_credentials(moved)
+            if store_id:  # A drop that was killed may not have come to that.
+                self.shut_out(store_id)
         stale = [login for login in self._known() if not login.login.startswith(names.of(login.role))]
         if stale:
             registry.remove_credentials(stale)
