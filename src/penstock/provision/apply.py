@@ -27,6 +27,7 @@ from penstock.provision.steps import (
     DropRoles,
     EnableSpatial,
     GrantRoles,
+    GrantTables,
     InitializerForm,
     MarkInitialised,
     PrepareDatabase,
@@ -93,6 +94,8 @@ def _set_aside(step: SetAside, work: Work) -> None:
         work.roles.let_end()
     work.before_aside()
     work.address.backend.set_aside(work.address.place, step.name)
+    if work.roles is not None:
+        work.roles.shut_out()
 
 
 def _create(step: CreateDatabase, work: Work) -> None:
@@ -125,6 +128,11 @@ def _enable_spatial(step: EnableSpatial, work: Work) -> None:
 def _grant_roles(step: GrantRoles, work: Work) -> None:
     if work.roles is not None:
         work.roles.grant()
+
+
+def _grant_tables(step: GrantTables, work: Work) -> None:
+    if work.roles is not None:
+        work.roles.grant_tables()
 
 
 def _drop_roles(step: DropRoles, work: Work) -> None:
@@ -202,6 +210,7 @@ _HANDLERS: Mapping[type[Step], Callable[[Any, Work], None]] = {
     WriteRecord: _write_record,
     EnableSpatial: _enable_spatial,
     GrantRoles: _grant_roles,
+    GrantTables: _grant_tables,
     DropRoles: _drop_roles,
     SetAside: _set_aside,
     CreateTables: _create_tables,

@@ -23,6 +23,9 @@ NOT_THERE = frozenset({1008, 1049})
 NO_ENTRY = frozenset({1044, 1049})
 """A connection to a database that is not there, or that the user may not see."""
 
+NO_RIGHT = frozenset({1142, 1143, 1044, 1227})
+"""The user may not do that."""
+
 NO_LOGIN = frozenset({1045, 1698, 3118, 3159, 4151})
 WAITED = 1205
 NO_SUCH_THREAD = 1094
