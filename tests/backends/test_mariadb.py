@@ -1,4 +1,4 @@
-"""What only MariaDB does: addresses, sessions, what it commits, what it can't move."""
+"""What only MariaDB does: addresses, sessions, locks, what it can't move."""
 
 from __future__ import annotations
 

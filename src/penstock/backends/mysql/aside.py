@@ -71,5 +71,7 @@ def _move(connection: Connection, old: str, new: str, what: str) -> None:
     try:
         ending.without_sessions(connection, old, lambda: copies.move_tables(connection, old, new, what))
     finally:
-        empty = old if copies.tables_of(connection, new) else new
-        ending.drop(connection, empty)
+        for each in (new, old):
+            if not copies.tables_of(connection, each):
+                ending.drop(connection, each)
+                break

@@ -6,7 +6,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pymysql
 import sqlalchemy.dialects.mysql.pymysql  # noqa: F401  (whole, before threads ask for it at once)
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
@@ -137,7 +136,7 @@ def own_engine(login: Login, database: str = "", purpose: str = "penstock") -> E
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
         def attempt(url: URL) -> Any:
             password = {} if url.password is None else {"password": str(url.password)}
-            return pymysql.connect(*args, **params, **password)
+            return dialect.connect(*args, **params, **password)
 
         return with_either(login, attempt)
 
