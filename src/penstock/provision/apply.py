@@ -148,7 +148,7 @@ def _create_tables(step: CreateTables, work: Work) -> None:
             work.tables.create_all(connection)
     except CompileError as error:
         raise NotSupported(
-            f"Could not {step} in {work.address.backend.shown(work.address.place)}.",
+            f"Could not {step}.",
             why=str(error),
             hint="Declare the column by a type that this kind of server has, such as String(100).",
         ) from error
