@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
@@ -13,12 +13,12 @@ from sqlalchemy import Float, Integer, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written, savepoint
 from penstock.errors import NotSupported, RowRefused
-from penstock.query.target import Target, connection_of, target_of, writing
+from penstock.query.target import Target, again, connection_of, target_of, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from sqlalchemy import Column, Connection
 
@@ -45,7 +45,8 @@ def bulk_insert(
 ) -> Written:
     """Store many rows: all of them, or none.
 
-    On PostgreSQL they are sent by binary COPY. What a session has pending is neither written nor lost.
+    On PostgreSQL they are sent by binary COPY, on MariaDB by statements of many rows, or as a file where
+    the address has `local_infile=1`. What a session has pending is neither written nor lost.
 
     Args:
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
@@ -171,12 +172,17 @@ class _Bulk:
         self._shapes: dict[Any, _Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
+        if isinstance(rows, Iterator):  # It can be read once.
+            return self._write(on, rows)
+        return again(on, lambda: self._write(on, rows))
+
+    def _write(self, on: On, rows: Iterable[Row]) -> Written:
         done = Written()
         with writing(on) as source:
             connection = connection_of(source, self._target)
             backend = backend_for(connection.engine.url).rows
             verb = self._verb(backend)
-            with connection.begin_nested():
+            with savepoint(connection, backend.ended):
                 for first, block in _blocks(rows):
                     for shape, numbers, given in self._alike(first, block):
                         group = _Group(self._target, shape.writing, numbers, backend, verb)
@@ -312,7 +318,7 @@ class _Group:
     def write(self, connection: Connection, rows: list[Sequence[Any]]) -> Written:
         """Write them; a failure leaves the transaction as it was."""
         try:
-            with connection.begin_nested():
+            with savepoint(connection, self._backend.ended):
                 return self._verb(connection, self._writing, rows)
         except Unfit as error:
             cleaned = self._cleaned(rows)
@@ -361,9 +367,11 @@ class _Group:
             while bad - good > 1:
                 middle = (good + bad) // 2
                 try:
-                    with connection.begin_nested():
+                    with savepoint(connection, self._backend.ended):
                         self._verb(connection, self._writing, rows[good:middle])
                     good = middle
+                except OperationalError:
+                    raise
                 except DatabaseError:
                     bad = middle
             return good if bad > good else None

@@ -8,12 +8,14 @@ from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.orm import Session
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Writing
+from penstock.backends.rows import OnConflict, Writing, savepoint
 from penstock.errors import RowRefused
-from penstock.query.target import Target, connection_of, target_of, writing
+from penstock.query.target import Target, again, connection_of, target_of, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Select
 
     from penstock.query.target import Model, On
 
@@ -70,6 +72,12 @@ def get_or_create(
     target = target_of(model)
     values = {**(defaults or {}), **where}
     _check(target, values)
+    return again(on, lambda: _got_or_created(on, target, where, values))
+
+
+def _got_or_created(
+    on: On, target: Target, where: Mapping[str, Any], values: Mapping[str, Any]
+) -> tuple[Any, bool]:
     with writing(on) as source:
         found = _one(source, target, where)
         if found is not None:
@@ -77,7 +85,7 @@ def get_or_create(
         made = _made(source, target, [values], OnConflict.NOTHING)
         if made:
             return made[0], True
-        found = _one(source, target, where)
+        found = _one(source, target, where, latest=True)
         if found is not None:
             return found, False
         return _made(source, target, [values], OnConflict.ERROR)[0], True  # It is another row that is there.
@@ -108,19 +116,28 @@ def get_or_create_many(
     names = tuple(key or target.key)
     given = list(rows)
     keys = [_key(target, names, number, row) for number, row in enumerate(given)]
-    with writing(on) as source:
-        found = _by_key(source, target, names, dict.fromkeys(keys))
-        first = {
-            key: row for key, row in zip(reversed(keys), reversed(given), strict=True) if key not in found
-        }
-        made = _make_many(source, target, names, first)
-        found |= _by_key(source, target, names, [key for key in first if key not in made]) | made
+    found, made = again(on, lambda: _found_and_made(on, target, names, keys, given))
     new = set(made)
     results = []
     for each in keys:
         results.append((found[each], each in new))
         new.discard(each)
     return results
+
+
+def _found_and_made(
+    on: On, target: Target, names: Sequence[str], keys: Sequence[Any], given: Sequence[Mapping[str, Any]]
+) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """The rows with these keys, and those of them that were made now."""
+    with writing(on) as source:
+        found = _by_key(source, target, names, dict.fromkeys(keys))
+        first = {
+            key: row for key, row in zip(reversed(keys), reversed(given), strict=True) if key not in found
+        }
+        made = _make_many(source, target, names, first)
+        others = [key for key in first if key not in made]
+        found |= _by_key(source, target, names, others, latest=True) | made
+    return found, made
 
 
 def _check(target: Target, values: Mapping[str, Any]) -> None:
@@ -172,25 +189,32 @@ def _made(
     columns = [target.columns[name] for name in key]
     wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict, key=columns)
     backend = backend_for(connection.engine.url).rows
-    with connection.begin_nested():
+    with savepoint(connection, backend.ended):
         if isinstance(source, Session) and target.mapped:
             with source.no_autoflush:
-                statement = backend.insert(target.model, wanted).returning(target.model)
-                return list(source.scalars(statement, rows))
-        statement = backend.insert(target.table, wanted).returning(*target.table.columns)
+                return list(backend.create(source, connection, target.model, wanted, rows))
         named = [{target.columns[name].key: value for name, value in row.items()} for row in rows]
-        return list(source.execute(statement, named))
+        return list(backend.create(source, connection, target.table, wanted, named))
 
 
-def _one(source: Session | Connection, target: Target, where: Mapping[str, Any]) -> Any:
+def _one(
+    source: Session | Connection, target: Target, where: Mapping[str, Any], *, latest: bool = False
+) -> Any:
     query = select(target.model).where(*target.conditions(where)).limit(2)
+    if latest:
+        query = _latest(source, target, query)
     if isinstance(source, Session) and target.mapped:
         return source.scalars(query).one_or_none()
     return source.execute(query).one_or_none()
 
 
 def _by_key(
-    source: Session | Connection, target: Target, names: Sequence[str], keys: Iterable[Any]
+    source: Session | Connection,
+    target: Target,
+    names: Sequence[str],
+    keys: Iterable[Any],
+    *,
+    latest: bool = False,
 ) -> dict[Any, Any]:
     wanted = list(keys)
     attributes = [target.attributes[name] for name in names]
@@ -201,11 +225,18 @@ def _by_key(
             attributes[0].in_([key[0] for key in some]) if len(names) == 1 else tuple_(*attributes).in_(some)
         )
         query = select(target.model).where(one)
+        if latest:
+            query = _latest(source, target, query)
         rows = (
             source.scalars(query) if isinstance(source, Session) and target.mapped else source.execute(query)
         )
         found |= {_key_of(target, names, row): row for row in rows}
     return found
+
+
+def _latest(source: Session | Connection, target: Target, query: Select[Any]) -> Select[Any]:
+    """The query, but it sees what others have committed since the transaction began."""
+    return backend_for(connection_of(source, target).engine.url).rows.latest(query)
 
 
 def _key_of(target: Target, names: Sequence[str], row: Any) -> tuple[Any, ...]:

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapper, Session
 
+from penstock.backends import backend_for
 from penstock.errors import NoPrimaryKey, NotSupported, UnknownColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 On: TypeAlias = Session | Connection | Engine
 """Where it is asked: in the caller's transaction, but for an engine, which gets one of its own."""
@@ -24,6 +26,10 @@ Model: TypeAlias = type[Any] | Table
 
 Where: TypeAlias = Mapping[str, Any] | ColumnElement[bool] | Sequence[ColumnElement[bool]] | None
 """Which rows: values by attribute, one expression, or several that must all hold."""
+
+
+_Result = TypeVar("_Result")
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,17 @@ def writing(on: On) -> Iterator[Session | Connection]:
             yield connection
     else:
         yield on
+
+
+def again(on: On, attempt: Callable[[], _Result]) -> _Result:
+    """What an attempt gives; on an engine it is made again when the server has ended its transaction."""
+    for _ in range(_ATTEMPTS - 1 if isinstance(on, Engine) else 0):
+        try:
+            return attempt()
+        except OperationalError as error:
+            if not backend_for(on.engine.url).rows.ended(error):  # type: ignore[union-attr]
+                raise
+    return attempt()
 
 
 def connection_of(on: Session | Connection, target: Target) -> Connection:

@@ -16,16 +16,18 @@ from penstock.backends.rows import (
     binders,
     bound,
     bound_in_pieces,
+    created,
     in_chunks,
+    in_order,
     last_of_each,
     settled,
     update_one,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Column, Connection, Select
+    from sqlalchemy import Column, ColumnElement, Connection, Select
     from sqlalchemy.orm import Session
 
 _FAILED = re.compile(r"constraint failed: (?:\w+\.)?(\w+)")
@@ -43,6 +45,29 @@ class SQLiteRows:
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
         return settled(insert(into), writing)
+
+    def create(
+        self,
+        source: Session | Connection,
+        connection: Connection,
+        into: Any,
+        writing: Writing,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> Sequence[Any]:
+        """Store rows that are not there; see `RowBackend.create`."""
+        return created(source, into, self.insert(into, writing), rows)
+
+    def latest(self, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT: there is one writer at a time."""
+        return statement
+
+    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
+        """A column in ORDER BY, where NULL counts as larger than every value."""
+        return in_order(column, descending=descending)
+
+    def ended(self, error: Exception) -> bool:
+        """False: what was done before a savepoint is left."""
+        return False
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
