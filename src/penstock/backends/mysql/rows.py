@@ -1,4 +1,4 @@
-"""Many rows are written to MariaDB by way of a temporary table."""
+"""Many rows are written to MariaDB, with what is done about those that are there."""
 
 from __future__ import annotations
 
