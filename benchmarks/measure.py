@@ -108,6 +108,19 @@ def server() -> Iterator[Server]:
 
 
 @contextmanager
+def mariadb(options: str = "") -> Iterator[Service]:
+    """A service on a MariaDB server of its own: the one that the tests start."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from fix_mariadb import running_mariadb
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    progress("starting a MariaDB server")
+    with running_mariadb() as found:
+        password = SecretRef("file", str(found.password_file))
+        yield Service(name="main", url=f"{found.url}/{options}", password=password)
+
+
+@contextmanager
 def desk(service: Service, app: type[App], setting: str, *, sync: bool = True) -> Iterator[Stores]:
     """A desk with the service plugged into a setting of the app, whose store is made."""
     registry = MemoryRegistry()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,11 @@ def pytest_report_header() -> str:
     """Which servers the tests will use."""
     try:
         found = find_binaries()
+        postgresql = f"PostgreSQL {found.version} ({found.origin}, {found.directory})"
     except BinariesNotFound:
-        return "servers: SQLite only (no PostgreSQL binaries)"
-    return f"servers: SQLite, PostgreSQL {found.version} ({found.origin}, {found.directory})"
+        postgresql = "no PostgreSQL"
+    mariadb = "MariaDB" if shutil.which("mariadbd", path="/usr/sbin:/usr/bin") else "no MariaDB"
+    return f"servers: SQLite, {postgresql}, {mariadb}"
 
 
 @pytest.fixture

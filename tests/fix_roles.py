@@ -1,11 +1,14 @@
-"""Desks whose stores get roles of their own, on every PostgreSQL there is."""
+"""Desks whose stores get roles of their own, on every server that has roles."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
+from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy.exc import DBAPIError
 
 from fix_servers import ground_on, running_server, unavailable
 from penstock import Stores, use
@@ -15,11 +18,76 @@ from penstock.registry import DatabaseRegistry
 from penstock.secrets import Keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from sqlalchemy import URL, CursorResult
 
     from fix_servers import Ground, PostgreSQLServer
     from penstock import App, EngineOptions, Service
+
+_DENIED = ("42501", 1044, 1142, 1227)
+"""What servers answer to those who may not do what they try."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a kind of server is asked about roles, and told.
+
+    Args:
+        home: A database that is always there.
+        roles: Asks for the roles and logins that were made for stores.
+        each: How many of them a store has.
+        logins: Asks for those of them that somebody can log in with.
+        sessions: Asks how many sessions are in the database `lab_gages`.
+        drop: Drops a login.
+        set_password: Gives the service's user a password.
+    """
+
+    home: str
+    roles: str
+    each: int
+    logins: str
+    sessions: str
+    drop: str
+    set_password: str
+
+
+WORDS = {
+    "postgresql": Words(
+        home="postgres",
+        roles="SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') LIKE 'penstock: %'",
+        each=5,
+        logins="""
+            SELECT rolname FROM pg_roles
+            WHERE rolcanlogin AND shobj_description(oid, 'pg_authid') LIKE 'penstock: %'""",
+        sessions="SELECT count(*) FROM pg_stat_activity WHERE datname = 'lab_gages'",
+        drop='DROP ROLE "{}"',
+        set_password="ALTER ROLE penstock PASSWORD '{}'",
+    ),
+    "mariadb": Words(
+        home="mysql",
+        roles="SELECT user FROM mysql.user WHERE user REGEXP '_[0-9a-f]{8}_(app|reader)(_[0-9a-f]{6})?$'",
+        each=4,
+        logins="SELECT user FROM mysql.user WHERE user REGEXP '_[0-9a-f]{8}_(app|reader)_[0-9a-f]{6}$'",
+        sessions="SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'lab_gages'",
+        drop="DROP USER `{}`",
+        set_password="SET PASSWORD FOR penstock = PASSWORD('{}')",
+    ),
+}
+
+
+def roles_on(ground: Ground) -> set[str]:
+    """The roles and logins that Penstock made for stores."""
+    words = WORDS[ground.kind]
+    return {name for (name,) in ground.run_sql(words.home, words.roles)}
+
+
+def logins_on(ground: Ground) -> list[str]:
+    """Those of them that somebody can log in with."""
+    words = WORDS[ground.kind]
+    return sorted(name for (name,) in ground.run_sql(words.home, words.logins))
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +115,15 @@ def other_postgresql_ground(_other_postgresql_server: PostgreSQLServer) -> Groun
 
 
 @pytest.fixture(params=["postgresql", "other_postgresql"])
-def role_ground(request: pytest.FixtureRequest) -> Ground:
+def owner_ground(request: pytest.FixtureRequest) -> Ground:
     """Every PostgreSQL there is: what a role may do with roles changed with version 16."""
+    found: Ground = request.getfixturevalue(f"{request.param}_ground")
+    return found
+
+
+@pytest.fixture(params=["postgresql", "other_postgresql", "mariadb"])
+def role_ground(request: pytest.FixtureRequest) -> Ground:
+    """Every server that has roles."""
     found: Ground = request.getfixturevalue(f"{request.param}_ground")
     return found
 
@@ -89,9 +164,66 @@ def role_desk(role_ground: Ground, lab: type[App], role_desk_on: Callable[..., S
         yield stores
 
 
+@pytest.fixture
+def owner_desk(owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """The same where a store has an owner of its own."""
+    with use(role_desk_on(owner_ground, lab)) as stores:
+        assert stores.sync(lab, ["gages"])[0].error is None
+        yield stores
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """Somebody's session, in autocommit."""
+
+    connection: Connection
+
+    def execute(self, statement: str, values: Sequence[str] = ()) -> CursorResult[Any]:
+        """What the server answers."""
+        return self.connection.exec_driver_sql(statement, tuple(values))
+
+
+@contextmanager
+def logged_in(url: URL) -> Iterator[LoggedIn]:
+    """A session that does not go through Penstock's engines."""
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    connection = engine.connect()
+    try:
+        yield LoggedIn(connection)
+    finally:
+        connection.invalidate()  # Without a word to the server, which may have ended the session.
+        connection.close()
+
+
 def log_in(
-    desk: Stores, app: type[App], name: str, role: StoreRole = StoreRole.APP, **options: Any
-) -> psycopg.Connection[Any]:
-    """A connection with a store's own login, that does not go through Penstock's engines."""
-    url = desk.url(app, name, role=role).set(drivername="postgresql")
-    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, **options)
+    desk: Stores, app: type[App], name: str, role: StoreRole = StoreRole.APP
+) -> AbstractContextManager[LoggedIn]:
+    """A session of a store's own login, that does not go through Penstock's engines."""
+    return logged_in(desk.url(app, name, role=role))
+
+
+def code_of(error: DBAPIError) -> str | int | None:
+    """The server's code of an error: an SQLSTATE, or a number."""
+    first = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return first if isinstance(first, int) else getattr(error.orig, "sqlstate", None)
+
+
+@contextmanager
+def denied() -> Iterator[None]:
+    """What is in the block is refused to whoever tries it."""
+    with pytest.raises(DBAPIError) as caught:
+        yield
+    assert code_of(caught.value) in _DENIED
+
+
+def steps_of(desk: Stores, app: type[App], name: str = "gages") -> list[str]:
+    """What a sync would do."""
+    plan = desk.plan(app, name)
+    assert plan.refused is None
+    return [str(step) for step in plan.steps]
+
+
+def edit(desk: Stores, **changes: object) -> None:
+    """Change the service `main`."""
+    [service] = desk.registry.services()
+    desk.operator.edit_service(replace(service, **changes))

@@ -68,9 +68,11 @@ def own_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def add_service(site: Terminal, ground: Ground, name: str = "main") -> None:
     """Register a ground's server, by the command."""
+    service = ground.service
     words: list[object] = ["services", "add", name, ground.url]
-    if ground.server is not None:
-        words += ["--password-file", ground.server.owner_password_file]
-        words += ["--admin-url", ground.server.admin_url]
-        words += ["--admin-password-file", ground.server.admin_password_file]
+    if service.password is not None:
+        words += ["--password-file", service.password.locator]
+    if service.admin_url is not None and service.admin_password is not None:
+        words += ["--admin-url", service.admin_url]
+        words += ["--admin-password-file", service.admin_password.locator]
     site.ok(*words)

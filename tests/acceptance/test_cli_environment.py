@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from acceptance.test_cli_stores import address_of
 from fix_bindings import Mounted, vcap
 
 if TYPE_CHECKING:
@@ -75,9 +74,8 @@ def test_a_whole_address_is_explained_without_its_password(site: Terminal) -> No
 def test_a_bound_service_is_listed_tested_used_and_handed_to_programs(
     site: Terminal, bound: Mounted, ground: Ground
 ) -> None:
-    full = address_of(ground, "x").rpartition("/")[0]
-    kind = "sqlite" if ground.server is None else "postgresql"
-    bound.put("main", type=kind, uri=full)
+    full = ground.address_of("x").rpartition("/")[0]
+    bound.put("main", type=ground.kind, uri=full)
     services = {row["service"]: row for row in site.json("services", "list")["services"]}
     assert services["main"]["source"] == "SERVICE_BINDING_ROOT/main"
     site.ok("services", "test", "main")
@@ -89,7 +87,7 @@ def test_a_bound_service_is_listed_tested_used_and_handed_to_programs(
     assert ("bindings", "SERVICE_BINDING_ROOT", "ok", "main") in [
         (each["check"], each["subject"], each["result"], each["message"]) for each in checks
     ]
-    where = address_of(ground, "lab_gages").partition("@")[2] or address_of(ground, "lab_gages")
+    where = ground.address_of("lab_gages").partition("@")[2] or ground.address_of("lab_gages")
     assert where in site.ok("run", "--", "env")
     done = site("services", "edit", "main", "--url", "sqlite:///elsewhere")
     assert (done.code, "defined at SERVICE_BINDING_ROOT/main" in done.err) == (1, True)
@@ -128,8 +126,8 @@ def test_a_variable_that_can_not_be_read_is_named_and_not_repeated(site: Termina
 
 
 def test_what_a_variable_names_is_destroyed_only_if_that_is_said(site: Terminal, ground: Ground) -> None:
-    site.env[VARIABLE] = address_of(ground, "theirs")
-    site.env["PENSTOCK_STORE__LAB__BASINS_LOGAN"] = address_of(ground, "logan")
+    site.env[VARIABLE] = ground.address_of("theirs")
+    site.env["PENSTOCK_STORE__LAB__BASINS_LOGAN"] = ground.address_of("logan")
     site.ok("syncstores", "lab", "-d", "gages")
     site.ok("stores", "create", "lab:basins.logan")
     ground.run_sql("theirs", "DELETE FROM gage")
@@ -157,7 +155,7 @@ def test_what_a_variable_names_is_destroyed_only_if_that_is_said(site: Terminal,
 def test_e5_from_env_does_not_destroy_what_has_no_record_of_ours(site: Terminal, ground: Ground) -> None:
     ground.make_database("theirs")
     ground.run_sql("theirs", "CREATE TABLE precious (id int)")
-    site.env[VARIABLE] = address_of(ground, "theirs")
+    site.env[VARIABLE] = ground.address_of("theirs")
     for words in (
         ["syncstores", "lab", "-r", "-y", "--from-env"],
         ["stores", "drop", "lab:gages", "--now", "-y", "--from-env"],

@@ -12,14 +12,6 @@ if TYPE_CHECKING:
     from fix_servers import Ground
 
 
-def address_of(ground: Ground, database: str) -> str:
-    """The full address of a database on the ground, as somebody would write it into a variable."""
-    if ground.server is None:
-        return f"sqlite:///{ground.directory}/{database}.sqlite"
-    password = ground.server.owner_password_file.read_text().strip()
-    return f"postgresql://penstock:{password}@127.0.0.1:{ground.server.port}/{database}"
-
-
 # --- what is not ours -----------------------------------------------------------------------------
 
 
@@ -30,7 +22,7 @@ def test_e5_a_refresh_with_somebodys_database_url_is_refused_and_their_data_is_i
     ground.make_database("theirs")
     ground.run_sql("theirs", "CREATE TABLE precious (id int)")
     ground.run_sql("theirs", "INSERT INTO precious VALUES (42)")
-    site.env["DATABASE_URL"] = address_of(ground, "theirs")
+    site.env["DATABASE_URL"] = ground.address_of("theirs")
     for words in (["-r", "-y"], ["-r", "-f", "-y"], ["-y"]):
         done = site("syncstores", "one", *words)
         assert (done.code, "error[store-not-ours]" in done.out) == (1, True), done.all
@@ -42,7 +34,7 @@ def test_e5_a_refresh_with_somebodys_database_url_is_refused_and_their_data_is_i
 
 def test_a_database_of_somebodys_is_taken_over_only_by_adopting_it(plugged: Terminal, ground: Ground) -> None:
     ground.make_database("old-gages")
-    ground.run_sql("old-gages", "CREATE TABLE gage (number varchar primary key)")
+    ground.run_sql("old-gages", "CREATE TABLE gage (number varchar(20) primary key)")
     ground.run_sql("old-gages", "INSERT INTO gage VALUES ('1')")
     done = plugged("stores", "adopt", "lab:gages", "--database", "old-gages")
     assert (done.code, "error[confirmation-needed]" in done.err) == (2, True)

@@ -54,8 +54,11 @@ def test_tasks_write_and_read_what_threads_do(async_desk: Stores, lab: type[App]
 
 
 def test_a_transaction_that_fails_is_undone_with_the_tables_it_made(
-    async_desk: Stores, lab: type[App]
+    async_desk: Stores, lab: type[App], async_ground: Ground
 ) -> None:
+    if not async_ground.can.transactional_ddl:
+        pytest.skip("this server commits at every CREATE TABLE")
+
     async def fail_half_way() -> None:
         async with lab.gages.aio.engine.begin() as connection:
             await connection.execute(text("CREATE TABLE half (id integer)"))

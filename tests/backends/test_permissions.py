@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from fix_roles import log_in
+from fix_apps import all_ok
+from fix_roles import code_of, log_in, logged_in
 from fix_servers import Ground
-from penstock import App, Stores
+from penstock import App, Stores, use
 from penstock.backends import StoreRole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import URL
 
@@ -109,10 +111,10 @@ class Actors:
 
 
 @pytest.fixture
-def actors(role_desk: Stores, lab: type[App], role_ground: Ground) -> Actors:
+def actors(owner_desk: Stores, lab: type[App], owner_ground: Ground) -> Actors:
     """Two stores of one app, and everybody around them."""
     lab.basins.create("logan")
-    found = Actors(role_desk, lab, role_ground)
+    found = Actors(owner_desk, lab, owner_ground)
     with found.connected("owner") as owner:
         owner.execute("CREATE SEQUENCE counter")
         owner.commit()
@@ -164,11 +166,93 @@ def connecting(url: URL) -> str:
     return asyncio.run(attempt())
 
 
+# --- where the service's user makes everything ----------------------------------------------------
+
+NO_ENTRY, NO_TABLE, NO_SERVER_RIGHT, NO_ROUTINE, NO_SUCH_ROLE = 1044, 1142, 1227, 1370, 1959
+
+MARIADB_TRIES = {
+    "connect": "SELECT 1",
+    "select": "SELECT * FROM gage",
+    "insert": "INSERT INTO gage VALUES ('1', 1.0)",
+    "update": "UPDATE gage SET altitude = 2.0",
+    "delete": "DELETE FROM gage",
+    "next value": "SELECT NEXTVAL(counter)",
+    "call": "SELECT one()",
+    "temporary table": "CREATE TEMPORARY TABLE passing (id int)",
+    "read the record": "SELECT * FROM penstock_store",
+    "change the record": "UPDATE penstock_store SET app = 'mine'",
+    "truncate": "TRUNCATE gage",
+    "create table": "CREATE TABLE mine (id int)",
+    "create view": "CREATE VIEW ours AS SELECT 1",
+    "create function": "CREATE FUNCTION two() RETURNS int DETERMINISTIC RETURN 2",
+    "create trigger": "CREATE TRIGGER t BEFORE INSERT ON gage FOR EACH ROW SET @seen = 1",
+    "alter table": "ALTER TABLE gage ADD mine int",
+    "drop table": "DROP TABLE gage",
+    "read another store": "SELECT * FROM lab_basins_logan.gage",
+    "become another store's app": "SET ROLE {other_app}",
+    "pass on": "GRANT SELECT ON penstock_store TO {app}",
+    "make a user": "CREATE USER mine",
+    "make a role": "CREATE ROLE mine_too",
+    "make a database": "CREATE DATABASE mine",
+    "see passwords": "SELECT authentication_string FROM mysql.user",
+    "change the server": "SET GLOBAL max_connections = 151",
+    "drop another store": "DROP DATABASE lab_basins_logan",
+}
+"""In this order, which matters to whoever may do them."""
+
+MARIADB_ROWS: dict[str, str | int] = dict.fromkeys(MARIADB_TRIES, NO_TABLE) | {
+    **dict.fromkeys(("connect", "select", "insert", "update", "delete", "next value", "call"), OK),
+    **dict.fromkeys(("temporary table", "read the record"), OK),
+    **dict.fromkeys(("create function", "make a database", "drop another store"), NO_ENTRY),
+    **dict.fromkeys(("make a user", "make a role", "change the server"), NO_SERVER_RIGHT),
+    "become another store's app": NO_SUCH_ROLE,
+}
+MARIADB_EXPECTED: dict[str, dict[str, str | int]] = {
+    "app": MARIADB_ROWS,
+    "reader": MARIADB_ROWS
+    | dict.fromkeys(("insert", "update", "delete", "next value"), NO_TABLE)
+    | {"call": NO_ROUTINE, "temporary table": NO_ENTRY},
+    "another store's app": dict.fromkeys(MARIADB_TRIES, NO_ENTRY),
+    "service": dict.fromkeys(MARIADB_TRIES, OK),
+}
+
+
+@pytest.mark.parametrize("actor", MARIADB_EXPECTED)
+def test_on_mariadb_each_may_do_what_it_is_for_and_nothing_else(
+    actor: str, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> None:
+    with use(role_desk_on(mariadb_ground, lab)) as desk:
+        all_ok(desk, lab)
+        lab.basins.create("logan")
+        for made in ("SEQUENCE counter", "FUNCTION one() RETURNS int DETERMINISTIC RETURN 1"):
+            mariadb_ground.run_sql("lab_gages", f"CREATE {made}")
+        all_ok(desk, lab)
+        url = Actors(desk, lab, mariadb_ground).url(actor)
+        app, other = (str(desk.url(lab, name).username)[:-7] for name in ("gages", "basins.logan"))
+        tries = {name: each.format(app=app, other_app=other) for name, each in MARIADB_TRIES.items()}
+        found = {name: outcome_at(url, statement) for name, statement in tries.items()}
+    assert found == MARIADB_EXPECTED[actor]
+
+
+def outcome_at(url: URL, statement: str) -> str | int | None:
+    """The server's code for an attempt in a session of its own."""
+    try:
+        with logged_in(url) as session:
+            session.execute(statement)
+    except DBAPIError as error:
+        return code_of(error)
+    return OK
+
+
+# --- where the store has an owner -----------------------------------------------------------------
+
+
 def test_a_reader_begins_every_transaction_for_reading(actors: Actors) -> None:
     with log_in(actors.desk, actors.app, "gages", StoreRole.READER) as reader:
         for name in ("insert", "delete", "create table", "drop table"):
-            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            with pytest.raises(DBAPIError) as caught:
                 reader.execute(TRIES[name])
+            assert code_of(caught.value) == READ_ONLY
 
 
 def test_z1_nobody_but_those_who_need_it_may_connect(actors: Actors) -> None:

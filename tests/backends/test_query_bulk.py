@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     MetaData,
+    String,
     Table,
     create_engine,
     delete,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 class Base(DeclarativeBase):
     metadata = MetaData()
+    type_annotation_map = {str: String(100)}  # noqa: RUF012
 
 
 class Basin(Base):
@@ -251,7 +253,7 @@ def test_d4_updates_of_the_same_rows_in_other_orders_do_not_block_each_other(eng
 def test_a_key_that_is_missing_is_said(session: Session) -> None:
     with pytest.raises(RowRefused, match="no value for number"):
         upsert(session, Gage, [{"site": "a"}])
-    table = Table("loose_one", MetaData(), Column("site", Unicode))
+    table = Table("loose_one", MetaData(), Column("site", Unicode(100)))
     with pytest.raises(NoPrimaryKey):
         upsert(session, table, [{"site": "a"}])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, reject, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 from sqlalchemy import (
@@ -24,11 +25,13 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     SmallInteger,
+    String,
     Uuid,
     insert,
     select,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, Unicode
 
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 class Shouted(TypeDecorator[str]):
     """A text that is stored in capitals."""
 
-    impl = Unicode
+    impl = Unicode(100)
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: object) -> str | None:
@@ -63,6 +66,7 @@ class Kind(enum.Enum):
 
 class Base(DeclarativeBase):
     metadata = MetaData()
+    type_annotation_map = {str: String(100)}  # noqa: RUF012
 
 
 class Everything(Base):
@@ -116,7 +120,7 @@ EVERYTHING = st.fixed_dictionaries(
         "zoned": st.datetimes(timezones=st.just(UTC), min_value=EARLY, max_value=LATE),
         "clock": st.times(),
         "span": st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000)),
-        "uuid": st.uuids(),
+        "uuid": st.uuids(version=4),
         "kind": st.sampled_from(Kind),
         "document": st.recursive(
             st.booleans() | st.integers(-(2**31), 2**31) | TEXTS,
@@ -133,6 +137,16 @@ def nullable(row: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+def insert_by_sqlalchemy(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Store rows; the example is no good if they have infinite numbers, and the server has not."""
+    try:
+        connection.execute(insert(Everything.__table__), rows)
+    except ProgrammingError:
+        if not any(math.isinf(row["real"] or 0) for row in rows):
+            raise
+        reject()
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given_by(
     given=st.lists(EVERYTHING.flatmap(nullable), min_size=1, max_size=4),
@@ -144,7 +158,7 @@ def test_what_is_stored_is_what_sqlalchemy_stores(
     with engine.connect() as connection:
         table = Everything.__table__
         ours = [{"id": number, **row} for number, row in enumerate(given)]
-        connection.execute(insert(table), [{**row, "id": row["id"] + 100} for row in ours])
+        insert_by_sqlalchemy(connection, [{**row, "id": row["id"] + 100} for row in ours])
         bulk_insert(connection, Everything, ours, on_conflict=on_conflict)
         stored = connection.execute(select(table).order_by(table.c.id)).mappings().all()
         raw = [{name: value for name, value in row.items() if name != "id"} for row in stored]
@@ -158,7 +172,7 @@ def test_what_is_updated_is_what_sqlalchemy_stores(engine: Engine, given: list[d
     with engine.connect() as connection:
         table = Everything.__table__
         ours = [{"id": number, **row} for number, row in enumerate(given)]
-        connection.execute(insert(table), [{**row, "id": row["id"] + 100} for row in ours])
+        insert_by_sqlalchemy(connection, [{**row, "id": row["id"] + 100} for row in ours])
         bulk_insert(connection, Everything, [{"id": row["id"]} for row in ours])
         assert bulk_update(connection, Everything, ours).updated == len(given)
         stored = connection.execute(select(table).order_by(table.c.id)).mappings().all()

@@ -181,18 +181,18 @@ def test_a_kept_database_that_is_gone_is_forgotten(keeping: Stores, lab: type[Ap
 
 
 def test_nobody_can_connect_to_a_kept_database(
-    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
-    assert role_ground.server is not None
-    desk = role_desk_on(role_ground, lab)
+    assert owner_ground.server is not None
+    desk = role_desk_on(owner_ground, lab)
     all_ok(desk, lab)
     url = desk.url(lab, "gages")
     desk.drop(lab, "gages")
     import psycopg
 
     for user, password in ((url.username, url.password), ("penstock_admin", None)):
-        secret = password or role_ground.server.admin_password_file.read_text().strip()
-        address: dict[str, Any] = {"host": "127.0.0.1", "port": role_ground.server.port, "user": user}
+        secret = password or owner_ground.server.admin_password_file.read_text().strip()
+        address: dict[str, Any] = {"host": "127.0.0.1", "port": owner_ground.server.port, "user": user}
         with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
             psycopg.connect(**address, password=secret, dbname=aside(desk))
 
@@ -215,24 +215,24 @@ def test_sessions_of_the_app_and_of_readers_end_with_the_drop(
 
 
 def test_a_superusers_session_is_not_ended_and_the_store_stays_as_it_is(
-    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
-    assert role_ground.server is not None
-    desk = role_desk_on(role_ground, lab)
+    assert owner_ground.server is not None
+    desk = role_desk_on(owner_ground, lab)
     all_ok(desk, lab)
-    with role_ground.server.connect("lab_gages") as boss:
+    with owner_ground.server.connect("lab_gages") as boss:
         boss.execute("SELECT 1")
         with pytest.raises(StoreBusy):
             desk.drop(lab, "gages")
     assert desk.exists(lab, "gages")
     assert desk.kept() == []
-    assert role_ground.databases() == {"lab_gages"}
+    assert owner_ground.databases() == {"lab_gages"}
 
 
 @pytest.fixture
-def vacuumed(role_ground: Ground) -> Iterator[Callable[[str], None]]:
+def vacuumed(owner_ground: Ground) -> Iterator[Callable[[str], None]]:
     """Gets a worker of the server to be in a database, and to stay there."""
-    assert role_ground.server is not None
+    assert owner_ground.server is not None
 
     def begin(database: str) -> None:
         with server.connect(database) as boss:
@@ -245,7 +245,7 @@ def vacuumed(role_ground: Ground) -> Iterator[Callable[[str], None]]:
             here = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND backend_type = 'autovacuum worker'"
             until(lambda: boss.execute(here, [database]).fetchone() is not None, "a worker", timeout=60)
 
-    server = role_ground.server
+    server = owner_ground.server
     yield begin
     with server.connect() as boss:
         boss.execute("ALTER SYSTEM RESET autovacuum_naptime")
@@ -254,18 +254,18 @@ def vacuumed(role_ground: Ground) -> Iterator[Callable[[str], None]]:
 
 @pytest.mark.parametrize("now", [False, True])
 def test_a_database_that_the_server_is_vacuuming_is_dropped_by_a_role_that_is_no_superuser(
-    role_ground: Ground,
+    owner_ground: Ground,
     lab: type[App],
     role_desk_on: Callable[..., Stores],
     vacuumed: Callable[[str], None],
     now: bool,
 ) -> None:
-    desk = role_desk_on(role_ground, lab)
+    desk = role_desk_on(owner_ground, lab)
     all_ok(desk, lab)
     vacuumed("lab_gages")
     assert desk.drop(lab, "gages", now=now)
     assert not desk.exists(lab, "gages")
-    assert len(role_ground.databases()) == (0 if now else 1)
+    assert len(owner_ground.databases()) == (0 if now else 1)
 
 
 def test_a_file_that_others_have_open_is_copied_and_emptied(

@@ -14,6 +14,7 @@ from sybil import Sybil
 
 from docs.blocks import parser
 from docs.stage import Stage
+from fix_mariadb import SERVICE_RIGHTS
 from fix_servers import unavailable
 from penstock.embedded import find_binaries
 from penstock.errors import BinariesNotFound
@@ -21,6 +22,7 @@ from penstock.errors import BinariesNotFound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fix_mariadb import MariaDBServer
     from fix_servers import PostgreSQLServer
 
 PROJECT = Path(__file__).parents[2]
@@ -28,6 +30,9 @@ DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 
 SERVER = "db.example.org:5432"
 """In a document, the address of a PostgreSQL server; the one of the test run stands in for it."""
+
+MARIADB = "db.example.org:3306"
+"""The same of a MariaDB server, with the user `provisioner`."""
 
 ROLES = {
     "provisioner": "CREATEDB CREATEROLE",
@@ -80,6 +85,11 @@ def test_what_a_document_shows_happens(
         server: PostgreSQLServer = request.getfixturevalue("postgresql")
         make_roles(server)
         stands_for[SERVER] = f"127.0.0.1:{server.port}"
+    if MARIADB in text:
+        mariadb: MariaDBServer = request.getfixturevalue("mariadb")
+        mariadb.run("CREATE USER provisioner IDENTIFIED BY 'the-password'")
+        mariadb.run(f"GRANT {SERVICE_RIGHTS} ON *.* TO provisioner WITH GRANT OPTION")
+        stands_for[MARIADB] = f"127.0.0.1:{mariadb.port}"
     folder = beginnings(begins_with[1]) if begins_with else None
     with Stage(path.relative_to(PROJECT).as_posix(), stands_for, folder) as stage:
         for example in Sybil([parser(stage.play)]).parse(path).examples():

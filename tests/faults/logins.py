@@ -73,18 +73,21 @@ def change_passwords(registry: str, key: str, verb: str, kill_at: int = 0) -> di
 
 
 def hammer(registry: str, key: str, seconds: float, threads: int) -> dict[str, Any]:
-    """Use `gages` from several threads, a transaction for each request; who logged in, what failed."""
+    """Use `gages` from several threads, a transaction for each request; who logged in, what failed.
+
+    It ends when there is a file `stop` beside the registry, or after so many seconds.
+    """
     users: set[str] = set()
     failures: list[str] = []
     served = [0] * threads
-    end = time.monotonic() + seconds
+    end, stop = time.monotonic() + seconds, Path(registry).with_name("stop")
 
     def serve(number: int, stores: Stores) -> None:
-        while time.monotonic() < end:
+        while time.monotonic() < end and not stop.exists():
             try:
                 with stores.begin(APP, "gages") as session:
                     session.get(Gage, "03185400")
-                    users.add(session.scalar(text("SELECT session_user")) or "")
+                    users.add(session.scalar(text("SELECT CURRENT_USER")) or "")
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}")
             served[number] += 1

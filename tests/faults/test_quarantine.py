@@ -14,7 +14,7 @@ import pytest
 from faults.logins import APP, desk
 from faults.scenes import Ended, Workers
 from fix_apps import Gage, count
-from fix_roles import log_in
+from fix_roles import WORDS, log_in, logins_on, roles_on
 from fix_servers import Ground
 from penstock import Store, Stores, use
 from penstock.backends import StoreRole
@@ -96,14 +96,15 @@ class Home:
         names = {path.name for path in self.ground.directory.iterdir()}
         return {name.removesuffix(".sqlite") for name in names if not name.endswith(SIDE_FILES)}
 
+    @property
+    def has_roles(self) -> bool:
+        """Whether there are roles on its server at all."""
+        return self.ground.kind in WORDS
+
     def logins(self) -> list[str]:
         """Who can log in to the store, by the server."""
-        if self.ground.server is None:
-            return []
-        query = (
-            f"SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname LIKE '{self.database}%' ORDER BY 1"
-        )
-        return [name for (name,) in self.ground.run_sql("postgres", query)]
+        found = logins_on(self.ground) if self.has_roles else []
+        return [name for name in found if name.startswith(self.database)]
 
 
 def sync(stores: Stores, home: Home) -> None:
@@ -159,7 +160,7 @@ def check_open(stores: Stores, home: Home, point: str) -> None:
     """The app and a reader find the store's rows."""
     assert stores.exists(APP, home.store), point
     assert count(home.handle) == home.rows, point
-    if home.ground.server is not None:
+    if home.has_roles:
         with log_in(stores, APP, home.store, StoreRole.READER) as reader:
             assert reader.execute("SELECT count(*) FROM gage").fetchone() == (home.rows,), point
 
@@ -173,7 +174,7 @@ def check_back(home: Home, point: str) -> None:
         assert entries == [(home.database, StoreState.READY, "")], point
         known = stores.registry.credentials()
         assert sorted(each.login for each in known) == home.logins(), point
-        assert home.ground.server is None or [each.state for each in known] == CURRENT, point
+        assert not home.has_roles or [each.state for each in known] == CURRENT, point
         [result] = stores.sync(APP, [home.store])
         assert result.error is None, point
         assert count(home.handle) == home.rows or not whole, point
@@ -187,15 +188,15 @@ def check_kept(home: Home, point: str) -> None:
         assert len(stores.kept()) == len(stores.registry.stores()) == 1, point
         known = stores.registry.credentials("main", stores.kept()[0].database)
         assert sorted(each.login for each in known) == home.logins(), point
-        assert home.ground.server is None or len(known) == 2, point
+        assert not home.has_roles or len(known) == 2, point
 
 
 def check_gone(home: Home, point: str) -> None:
     """Nothing of the store is left, on its server or in the registry."""
     assert not check_honest(home, point), point
     assert home.databases() == set(), point
-    if home.ground.server is not None:
-        assert home.ground.server.roles() == set(), point
+    if home.has_roles:
+        assert roles_on(home.ground) == set(), point
     if home.ground.directory is not None:
         assert {path.suffix for path in home.ground.directory.iterdir()} <= {".lock"}, point
     with home.desk() as stores:

@@ -30,12 +30,14 @@ class Capabilities:
         plain_connections: A connection setting can hand out an engine of its own.
         lock_survives_drop: The lock of a store can be held while its database is dropped.
         database_is_schema: The dialect calls a database a schema, so that each store's has another name.
+        default_privileges: Who may use the tables of a store may use those that are made later.
     """
 
     transactional_ddl: bool
     plain_connections: bool
     lock_survives_drop: bool = False
     database_is_schema: bool = False
+    default_privileges: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ class RoleNames:
     """What the roles of one store are called on its server; nobody logs in as one of them.
 
     Args:
-        owner: Owns the database and all that is made in it.
+        owner: Owns the database and all that is made in it; empty where the service's own user does.
         app: Has what `StoreRole.APP` may do.
         reader: Has what `StoreRole.READER` may do.
     """
@@ -111,6 +111,12 @@ class RoleBackend(Protocol):
 
     def let_end(self, place: Place, names: RoleNames) -> None:
         """Let the service's role end the sessions of the store's logins, before it drops or renames it."""
+
+    def shut_out(self, server: Server, names: RoleNames) -> None:
+        """Let the logins of a store that was set aside not reach what has its database's name next."""
+
+    def let_in(self, server: Server, names: RoleNames) -> None:
+        """Let them in again, before it has its name again."""
 
     def drop(self, server: Server, names: RoleNames) -> None:
         """Drop the roles and logins of a store that is gone; those that are not there don't matter."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from sqlalchemy import Column, Float, Integer, Table, Update, bindparam, update
+from sqlalchemy import Column, ColumnElement, Float, Integer, Table, Update, bindparam, update
+from sqlalchemy.exc import DBAPIError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection, Dialect, Select
-    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
 GIVEN = "given_"
@@ -77,7 +78,13 @@ class Writing:
 
 
 class RowBackend(Protocol):
-    """How one dialect does it."""
+    """How one dialect does it.
+
+    Attributes:
+        returns_new_only: What an INSERT with RETURNING gives are rows that were not there before.
+    """
+
+    returns_new_only: bool
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there.
@@ -86,6 +93,36 @@ class RowBackend(Protocol):
             into: The table, or a class that is mapped to it.
             writing: What is written.
         """
+
+    def create(
+        self,
+        source: Session | Connection,
+        connection: Connection,
+        into: Any,
+        writing: Writing,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> Sequence[Any]:
+        """Store rows that are not there.
+
+        Args:
+            source: What does it.
+            connection: Where that does it.
+            into: The table, or a class that is mapped to it.
+            writing: What is done about rows that are there; its columns do not matter.
+            rows: Values by the names that `into` has.
+
+        Returns:
+            Those that were stored: as objects of the class, or rows of the table.
+        """
+
+    def latest(self, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT, but it sees what others have committed since the transaction began."""
+
+    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
+        """A column in ORDER BY, where NULL counts as larger than every value."""
+
+    def ended(self, error: Exception) -> bool:
+        """Whether a server's error has ended the transaction, with all that was done in it."""
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; the transaction is spoilt by an error.
@@ -135,6 +172,41 @@ def settled(statement: Any, writing: Writing) -> Any:
         new = {column.name: statement.excluded[column.key] for column in writing.update}
         return statement.on_conflict_do_update(index_elements=list(writing.key), set_=new)
     return statement.on_conflict_do_nothing(index_elements=list(writing.key) or None)
+
+
+def created(
+    source: Session | Connection, into: Any, statement: Any, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[Any]:
+    """What an INSERT stored: objects of a class, or rows of a table."""
+    if isinstance(into, Table):
+        return source.execute(statement.returning(*into.columns), rows).all()
+    return source.execute(statement.returning(into), rows).scalars().all()
+
+
+def null_as_largest(column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
+    """A column in ORDER BY, where NULL is the largest, as the standard says it."""
+    return [column.desc().nulls_first() if descending else column.asc().nulls_last()]
+
+
+@contextmanager
+def savepoint(connection: Connection, ended: Callable[[Exception], bool]) -> Iterator[None]:
+    """In the block, a failure leaves the transaction as it was before; or ends it, where the server did.
+
+    Args:
+        connection: In a transaction.
+        ended: See `RowBackend.ended`.
+    """
+    nested = connection.begin_nested()
+    try:
+        yield
+    except BaseException as error:
+        whole = connection.get_transaction()
+        if not (isinstance(error, DBAPIError) and ended(error)):
+            nested.rollback()
+        elif whole is not None:
+            whole.rollback()  # Else what was done in it would be missed by nobody.
+        raise
+    nested.commit()
 
 
 def update_one(writing: Writing) -> Update:

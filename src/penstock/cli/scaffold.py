@@ -38,6 +38,7 @@ _MODEL = '''\
 
 from __future__ import annotations
 
+from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -50,8 +51,8 @@ class Gage(Base):
 
     __tablename__ = "gage"
 
-    number: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
+    number: Mapped[str] = mapped_column(String(15), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
     latitude: Mapped[float]
     longitude: Mapped[float]
 '''

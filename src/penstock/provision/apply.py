@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import CompileError, DBAPIError
 
-from penstock.errors import InitializerError, PenstockError, StorageUnavailable, StoreNotCreated
+from penstock.errors import InitializerError, NotSupported, PenstockError, StorageUnavailable, StoreNotCreated
 from penstock.provision.connection import own_connection
 from penstock.provision.initializers import FoundInitializer, call_with_session
 from penstock.provision.record import (
@@ -27,6 +27,7 @@ from penstock.provision.steps import (
     DropRoles,
     EnableSpatial,
     GrantRoles,
+    GrantTables,
     InitializerForm,
     MarkInitialised,
     PrepareDatabase,
@@ -93,6 +94,8 @@ def _set_aside(step: SetAside, work: Work) -> None:
         work.roles.let_end()
     work.before_aside()
     work.address.backend.set_aside(work.address.place, step.name)
+    if work.roles is not None:
+        work.roles.shut_out()
 
 
 def _create(step: CreateDatabase, work: Work) -> None:
@@ -127,15 +130,28 @@ def _grant_roles(step: GrantRoles, work: Work) -> None:
         work.roles.grant()
 
 
+def _grant_tables(step: GrantTables, work: Work) -> None:
+    if work.roles is not None:
+        work.roles.grant_tables()
+
+
 def _drop_roles(step: DropRoles, work: Work) -> None:
     if work.roles is not None:
         work.roles.drop()
 
 
 def _create_tables(step: CreateTables, work: Work) -> None:
-    if work.tables is not None:
+    if work.tables is None:
+        return
+    try:
         with turns.take(), work.engine().begin() as connection:
             work.tables.create_all(connection)
+    except CompileError as error:
+        raise NotSupported(
+            f"Could not {step}.",
+            why=str(error),
+            hint="Declare the column by a type that this kind of server has, such as String(100).",
+        ) from error
 
 
 def _run_initializer(step: RunInitializer, work: Work) -> None:
@@ -194,6 +210,7 @@ _HANDLERS: Mapping[type[Step], Callable[[Any, Work], None]] = {
     WriteRecord: _write_record,
     EnableSpatial: _enable_spatial,
     GrantRoles: _grant_roles,
+    GrantTables: _grant_tables,
     DropRoles: _drop_roles,
     SetAside: _set_aside,
     CreateTables: _create_tables,

@@ -13,6 +13,7 @@ from penstock.provision.steps import (
     DropRoles,
     EnableSpatial,
     GrantRoles,
+    GrantTables,
     InitializerForm,
     MarkInitialised,
     PrepareDatabase,
@@ -38,6 +39,7 @@ class Wanted:
         initializer: The initializer's name; empty if there is none.
         form: What the initializer asks for.
         transactional_ddl: Whether the backend can undo the tables of a failed transaction.
+        default_privileges: Whether its roles may use tables that are made later.
         template: The complete database that a missing one is copied from; empty to make it from nothing.
         aside: What the database is to be called while it is kept, when it is dropped; empty to drop it.
         refresh: Whether to drop what is there, if it is ours, and begin anew.
@@ -53,6 +55,7 @@ class Wanted:
     initializer: str = ""
     form: InitializerForm = InitializerForm.ENGINE
     transactional_ddl: bool = True
+    default_privileges: bool = True
     template: str = ""
     aside: str = ""
     refresh: bool = False
@@ -194,6 +197,8 @@ def _contents(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     run = _initializer_step(wanted, found)
     if run is not None:
         steps.append(run)
+    if wanted.roles and not wanted.default_privileges and (wanted.tables or run is not None):
+        steps.append(GrantTables(wanted.database))
     if (run is None and not initialised) or (run is not None and not run.exactly_once):
         steps.append(MarkInitialised(wanted.store, wanted.initializer))
     return tuple(steps)

@@ -335,6 +335,7 @@ def _wanted(
         initializer="" if initializer is None else initializer.name,
         form=InitializerForm.ENGINE if initializer is None else initializer.form,
         transactional_ddl=address.backend.capabilities.transactional_ddl,
+        default_privileges=address.backend.capabilities.default_privileges,
         refresh=options.refresh,
         force_first_time=options.force_first_time,
     )

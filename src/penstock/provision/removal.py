@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.connect import Address, AddressBook, EngineCache
+    from penstock.provision.roles import OwnRoles
     from penstock.provision.steps import StepEvent
     from penstock.provision.work import Work
     from penstock.registry import Credential, Registry
@@ -176,9 +177,10 @@ class Remover:
     def _finish_drop(self, entry: StoreEntry) -> None:
         """Let nothing be remembered of a store that is kept as if it were still there."""
         back = self._address(_back(entry))
-        roles = self._work(AppDeclaration(entry.app, entry.app, ()), back).roles
+        roles = self._roles_of(_back(entry))
         if roles is not None:
             self._move_logins(roles.logins_of(entry.record_id), entry)
+            roles.shut_out(entry.record_id)
         known = self._provisioner.entry_of(back)
         if known is not None and known.record_id == entry.record_id:
             self._registry.remove_store(known)
@@ -223,13 +225,22 @@ class Remover:
             begun = StoreState.PENDING if back.state.is_current else back.state
             self._registry.put_store(replace(back, state=begun))
         self._move_logins(logins, back)
+        roles = self._roles_of(back)
         try:
+            if roles is not None:
+                roles.let_in(entry.record_id)
             address.backend.bring_back(aside.place, back.database)
         except PenstockError:
+            if roles is not None:
+                roles.shut_out(entry.record_id)
             self._move_logins(self._registry.credentials(back.service, back.database), entry)
             if before is None:
                 self._registry.remove_store(back)
             raise
+
+    def _roles_of(self, back: StoreEntry) -> OwnRoles | None:
+        """The roles of a store where it has its name."""
+        return self._work(AppDeclaration(back.app, back.app, ()), self._address(back)).roles
 
     def _move_logins(self, logins: Sequence[Credential], to: StoreEntry) -> None:
         if logins:

@@ -172,6 +172,11 @@ class OwnRoles:
         self.present = True
         self._use(login for login in logins if login.state is CredentialState.NEXT)
 
+    def grant_tables(self) -> None:
+        """Let app and readers use the tables that have come since they could."""
+        with own_connection(self._address) as connection, connection.begin():
+            self._backend.grant(connection, self._named(connection), TABLE_NAME)
+
     def engine(self) -> Engine | None:
         """An engine on which all that is made is the owner's; None if the store has no owner of its own."""
         if not self.present or self.names is None:
@@ -261,6 +266,21 @@ class OwnRoles:
         if self.present and self.names is not None:
             self._backend.let_end(self._address.place, self.names)
 
+    def shut_out(self, store_id: str = "") -> None:
+        """Let them not reach what will have the name of the store's database, which was set aside.
+
+        Args:
+            store_id: What the record in the store said, where it was not read.
+        """
+        names = self._backend.names(self._known_as, store_id) if store_id else self.names
+        if names is not None and (store_id or self.present):
+            self._backend.shut_out(self._address.place.server, names)
+
+    def let_in(self, store_id: str) -> None:
+        """Let them in again, before the store's database has its name again."""
+        if store_id:
+            self._backend.let_in(self._address.place.server, self._backend.names(self._known_as, store_id))
+
     def drop(self, store_id: str = "") -> None:
         """Drop them once the store is gone, and forget their passwords.
 
@@ -301,9 +321,13 @@ class OwnRoles:
         for store_id in before - {"", *kept}:
             self._drop_roles_of(store_id, but=names)
         for store_id, entry in kept.items():
+            if self._backend.names(self._known_as, store_id) == names:
+                continue  # It is this one, brought back by a verb that was killed.
             moved = [replace(login, database=entry.database) for login in self.logins_of(store_id)]
             if moved:
                 registry.put_credentials(moved)
+            if store_id:  # A drop that was killed may not have come to that.
+                self.shut_out(store_id)
         stale = [login for login in self._known() if not login.login.startswith(names.of(login.role))]
         if stale:
             registry.remove_credentials(stale)

@@ -127,6 +127,16 @@ class CreateTables:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantTables:
+    """Let the database's app and readers use the tables that have come since they could."""
+
+    database: str
+
+    def __str__(self) -> str:
+        return f"let the logins of {self.database} use all of its tables"
+
+
+@dataclass(frozen=True, slots=True)
 class RunInitializer:
     """Call the app's initializer.
 
@@ -172,6 +182,7 @@ Step = (
     | SetAside
     | CreateTables
     | RunInitializer
+    | GrantTables
     | MarkInitialised
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -12,13 +12,13 @@ from sqlalchemy import MetaData, inspect
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written, cleaned
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written, cleaned, savepoint
 from penstock.errors import RowRefused
 from penstock.query.shapes import Later, Shape, Unlike, getter, made_by_python
-from penstock.query.target import Target, connection_of, target_of, writing
+from penstock.query.target import Target, again, connection_of, target_of, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from sqlalchemy import Column, Connection
 
@@ -50,8 +50,9 @@ def bulk_insert(
 ) -> Written:
     """Store many rows: all of them, or none.
 
-    On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take; that is logged at
-    debug level. What a session has pending is neither written nor lost.
+    On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take, which is logged at
+    debug level; on MariaDB by statements of many rows, or as a file where the address has `local_infile=1`.
+    What a session has pending is neither written nor lost.
 
     Args:
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
@@ -159,12 +160,17 @@ class _Bulk:
         self._shapes: dict[Any, Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
+        if isinstance(rows, Iterator):  # It can be read once.
+            return self._write_once(on, rows)
+        return again(on, lambda: self._write_once(on, rows))
+
+    def _write_once(self, on: On, rows: Iterable[Row]) -> Written:
         done = Written()
         with writing(on) as source:
             connection = connection_of(source, self._target)
             backend = backend_for(connection.engine.url).rows
             verb = self._verb(backend)
-            with connection.begin_nested():
+            with savepoint(connection, backend.ended):
                 for first, block in _blocks(rows):
                     with suppress(Unlike):
                         done += self._write(connection, self._at_once(first, block), backend, verb)
@@ -320,7 +326,7 @@ class _Group:
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Written:
         """Write them; a failure leaves the transaction as it was."""
         try:
-            with connection.begin_nested():
+            with savepoint(connection, self._backend.ended):
                 return self._verb(connection, self._writing, rows)
         except _REFUSALS as error:
             if isinstance(error, DBAPIError) and not self._backend.blames_row(error):
@@ -373,9 +379,11 @@ class _Group:
     def _goes(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> bool:
         """Whether the server takes these rows."""
         try:
-            with connection.begin_nested():
+            with savepoint(connection, self._backend.ended):
                 self._verb(connection, self._writing, rows)
-        except _REFUSALS:
+        except _REFUSALS as error:
+            if self._backend.ended(error):
+                raise
             return False
         return True
 

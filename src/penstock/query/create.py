@@ -14,7 +14,7 @@ from sqlalchemy.orm import ColumnProperty, Session
 from penstock.backends import backend_for
 from penstock.backends.rows import GIVEN, OnConflict, Writing
 from penstock.errors import RowRefused
-from penstock.query.target import Target, connection_of, target_of, undone_if_failed, writing
+from penstock.query.target import Target, again, connection_of, target_of, undone_if_failed, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,6 +80,12 @@ def get_or_create(
     target = target_of(model)
     values = {**(defaults or {}), **where}
     _check(target, values)
+    return again(on, lambda: _got_or_created(on, target, where, values))
+
+
+def _got_or_created(
+    on: On, target: Target, where: Mapping[str, Any], values: Mapping[str, Any]
+) -> tuple[Any, bool]:
     with writing(on) as source:
         found = _one(source, target, where)
         if found is not None:
@@ -87,7 +93,7 @@ def get_or_create(
         made = _made_one(source, target, values, OnConflict.NOTHING)
         if made is not None:
             return made, True
-        found = _one(source, target, where)
+        found = _one(source, target, where, latest=True)
         if found is not None:
             return found, False
         return _made_one(source, target, values, OnConflict.ERROR), True  # It is another row that is there.
@@ -118,14 +124,7 @@ def get_or_create_many(
     names = tuple(key or target.key)
     given = list(rows)
     keys = [_key(target, names, number, row) for number, row in enumerate(given)]
-    with writing(on) as source:
-        found = _by_key(source, target, names, dict.fromkeys(keys))
-        first = {
-            key: row for key, row in zip(reversed(keys), reversed(given), strict=True) if key not in found
-        }
-        made = _make_many(source, target, names, first)
-        found |= made | _by_key(source, target, names, [key for key in first if key not in made])
-        _find_others(source, target, names, [key for key in first if key not in found], found)
+    found, made = again(on, lambda: _found_and_made(on, target, names, keys, given))
     new = set(made)
     results = []
     for each in keys:
@@ -133,6 +132,22 @@ def get_or_create_many(
         results.append((found[each], stored in new))
         new.discard(stored)
     return results
+
+
+def _found_and_made(
+    on: On, target: Target, names: Sequence[str], keys: Sequence[Any], given: Sequence[Mapping[str, Any]]
+) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """The rows with these keys, and those of them that were made now."""
+    with writing(on) as source:
+        found = _by_key(source, target, names, dict.fromkeys(keys))
+        first = {
+            key: row for key, row in zip(reversed(keys), reversed(given), strict=True) if key not in found
+        }
+        made = _make_many(source, target, names, first)
+        others = [key for key in first if key not in made]
+        found |= made | _by_key(source, target, names, others, latest=True)
+        _find_others(source, target, names, [key for key in first if key not in found], found)
+    return found, made
 
 
 def _find_others(
@@ -144,7 +159,7 @@ def _find_others(
 ) -> None:
     """Add the rows whose keys are stored as something else than was given: in capitals, rounded, padded."""
     for key in keys:
-        row = _one(source, target, dict(zip(names, key, strict=True)))
+        row = _one(source, target, dict(zip(names, key, strict=True)), latest=True)
         if row is None:
             raise RowRefused(
                 f"The row of {target.name} with the key {key!r} is gone.",
@@ -203,42 +218,46 @@ def _made(
     columns = [target.columns[name] for name in key]
     wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict, key=columns)
     backend = backend_for(connection.engine.url).rows
-    with undone_if_failed(connection):
+    with undone_if_failed(connection, backend.ended):
         if isinstance(source, Session) and target.mapped:
             with source.no_autoflush:
-                statement = backend.insert(target.model, wanted).returning(target.model)
-                return list(source.scalars(statement, rows))
-        statement = backend.insert(target.table, wanted).returning(*target.table.columns)
+                return list(backend.create(source, connection, target.model, wanted, rows))
         named = [{target.columns[name].key: value for name, value in row.items()} for row in rows]
-        return list(source.execute(statement, named))
+        return list(backend.create(source, connection, target.table, wanted, named))
 
 
 def _made_one(
     source: Session | Connection, target: Target, values: Mapping[str, Any], on_conflict: OnConflict
 ) -> Any:
     """The row that was stored, or None; a failure leaves the transaction as it was."""
-    if not isinstance(source, Session) or not target.mapped or _is_versioned(target.model):
-        made = _made(source, target, [values], on_conflict)
-        return made[0] if made else None
     connection = connection_of(source, target)
     backend = backend_for(connection.engine.url).rows
+    plain = not isinstance(source, Session) or not target.mapped or not backend.returns_new_only
+    if plain or _is_versioned(target.model):
+        made = _made(source, target, [values], on_conflict)
+        return made[0] if made else None
     # As the ORM does it: None leaves a column to its default.
     given = {name: value for name, value in values.items() if value is not None or _holds_none(target, name)}
     key: Any = (target.model, tuple(given), on_conflict, backend)
-    statement = _insertion(*key)
-    with undone_if_failed(connection), source.no_autoflush:
-        return source.scalars(statement, _numbered(given)).one_or_none()
+    statement: Any = _insertion(*key)
+    session: Any = source
+    with undone_if_failed(connection, backend.ended), session.no_autoflush:
+        return session.scalars(statement, _numbered(given)).one_or_none()
 
 
 def _holds_none(target: Target, name: str) -> bool:
     return target.columns[name].type.should_evaluate_none
 
 
-def _one(source: Session | Connection, target: Target, where: Mapping[str, Any]) -> Any:
+def _one(
+    source: Session | Connection, target: Target, where: Mapping[str, Any], *, latest: bool = False
+) -> Any:
     key: Any = (target.model, tuple(where))
     query, values = _lookup(*key), _numbered(where)
     if query is None or not all(isinstance(value, _PLAIN) for value in where.values()):
         query, values = select(target.model).where(*target.conditions(where)).limit(2), {}
+    if latest:
+        query = _latest(source, target, query)
     if isinstance(source, Session) and target.mapped:
         return source.scalars(query, values).one_or_none()
     return source.execute(query, values).one_or_none()
@@ -293,13 +312,18 @@ def _numbered(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_key(
-    source: Session | Connection, target: Target, names: Sequence[str], keys: Iterable[Any]
+    source: Session | Connection,
+    target: Target,
+    names: Sequence[str],
+    keys: Iterable[Any],
+    *,
+    latest: bool = False,
 ) -> dict[Any, Any]:
     attributes = [target.attributes[name] for name in names]
     wanted = list(keys)
     found: dict[Any, Any] = {}
     for key in [key for key in wanted if None in key]:  # NULL is in no list.
-        row = _one(source, target, dict(zip(names, key, strict=True)))
+        row = _one(source, target, dict(zip(names, key, strict=True)), latest=latest)
         found |= {} if row is None else {key: row}
     wanted = [key for key in wanted if None not in key]
     for start in range(0, len(wanted), _KEYS_AT_A_TIME):
@@ -308,11 +332,18 @@ def _by_key(
             attributes[0].in_([key[0] for key in some]) if len(names) == 1 else tuple_(*attributes).in_(some)
         )
         query = select(target.model).where(one)
+        if latest:
+            query = _latest(source, target, query)
         rows = (
             source.scalars(query) if isinstance(source, Session) and target.mapped else source.execute(query)
         )
         found |= {_key_of(target, names, row): row for row in rows}
     return found
+
+
+def _latest(source: Session | Connection, target: Target, query: Select[Any]) -> Select[Any]:
+    """The query, but it sees what others have committed since the transaction began."""
+    return backend_for(connection_of(source, target).engine.url).rows.latest(query)
 
 
 def _key_of(target: Target, names: Sequence[str], row: Any) -> tuple[Any, ...]:

@@ -19,6 +19,8 @@ from penstock.errors import InvalidCursor
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from penstock.backends.rows import RowBackend
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
@@ -34,13 +36,11 @@ class Term:
     descending: bool
     nullable: bool
 
-    @property
-    def order(self) -> ColumnElement[Any]:
-        """It as an item of ORDER BY."""
-        order = self.column.desc() if self.descending else self.column.asc()
-        if not self.nullable:
-            return order
-        return order.nulls_first() if self.descending else order.nulls_last()
+    def order(self, rows: RowBackend) -> Sequence[ColumnElement[Any]]:
+        """It as items of ORDER BY."""
+        if self.nullable:
+            return rows.in_order(self.column, descending=self.descending)
+        return [self.column.desc() if self.descending else self.column.asc()]
 
     def reversed(self) -> Term:
         """The other way round."""

@@ -19,6 +19,7 @@ from penstock.query.target import Model, reading, target_of
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from penstock.backends.rows import RowBackend
     from penstock.query.target import On
 
 Query: TypeAlias = Select[Any] | Model
@@ -179,10 +180,12 @@ def paginate_keyset(
     going = terms if before is None else [term.reversed() for term in terms]
     if cursor is not None:
         statement = statement.where(beyond(going, read_cursor(cursor, terms)))
-    wanted = statement.order_by(None).order_by(*(term.order for term in going))
+    wanted = statement.order_by(None).limit(per_page + 1)
     wanted = wanted.add_columns(*(term.column.label(f"_key_{n}") for n, term in enumerate(terms)))
     with reading(on) as source:
-        rows = source.execute(wanted.limit(per_page + 1)).all()
+        backend = _backend(source, statement)
+        order = (each for term in going for each in term.order(backend))
+        rows = source.execute(wanted.order_by(*order)).all()
     more, rows = len(rows) > per_page, rows[:per_page]
     if before is None:
         return _page(terms, rows, more_after=more, more_before=after is not None)
@@ -215,12 +218,16 @@ def count_estimate(on: On, query: Query) -> int:
     """
     statement = _select(query)
     with reading(on) as source:
-        bound = source.get_bind(clause=statement) if isinstance(source, Session) else source
-        guess = backend_for(bound.engine.url).rows.estimate(source, statement)
+        guess = _backend(source, statement).estimate(source, statement)
         return _count(source, statement, None) if guess is None else guess
 
 
 # --- what is asked --------------------------------------------------------------------------------
+
+
+def _backend(source: Session | Connection, statement: Select[Any]) -> RowBackend:
+    bound = source.get_bind(clause=statement) if isinstance(source, Session) else source
+    return backend_for(bound.engine.url).rows
 
 
 def _select(query: Query) -> Select[Any]:

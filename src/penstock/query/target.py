@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Mapper, Session
 
+from penstock.backends import backend_for
 from penstock.errors import NoPrimaryKey, NotSupported, UnknownColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 On: TypeAlias = Session | Connection | Engine
 """Where it is asked: in the caller's transaction, but for an engine, which gets one of its own."""
@@ -25,6 +26,10 @@ Model: TypeAlias = type[Any] | Table
 
 Where: TypeAlias = Mapping[str, Any] | ColumnElement[bool] | Sequence[ColumnElement[bool]] | None
 """Which rows: values by attribute, one expression, or several that must all hold."""
+
+
+_Result = TypeVar("_Result")
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,17 @@ def writing(on: On) -> Iterator[Session | Connection]:
         yield on
 
 
+def again(on: On, attempt: Callable[[], _Result]) -> _Result:
+    """What an attempt gives; on an engine it is made again when the server has ended its transaction."""
+    for _ in range(_ATTEMPTS - 1 if isinstance(on, Engine) else 0):
+        try:
+            return attempt()
+        except OperationalError as error:
+            if not backend_for(on.engine.url).rows.ended(error):  # type: ignore[union-attr]
+                raise
+    return attempt()
+
+
 def connection_of(on: Session | Connection, target: Target) -> Connection:
     """The connection on which rows of the target are written; what a session has pending stays so."""
     if isinstance(on, Connection):
@@ -176,12 +192,21 @@ def connection_of(on: Session | Connection, target: Target) -> Connection:
 
 
 @contextmanager
-def undone_if_failed(connection: Connection) -> Iterator[None]:
-    """What fails in here leaves the transaction as it was: a savepoint, at less than SQLAlchemy's cost."""
+def undone_if_failed(connection: Connection, ended: Callable[[Exception], bool]) -> Iterator[None]:
+    """What fails in here leaves the transaction as it was: a savepoint, at less than SQLAlchemy's cost.
+
+    Args:
+        connection: In a transaction.
+        ended: Tells whether an error has ended that (see `RowBackend.ended`).
+    """
     connection.exec_driver_sql("SAVEPOINT penstock_row")
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        whole = connection.get_transaction()
+        if isinstance(error, DBAPIError) and ended(error) and whole is not None:
+            whole.rollback()  # Else what was done in it would be missed by nobody.
+            raise
         with suppress(DBAPIError):  # What went wrong first is what is told.
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT penstock_row")
             connection.exec_driver_sql("RELEASE SAVEPOINT penstock_row")

@@ -41,6 +41,12 @@ class Storage:
         address = parse_url(url)
         self._backend = backend_for(address)
         self.label = label or str(address)
+        if not self._backend.capabilities.transactional_ddl:
+            raise RegistryError(
+                f"The registry {self.label} can't be on such a server.",
+                why="What is done to its tables, when it is upgraded, could be left half done there.",
+                hint="Keep it in SQLite or PostgreSQL; stores may be on any server.",
+            )
         self._place = self._placed(*self._backend.split(address), password)
         self._engine = self._make_engine()
         self._ready = False

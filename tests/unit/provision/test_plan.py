@@ -132,5 +132,30 @@ def test_contents_come_in_order() -> None:
     ]
 
 
+def test_where_tables_that_are_made_later_have_to_be_granted_that_is_done_after_all_that_makes_them() -> None:
+    want = wanted(roles=True, default_privileges=False, tables=True, initializer="lab.seed")
+    assert steps(want, NOTHING)[len(MAKE) :] == [
+        "GrantRoles",
+        "CreateTables",
+        "RunInitializer",
+        "GrantTables",
+        "MarkInitialised",
+    ]
+    found = Found(exists=True, record=DONE, roles=True)
+    assert steps(want, found)[:3] == ["CreateTables", "RunInitializer", "GrantTables"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"roles": True, "tables": True},
+        {"roles": True, "default_privileges": False},
+        {"default_privileges": False, "tables": True},
+    ],
+)
+def test_tables_are_granted_only_where_it_takes_that(options: dict[str, bool]) -> None:
+    assert "GrantTables" not in steps(wanted(**options), Found(exists=True, record=DONE, roles=True))
+
+
 def test_nothing_is_dropped_where_nothing_is() -> None:
     assert plan_drop(wanted(), NOTHING).steps == ()

@@ -1,4 +1,4 @@
-"""Databases that were dropped are kept under another name, to which their tables are moved."""
+"""Databases that were dropped are kept under another name: their tables are moved."""
 
 from __future__ import annotations
 
@@ -66,6 +66,12 @@ def bring_back(place: Place, name: str) -> None:
 
 
 def _move(connection: Connection, old: str, new: str, what: str) -> None:
+    copies.check_only_tables(connection, old, what)
     copies.create(connection, new)
-    ending.without_sessions(connection, old, lambda: copies.move_tables(connection, old, new, what))
-    ending.drop(connection, old)
+    try:
+        ending.without_sessions(connection, old, lambda: copies.move_tables(connection, old, new, what))
+    finally:
+        for each in (new, old):
+            if not copies.tables_of(connection, each):
+                ending.drop(connection, each)
+                break

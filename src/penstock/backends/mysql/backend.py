@@ -14,6 +14,7 @@ from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
 from penstock.backends.mysql.faults import NO_ENTRY, number_of, translated, was_ended
+from penstock.backends.mysql.roles import MariaDBRoles
 from penstock.backends.mysql.rows import MySQLRows
 from penstock.backends.mysql.sessions import (
     ASYNCMY,
@@ -71,9 +72,13 @@ class MySQLBackend:
 
     name = "mysql"
     capabilities = Capabilities(
-        transactional_ddl=False, plain_connections=True, lock_survives_drop=True, database_is_schema=True
+        transactional_ddl=False,
+        plain_connections=True,
+        lock_survives_drop=True,
+        database_is_schema=True,
+        default_privileges=False,
     )
-    roles = None
+    roles = MariaDBRoles()
     rows = MySQLRows()
     default_schema = None
     max_connections = 20
@@ -203,11 +208,7 @@ class MySQLBackend:
         return locks.store_lock(place, timeout)
 
     def lock_transaction(self, connection: Connection) -> None:
-        raise NotSupported(
-            "A registry can't be in MariaDB.",
-            why="What a failed transaction did to its tables would stay done.",
-            hint="Keep it in SQLite or PostgreSQL.",
-        )
+        raise NotSupported("MariaDB has no lock that ends with a transaction.")
 
     def has_table(self, connection: Connection, table: str) -> bool:
         return connection.execute(_PLAIN_TABLE, {"table": table}).first() is not None

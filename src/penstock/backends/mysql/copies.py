@@ -61,7 +61,7 @@ def clone(source: Place, place: Place) -> bool:
     """
     what = f"The database {place.database} can't be made as a copy of {source.database}."
     with maintenance(place.server) as connection:
-        _check_only_tables(connection, source.database, what)
+        check_only_tables(connection, source.database, what)
         try:
             if not create(connection, place.database):
                 return False
@@ -85,25 +85,26 @@ def tables_of(connection: Connection, database: str) -> list[str]:
     return list(connection.execute(_TABLES, {"database": database}).scalars())
 
 
-def move_tables(connection: Connection, old: str, new: str, what: str) -> None:
-    """Move all tables to another database, by one statement that is done wholly or not at all.
-
-    Raises:
-        NotSupported: There is something else in it, which can't be moved.
-    """
-    _check_only_tables(connection, old, what)
-    while tables := tables_of(connection, old):  # More may have come meanwhile.
-        moves = (f"{quoted(connection, old, name)} TO {quoted(connection, new, name)}" for name in tables)
-        connection.exec_driver_sql(f"RENAME TABLE {', '.join(moves)}")
-
-
-def _check_only_tables(connection: Connection, database: str, what: str) -> None:
+def check_only_tables(connection: Connection, database: str, what: str) -> None:
+    """Raise NotSupported if there is more in a database than tables, which alone can be moved and copied."""
     found = connection.execute(_BESIDES, {"database": database}).all()
     if found:
         names = ", ".join(f"{kind} {name}" for kind, name in found[:5])
         raise NotSupported(
             what, why=f"The server can only move and copy tables, and {database} has more: {names}."
         )
+
+
+def move_tables(connection: Connection, old: str, new: str, what: str) -> None:
+    """Move all tables to another database, by one statement that is done wholly or not at all.
+
+    Raises:
+        NotSupported: There is something else in it, which can't be moved.
+    """
+    check_only_tables(connection, old, what)
+    while tables := tables_of(connection, old):  # More may have come meanwhile.
+        moves = (f"{quoted(connection, old, name)} TO {quoted(connection, new, name)}" for name in tables)
+        connection.exec_driver_sql(f"RENAME TABLE {', '.join(moves)}")
 
 
 def _copy_tables(connection: Connection, source: str, target: str) -> None:

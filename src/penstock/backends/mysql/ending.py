@@ -13,7 +13,7 @@ from penstock.backends.mysql.sessions import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, TextClause
 
 _ATTEMPTS = 10
 _PATIENCE = 5
@@ -21,6 +21,8 @@ _PATIENCE = 5
 
 _SESSIONS = text("""
     SELECT id FROM information_schema.processlist WHERE db = :name AND id <> CONNECTION_ID()""")
+_SESSIONS_OF = text("""
+    SELECT id FROM information_schema.processlist WHERE user = :name AND id <> CONNECTION_ID()""")
 
 _RELATIONS = text("""
     SELECT CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END,
@@ -55,7 +57,16 @@ def without_sessions(connection: Connection, database: str, change: Callable[[],
 
 def end_sessions(connection: Connection, database: str) -> bool:
     """End the sessions in a database; False if some may not be ended by this user."""
-    found = connection.execute(_SESSIONS, {"name": database}).scalars().all()
+    return _end_all(connection, _SESSIONS, database)
+
+
+def end_sessions_of(connection: Connection, user: str) -> bool:
+    """End a user's sessions; False if some may not be ended by this one."""
+    return _end_all(connection, _SESSIONS_OF, user)
+
+
+def _end_all(connection: Connection, query: TextClause, name: str) -> bool:
+    found = connection.execute(query, {"name": name}).scalars().all()
     ended = [_end(connection, int(session)) for session in found]
     return all(ended)
 

@@ -23,10 +23,16 @@ NOT_THERE = frozenset({1008, 1049})
 NO_ENTRY = frozenset({1044, 1049})
 """A connection to a database that is not there, or that the user may not see."""
 
+NO_RIGHT = frozenset({1142, 1143, 1044, 1227})
+"""The user may not do that."""
+
 NO_LOGIN = frozenset({1045, 1698, 3118, 3159, 4151})
 WAITED = 1205
 NO_SUCH_THREAD = 1094
 NOT_OWNER = 1095
+
+OF_ROWS = frozenset({1264, 1265, 1292, 1364, 1366, 1367, 1406, 1411, 1416, 4025, 4078})
+"""A value that its column, or the table, can't have."""
 
 GONE = frozenset({1046, 1049, 1053, 1927, 2006, 2013, 2014, 4031})
 """The session was ended, or its database is no longer there."""

@@ -1,7 +1,247 @@
-"""Many rows are written to MariaDB."""
+"""Many rows are written to MariaDB, with what is done about those that are there."""
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ClauseElement, Executable, Table, and_, bindparam, func, literal_column
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.compiler import compiles
+
+from penstock.backends.mysql.faults import OF_ROWS, number_of, words_of
+from penstock.backends.mysql.ordering import STAGE, chosen, stage
+from penstock.backends.mysql.refusals import ANOTHER, as_others, has_ended
+from penstock.backends.mysql.sending import insert, load
+from penstock.backends.rows import (
+    GIVEN,
+    OnConflict,
+    Writing,
+    Written,
+    created,
+    keys_of,
+    last_of_each,
+    update_one,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Column, ColumnElement, Connection, Select
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.orm import Session
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+_THERE = "@penstock_there"
+_COUNT = f"({_THERE} := {_THERE} + 1)"
+_NAMED = re.compile(r"(?:[Cc]olumn|Field|CONSTRAINT|for key) (?:[`'][^`']+[`']\.)*[`']([^`']+)[`']")
+
 
 class MySQLRows:
-    """Writes rows to MariaDB and MySQL."""
+    """Writes rows to MariaDB and MySQL.
+
+    There is no ON CONFLICT (key): if a row is there, by whatever unique key, it gets new values, and that
+    is all. So the statement looks whether the key is the one that is meant, and fails if it is not. How
+    many were there it counts in a variable, since the server does not tell.
+    """
+
+    returns_new_only = False
+
+    def insert(self, into: Any, writing: Writing) -> Any:
+        """The INSERT for one row, with what it does about a row that is there."""
+        statement = mysql.insert(into)
+        if writing.on_conflict is OnConflict.ERROR:
+            return statement
+        first = _first(writing)
+        same = (column.op("<=>")(statement.inserted[column.key]) for column in writing.key)
+        kept = func.IF(and_(*same, literal_column(_COUNT)), first, literal_column(ANOTHER))
+        new = ((column.key, statement.inserted[column.key]) for column in _new(writing))
+        return statement.on_duplicate_key_update([(first.key, kept), *new])
+
+    def create(
+        self,
+        source: Session | Connection,
+        connection: Connection,
+        into: Any,
+        writing: Writing,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> Sequence[Any]:
+        """Store rows that are not there; see `RowBackend.create`."""
+        statement = self.insert(into, writing)
+        wanted = into.columns if isinstance(into, Table) else [into]
+        with as_others(connection):
+            if writing.on_conflict is OnConflict.ERROR:
+                return created(source, into, statement, rows)
+            _reset(connection)
+            done = source.execute(statement.returning(*wanted, literal_column(_THERE)), rows).freeze()
+        there, new = 0, []
+        for row in done.data:
+            if row[-1] == there:
+                new.append(row)
+            there = row[-1]
+        kept = done.with_new_rows(new)()
+        return kept.columns(*range(len(wanted))).all() if isinstance(into, Table) else kept.scalars().all()
+
+    def latest(self, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT, with locks: it sees what was committed meanwhile, whatever the isolation."""
+        return statement.with_for_update(read=True)
+
+    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
+        """A column in ORDER BY, where NULL counts as larger than every value: here it is the smallest."""
+        none = column.is_(None)
+        return [none.desc(), column.desc()] if descending else [none.asc(), column.asc()]
+
+    def ended(self, error: Exception) -> bool:
+        """Whether a transaction is gone, since its locks and another's were in each other's way."""
+        return has_ended(error)
+
+    def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Write rows; see `RowBackend.write`."""
+        table = _table(connection, writing)
+        with as_others(connection):
+            if _is_made_by_server(connection, writing):
+                return self._write_one_by_one(connection, writing, rows)
+            if writing.on_conflict is OnConflict.ERROR:
+                if not load(connection, table, writing, rows):
+                    insert(connection, table, writing, rows)
+                return Written(len(rows))
+            with chosen(connection, writing, rows) as some:
+                _reset(connection)
+                insert(connection, table, writing, some, _then(connection, writing))
+                return _written(writing, len(rows), len(some), _there(connection))
+
+    def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
+        """Give rows that are there new values; see `RowBackend.update`."""
+        with as_others(connection):
+            if _is_made_by_server(connection, writing):
+                done = _update_one_by_one(connection, writing, rows)
+            else:
+                with chosen(connection, writing, rows) as some, stage(connection, writing, some):
+                    done = connection.exec_driver_sql(_update_from_stage(connection, writing)).rowcount
+        return Written(0, done, len(rows) - done)
+
+    def blames_row(self, error: DBAPIError) -> bool:
+        """Whether an error is about what a row holds: by its number, or the driver could not send it."""
+        if isinstance(error, DataError | IntegrityError):
+            return True
+        number = number_of(error)
+        return number in OF_ROWS or (number is None and not error.connection_invalidated)
+
+    def faulty_column(self, error: Exception, writing: Writing) -> str:
+        """The column that an error of the server's means, or the constraint; empty if it does not say."""
+        named = _NAMED.search(words_of(error))
+        return "" if named is None else named[1]
+
+    def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
+        """What the optimizer expects."""
+        if statement._distinct or statement._group_by_clauses or statement._limit_clause is not None:
+            return None
+        plan = source.execute(_Explained(statement)).mappings().all()
+        expected = 1.0
+        for step in plan:
+            if step["id"] == plan[0]["id"]:
+                expected *= float(step["rows"] or 0) * float(step["filtered"] or 0) / 100
+        return round(expected)
+
+    def _write_one_by_one(
+        self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
+    ) -> Written:
+        """By SQLAlchemy's own way, for types whose values the server makes."""
+        some = last_of_each(rows, keys_of(writing, rows)) if _new(writing) else rows
+        keys = [column.key for column in writing.columns]
+        _reset(connection)
+        for row in some:
+            connection.execute(self.insert(writing.table, writing), dict(zip(keys, row, strict=True)))
+        return _written(writing, len(rows), len(some), _there(connection))
+
+
+class _Explained(Executable, ClauseElement):
+    """EXPLAIN of a statement."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explained)
+def _explain(element: _Explained, compiler: SQLCompiler, **options: Any) -> str:
+    more = " EXTENDED" if getattr(compiler.dialect, "is_mariadb", False) else ""
+    return f"EXPLAIN{more} {compiler.process(element.statement, **options)}"
+
+
+# --- counting ------------------------------------------------------------------------------------
+
+
+def _reset(connection: Connection) -> None:
+    """From now on, rows that are there are counted from 0."""
+    connection.exec_driver_sql(f"SET {_THERE} = 0")
+
+
+def _there(connection: Connection) -> int:
+    return int(connection.exec_driver_sql(f"SELECT {_THERE}").scalar_one())
+
+
+def _new(writing: Writing) -> Sequence[Column[Any]]:
+    """What a row that is there gets."""
+    return writing.update if writing.on_conflict is OnConflict.UPDATE else ()
+
+
+def _written(writing: Writing, given: int, written: int, there: int) -> Written:
+    """What became of the rows, if so many were given, so many written, and so many of those there."""
+    updated = there if _new(writing) else 0
+    return Written(written - there, updated, given - written + there - updated)
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+def _then(connection: Connection, writing: Writing) -> str:
+    """How an INSERT ends that says what is done about a row that is there."""
+    table = _table(connection, writing)
+    first = f"{table}.{_name(connection, _first(writing))}"
+    same = (f"{table}.{name} <=> VALUES({name})" for name in _each(connection, writing.key))
+    kept = f"{first} = IF({' AND '.join((*same, _COUNT))}, {first}, {ANOTHER})"
+    new = (f"{name} = VALUES({name})" for name in _each(connection, _new(writing)))
+    return f" ON DUPLICATE KEY UPDATE {', '.join((kept, *new))}"
+
+
+def _update_from_stage(connection: Connection, writing: Writing) -> str:
+    """The statement that updates rows by those in the temporary table, in the order of that."""
+    table = _table(connection, writing)
+    same = " AND ".join(f"{table}.{name} = given.{name}" for name in _each(connection, writing.key))
+    new = ", ".join(f"{table}.{name} = given.{name}" for name in _each(connection, writing.update))
+    return f"UPDATE {STAGE} AS given STRAIGHT_JOIN {table} ON {same} SET {new}"
+
+
+def _update_one_by_one(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
+    names = [f"{GIVEN}{column.key}" for column in writing.columns]
+    given = (dict(zip(names, row, strict=True)) for row in last_of_each(rows, keys_of(writing, rows)))
+    return sum(connection.execute(update_one(writing), each).rowcount for each in given)
+
+
+def _is_made_by_server(connection: Connection, writing: Writing) -> bool:
+    """Whether a column has what the server makes of a value."""
+    for column in writing.columns:
+        made = column.type.dialect_impl(connection.dialect)
+        if made.bind_expression(bindparam("value", type_=made)) is not None:
+            return True
+    return False
+
+
+def _first(writing: Writing) -> Column[Any]:
+    """A column that a row that is there may be said to get, without a change."""
+    return next(iter((*writing.key, *writing.table.primary_key, *writing.table.columns)))
+
+
+def _name(connection: Connection, column: Column[Any]) -> str:
+    return connection.dialect.identifier_preparer.format_column(column)
+
+
+def _each(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:
+    return [_name(connection, column) for column in columns]
+
+
+def _table(connection: Connection, writing: Writing) -> str:
+    return connection.dialect.identifier_preparer.format_table(writing.table)

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pymysql
+import sqlalchemy.dialects.mysql.pymysql  # noqa: F401  (whole, before threads ask for it at once)
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
@@ -45,12 +45,13 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
     """What a connection says of itself when it starts.
 
     A session is as other servers' are, whatever this one's defaults: its clock shows UTC, it refuses
-    values that a column can't hold, an UPDATE reads all it needs before it sets anything, and each
-    statement sees what was committed before it. What only one
-    of the two kinds of server knows is in a comment that only this one executes
+    values that a column can't hold, a key of 0 is a key as any other, an UPDATE reads all it needs before
+    it sets anything, and each statement sees what was committed before it. What only one of the two kinds
+    of server knows is in a comment that only this one executes
     (https://mariadb.com/docs/server/reference/sql-structure/comments).
     """
-    modes = "CONCAT(@@sql_mode, ',STRICT_ALL_TABLES' /*M! , ',SIMULTANEOUS_ASSIGNMENT' */)"
+    strict = "',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO' /*M! , ',SIMULTANEOUS_ASSIGNMENT' */"
+    modes = f"CONCAT(@@sql_mode, {strict})"
     settings = ["time_zone = '+00:00'", f"sql_mode = {modes}"]
     own = [_either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'")]
     timeout = options.statement_timeout
@@ -136,7 +137,7 @@ def own_engine(login: Login, database: str = "", purpose: str = "penstock") -> E
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
         def attempt(url: URL) -> Any:
             password = {} if url.password is None else {"password": str(url.password)}
-            return pymysql.connect(*args, **params, **password)
+            return dialect.connect(*args, **params, **password)
 
         return with_either(login, attempt)
 

@@ -116,6 +116,12 @@ class PostgreSQLRoles:
         with maintenance(place.server) as connection:
             _join(connection, _logins(connection, names))
 
+    def shut_out(self, server: Server, names: RoleNames) -> None:
+        """Nothing: what a role may do is in its database, whatever that is called."""
+
+    def let_in(self, server: Server, names: RoleNames) -> None:
+        """Nothing: nobody was shut out."""
+
     def drop(self, server: Server, names: RoleNames) -> None:
         groups = [names.app, names.reader, names.owner]
         with maintenance(server) as connection, _explained(f"The roles of {names} can't be dropped."):

@@ -22,17 +22,19 @@ from penstock.backends.rows import (
     Writing,
     Written,
     cleaned,
+    created,
     in_order,
     keys_of,
     last_of_each,
+    null_as_largest,
     settled,
     update_one,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Column, CursorResult, Select
+    from sqlalchemy import Column, ColumnElement, CursorResult, Select
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -53,9 +55,34 @@ class PostgreSQLRows:
     them in the order of their keys: so two writers of the same keys never wait for each other in turn.
     """
 
+    returns_new_only = True
+
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
         return settled(insert(into), writing)
+
+    def create(
+        self,
+        source: Session | Connection,
+        connection: Connection,
+        into: Any,
+        writing: Writing,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> Sequence[Any]:
+        """Store rows that are not there; see `RowBackend.create`."""
+        return created(source, into, self.insert(into, writing), rows)
+
+    def latest(self, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT: each statement sees what was committed before it."""
+        return statement
+
+    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
+        """A column in ORDER BY, where NULL counts as larger than every value."""
+        return null_as_largest(column, descending=descending)
+
+    def ended(self, error: Exception) -> bool:
+        """False: what was done before a savepoint is left."""
+        return False
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""

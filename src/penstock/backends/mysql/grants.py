@@ -1,0 +1,93 @@
+"""What a store's roles may do with its tables: no right goes for later ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from penstock.backends.mysql.sessions import quoted
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from penstock.backends.roles import RoleNames
+
+_PATTERN_LENGTH = 64
+"""How long the server lets a database's name be in a grant of all that is in it."""
+
+_ROWS = "SELECT, INSERT, UPDATE, DELETE"
+
+# Grants of one table hold for the database of exactly this name; sequences are tables, too.
+_LACKING = text("""
+    SELECT t.table_name FROM information_schema.tables t
+    LEFT JOIN mysql.tables_priv p
+      ON p.host = '' AND p.db = t.table_schema AND p.user = :role AND p.table_name = t.table_name
+    WHERE t.table_schema = DATABASE() AND p.user IS NULL ORDER BY t.table_name""")
+_IN_GENERAL = text("""
+    SELECT 1 FROM mysql.db WHERE host = '' AND db = :pattern AND user = :role
+    AND create_tmp_table_priv = 'Y' AND execute_priv = 'Y'""")
+# Roles made for another store of which a grant is left: that database was copied, or dropped by others.
+# One that is kept after a drop, whose logins are locked, finds its grants again when it comes back.
+_OTHERS = text("""
+    SELECT DISTINCT p.user
+    FROM (SELECT host, db, user FROM mysql.tables_priv UNION SELECT host, db, user FROM mysql.db) p
+    JOIN mysql.roles_mapping m ON m.role = p.user AND m.admin_option = 'Y'
+    WHERE p.host = '' AND p.db IN (DATABASE(), :pattern) AND p.user NOT IN (:app, :reader)
+      AND p.user REGEXP '_[0-9a-f]{8}_(app|reader)$' AND CONCAT(m.user, '@', m.host) = CURRENT_USER()
+      AND NOT EXISTS (
+        SELECT 1 FROM mysql.roles_mapping l JOIN mysql.global_priv u ON u.user = l.user AND u.host = l.host
+        WHERE l.role = p.user AND JSON_VALUE(u.priv, '$.account_locked') = '1')""")
+
+
+def are_complete(connection: Connection, names: RoleNames) -> bool:
+    """Whether the roles may use every table that is there now."""
+    lacking = any(_lacking(connection, role) for role in (names.app, names.reader))
+    return not lacking and _has_general(connection, names.app)
+
+
+def give(connection: Connection, names: RoleNames, record: str) -> None:
+    """Let app and reader have what they lack of what there is now; those of another store have nothing.
+
+    What somebody took away of a right to a table is not given back, unless that was all of it.
+    """
+    database = _database(connection)
+    others = {"pattern": pattern_of(database), "app": names.app, "reader": names.reader}
+    for role in connection.execute(_OTHERS, others).scalars().all():
+        connection.exec_driver_sql(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {quoted(connection, role)}")
+    for role, rights in ((names.app, _ROWS), (names.reader, "SELECT")):
+        for table in _lacking(connection, role):
+            granted = "SELECT" if table == record else rights
+            whole = quoted(connection, database, table)
+            connection.exec_driver_sql(f"GRANT {granted} ON {whole} TO {quoted(connection, role)}")
+    if not _has_general(connection, names.app):
+        general = f"{quoted(connection, pattern_of(database))}.*"
+        connection.exec_driver_sql(
+            f"GRANT CREATE TEMPORARY TABLES, EXECUTE ON {general} TO {quoted(connection, names.app)}"
+        )
+
+
+def pattern_of(database: str) -> str:
+    """A database's name as a grant of all that is in it has it, where some characters stand for others.
+
+    >>> pattern_of("lab_gages")
+    'lab\\\\_gages'
+    """
+    return "".join(f"\\{character}" if character in "\\_%" else character for character in database)
+
+
+def _lacking(connection: Connection, role: str) -> list[str]:
+    """The tables for which nothing was ever granted to a role."""
+    return list(connection.execute(_LACKING, {"role": role}).scalars())
+
+
+def _has_general(connection: Connection, role: str) -> bool:
+    """Whether a role has what goes for the whole database, if its name is short enough for that."""
+    pattern = pattern_of(_database(connection))
+    if len(pattern) > _PATTERN_LENGTH:
+        return True
+    return connection.execute(_IN_GENERAL, {"pattern": pattern, "role": role}).first() is not None
+
+
+def _database(connection: Connection) -> str:
+    return str(connection.exec_driver_sql("SELECT DATABASE()").scalar_one())

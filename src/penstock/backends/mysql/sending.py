@@ -1,0 +1,189 @@
+"""Rows are sent to MariaDB: in statements, or as a file that is loaded."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pymysql
+from pymysql.constants import CLIENT, COMMAND
+from pymysql.protocol import OKPacketWrapper
+from sqlalchemy import text
+
+from penstock.backends.mysql.encoding import FILE, NULL, STATEMENT, columns_of, encoded
+from penstock.backends.mysql.refusals import has_ended, wrapped
+from penstock.backends.rows import Writing, binders, savepoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+_logger = logging.getLogger(__name__)
+
+_ROWS = 1_000
+_STATEMENT = 500_000
+"""Characters that a statement of several rows has at most; servers take some MB."""
+
+_WORTH_LOADING = 500
+_LOADED = 4_000
+_PACKET = 1_000_000
+
+_WHOLE, _FLOATING = frozenset({int, bool}), frozenset({int, float})
+_READ: dict[str, frozenset[type]] = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), _WHOLE),
+    **dict.fromkeys(("float", "double"), _FLOATING),
+    **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), frozenset({str})),
+    **dict.fromkeys(("json", "enum", "set"), frozenset({str})),
+    **dict.fromkeys(("binary", "varbinary"), frozenset({bytes})),
+    **dict.fromkeys(("tinyblob", "blob", "mediumblob", "longblob"), frozenset({bytes})),
+    "decimal": frozenset({int, Decimal}),
+    "date": frozenset({date}),
+    "datetime": frozenset({datetime}),
+    "time": frozenset({time, timedelta}),
+    "uuid": frozenset({str, UUID}),
+}
+"""What a column of a type takes from a file just as it does from a statement, NULL besides."""
+
+_TYPES = text("""
+    SELECT column_name, data_type FROM information_schema.columns
+    WHERE @@local_infile AND table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table""")
+
+
+def insert(
+    connection: Connection, into: str, writing: Writing, rows: Sequence[Sequence[Any]], then: str = ""
+) -> None:
+    """Insert rows by statements of many rows each.
+
+    Args:
+        connection: Where.
+        into: The table, as a statement has it.
+        writing: What is written.
+        rows: The rows.
+        then: How each statement ends.
+
+    Raises:
+        Unfit: A value is of a type that its column can't hold.
+    """
+    names = ", ".join(map(connection.dialect.identifier_preparer.format_column, writing.columns))
+    head = f"INSERT INTO {into} ({names}) VALUES "
+    bind = binders(connection.dialect, writing.columns)
+    done, size = 0, _ROWS
+    while done < len(rows):
+        some = rows[done : done + size]
+        values = STATEMENT.rows(encoded(STATEMENT, columns_of(some, bind, done), done), len(some))
+        if len(values) > _STATEMENT and len(some) > 1:
+            size = max(1, len(some) * _STATEMENT // len(values))
+            continue
+        _run(connection, f"{head}\0{then}", values)
+        done += len(some)
+
+
+def _run(connection: Connection, statement: str, values: str) -> None:
+    """Run a statement that has values instead of a NUL; errors do not show them."""
+    statement = statement.replace("%%", "%")  # It goes as it is.
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement.replace("\0", values))
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise wrapped(connection, statement.replace("\0", "…"), error) from error
+    finally:
+        cursor.close()
+
+
+# --- as a file -----------------------------------------------------------------------------------
+
+
+class _NotAlike(Exception):
+    """From a file, a value is read otherwise than from a statement."""
+
+
+def load(connection: Connection, into: str, writing: Writing, rows: Sequence[Sequence[Any]]) -> bool:
+    """Load rows as a file that the server asks for, and gets from memory, whatever name it says.
+
+    What can't be stored as it is, is stored otherwise, or left out, with a warning; then nothing of it
+    is kept.
+
+    Returns:
+        Whether all was stored as it was given; else nothing was.
+
+    Raises:
+        Unfit: A value is of a type that its column can't hold.
+    """
+    raw: Any = connection.connection.driver_connection
+    may = isinstance(raw, pymysql.Connection) and raw.client_flag & CLIENT.LOCAL_FILES
+    if not may or len(rows) < _WORTH_LOADING:
+        return False
+    given = {"schema": writing.table.schema, "table": writing.table.name}
+    types = {str(name).lower(): str(kind) for name, kind in connection.execute(_TYPES, given)}
+    kinds = [types.get(column.name.lower(), "") for column in writing.columns]
+    if not all(kind in _READ for kind in kinds):
+        return False
+    statement = _load_statement(connection, into, writing, kinds)
+    try:
+        with savepoint(connection, has_ended):
+            done = send_file(connection, raw, statement, _blocks(connection, writing, kinds, rows))
+            if done.affected_rows != len(rows) or not _only_notes(connection, done.warning_count):
+                raise _NotAlike
+    except _NotAlike:
+        _logger.debug("%s is not loaded from a file: it would not be what was given", writing.table)
+        return False
+    return True
+
+
+def _load_statement(connection: Connection, into: str, writing: Writing, kinds: Sequence[str]) -> str:
+    taken, made = [], []
+    for number, (column, kind) in enumerate(zip(writing.columns, kinds, strict=True)):
+        name = connection.dialect.identifier_preparer.format_column(column)
+        data = bytes in _READ[kind]
+        taken.append(f"@penstock_{number}" if data else name)
+        made += [f"{name} = UNHEX(@penstock_{number})"] if data else []
+    return (
+        f"LOAD DATA LOCAL INFILE 'penstock' INTO TABLE {into} CHARACTER SET utf8mb4"
+        " FIELDS TERMINATED BY x'09' ESCAPED BY x'5c' LINES TERMINATED BY x'0a'"
+        f" ({', '.join(taken)}){' SET ' if made else ''}{', '.join(made)}"
+    ).replace("%%", "%")
+
+
+def send_file(connection: Connection, raw: Any, statement: str, blocks: Iterable[bytes]) -> OKPacketWrapper:
+    """Do as PyMySQL does it, but send what we have and not what the server asks for."""
+    try:
+        raw._execute_command(COMMAND.COM_QUERY, statement)
+        if not raw._read_packet().is_load_local_packet():
+            raise pymysql.err.InternalError("The server did not ask for the rows.")
+        try:
+            for block in blocks:
+                for start in range(0, len(block), _PACKET):
+                    raw.write_packet(block[start : start + _PACKET])
+        finally:
+            raw.write_packet(b"")
+            done = OKPacketWrapper(raw._read_packet())
+    except pymysql.Error as error:
+        raise wrapped(connection, statement, error) from error
+    raw.server_status = done.server_status
+    return done
+
+
+def _blocks(
+    connection: Connection, writing: Writing, kinds: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Iterator[bytes]:
+    bind = binders(connection.dialect, writing.columns)
+    read = [_READ[kind] | {NULL} for kind in kinds]
+    for first in range(0, len(rows), _LOADED):
+        some = rows[first : first + _LOADED]
+        columns = columns_of(some, bind, first)
+        for values, known in zip(columns, read, strict=True):
+            if not set(map(type, values)) <= known:
+                raise _NotAlike
+        yield FILE.rows(encoded(FILE, columns, first), len(some)).encode()
+
+
+def _only_notes(connection: Connection, count: int) -> bool:
+    """Whether all that the server had to say of the last statement are notes, as it has for others, too."""
+    if count == 0:
+        return True
+    said = connection.exec_driver_sql("SHOW WARNINGS").all()
+    return len(said) == count and all(level == "Note" for level, *_ in said)
