@@ -12,6 +12,7 @@ from sqlalchemy import (
     REAL,
     MetaData,
     Numeric,
+    String,
     func,
     insert,
     select,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 class Base(DeclarativeBase):
     metadata = MetaData()
+    type_annotation_map = {str: String(200)}  # noqa: RUF012
 
 
 class Gage(Base):

@@ -31,9 +31,6 @@ WAITED = 1205
 NO_SUCH_THREAD = 1094
 NOT_OWNER = 1095
 
-OF_ROWS = frozenset({1264, 1265, 1292, 1364, 1366, 1367, 1406, 1411, 1416, 4025, 4078})
-"""A value that its column, or the table, can't have."""
-
 GONE = frozenset({1046, 1049, 1053, 1927, 2006, 2013, 2014, 4031})
 """The session was ended, or its database is no longer there."""
 

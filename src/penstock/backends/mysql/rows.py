@@ -10,7 +10,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
 
-from penstock.backends.mysql.faults import OF_ROWS, number_of, words_of
+from penstock.backends.mysql.faults import number_of, words_of
 from penstock.backends.mysql.ordering import STAGE, chosen, stage
 from penstock.backends.mysql.refusals import ANOTHER, as_others, has_ended
 from penstock.backends.mysql.sending import insert, load
@@ -125,8 +125,7 @@ class MySQLRows:
         """Whether an error is about what a row holds: by its number, or the driver could not send it."""
         if isinstance(error, DataError | IntegrityError):
             return True
-        number = number_of(error)
-        return number in OF_ROWS or (number is None and not error.connection_invalidated)
+        return number_of(error) is None and not error.connection_invalidated
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
