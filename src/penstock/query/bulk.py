@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from penstock.backends import backend_for
 from penstock.backends.rows import OnConflict, Unfit, Writing, Written
 from penstock.errors import NotSupported, RowRefused
+from penstock.query.incoming import frame_of
 from penstock.query.target import Target, connection_of, target_of, writing
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ def bulk_insert(
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
         model: A mapped class, or a table.
         rows: Mappings by attribute, which may differ in what they have; or objects of the class; or
-            sequences. An iterator is read 50,000 rows at a time. NaN is stored as NULL where the column
-            is not for floating numbers.
+            sequences; or a data frame of pandas or polars, or a table of Arrow, whose columns are attributes
+            (`penstock[frames]`). An iterator is read 50,000 rows at a time. NaN is stored as NULL where the
+            column is not for floating numbers.
         columns: What sequences hold, in order.
         on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
         key: What tells whether a row is there; the primary key by default.
@@ -63,6 +65,7 @@ def bulk_insert(
 
     Raises:
         UnknownColumn: A row has something that is no column.
+        NotSupported, MissingExtra: It is a frame that can't be read.
         RowRefused: A row can't be stored: the message says which, and which column of it.
         NoPrimaryKey: It can't be told whether a row is there.
 
@@ -171,6 +174,9 @@ class _Bulk:
         self._shapes: dict[Any, _Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
+        frame = frame_of(rows, self._target)
+        if frame is not None:
+            self._columns, rows = frame.names, frame.rows()
         done = Written()
         with writing(on) as source:
             connection = connection_of(source, self._target)
