@@ -237,6 +237,8 @@ def test_what_is_wrong_with_a_frame_is_said_before_anything_is_stored(samples: E
     period = refused(samples, good.assign(text=pd.period_range("2020", "2021", freq="Y")))
     assert "type that can't be stored" in period.what
     assert "complex" in refused(samples, good.assign(text=np.array([1j, 2]))).why
+    with pytest.raises(NotSupported, match="names its columns itself"):
+        bulk_insert(samples, Sample, good, columns=("number", "text"))
     for column, value in (("uuid", "x"), ("document", "{"), ("loose", "one")):
         wrong = refused(samples, good.assign(**{column: [None, value]}))
         assert isinstance(wrong, RowRefused)

@@ -174,7 +174,7 @@ class _Bulk:
         self._shapes: dict[Any, _Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
-        frame = frame_of(rows, self._target)
+        frame = frame_of(rows, self._target, self._columns)
         if frame is not None:
             self._columns, rows = frame.names, frame.rows()
         done = Written()

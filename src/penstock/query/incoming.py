@@ -26,8 +26,13 @@ _BLOCK = 50_000
 """Rows that are taken out of a frame at a time."""
 
 
-def frame_of(given: Any, target: Target) -> Frame | None:
+def frame_of(given: Any, target: Target, columns: Sequence[str] | None = None) -> Frame | None:
     """What is given, if it is a data frame or a table; None if it is anything else.
+
+    Args:
+        given: Rows, or a frame.
+        target: Where they are to be stored.
+        columns: What the caller says that rows hold; of a frame nothing must be said.
 
     Raises:
         NotSupported: It is a query that has not run yet, or two of its columns have one name.
@@ -38,10 +43,14 @@ def frame_of(given: Any, target: Target) -> Frame | None:
     if kind.__name__ == "LazyFrame":
         raise NotSupported("A lazy frame has no rows yet.", hint="Give frame.collect().")
     if kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas":
-        return _Pandas(given, target)
-    if hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__arrow_c_array__"):
-        return _Stream(given, target)
-    return None
+        frame: Frame = _Pandas(given, target)
+    elif hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__arrow_c_array__"):
+        frame = _Stream(given, target)
+    else:
+        return None
+    if columns is not None:
+        raise NotSupported("A frame names its columns itself.", hint="Leave columns=(…) out.")
+    return frame
 
 
 class Frame:
