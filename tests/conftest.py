@@ -19,6 +19,7 @@ pytest_plugins = [
     "fix_registries",
     "fix_bindings",
     "fix_roles",
+    "fix_tables",
 ]
 
 

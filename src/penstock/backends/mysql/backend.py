@@ -75,6 +75,7 @@ class MySQLBackend:
     )
     roles = None
     rows = MySQLRows()
+    frames = None
     default_schema = None
     max_connections = 20
 
