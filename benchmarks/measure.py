@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -111,11 +112,10 @@ def server() -> Iterator[Server]:
 def mariadb(options: str = "") -> Iterator[Service]:
     """A service on a MariaDB server of its own: the one that the tests start."""
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    from fix_mariadb import running_mariadb
-
+    tests = import_module("fix_mariadb")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     progress("starting a MariaDB server")
-    with running_mariadb() as found:
+    with tests.running_mariadb() as found:
         password = SecretRef("file", str(found.password_file))
         yield Service(name="main", url=f"{found.url}/{options}", password=password)
 

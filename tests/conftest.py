@@ -20,6 +20,7 @@ pytest_plugins = [
     "fix_registries",
     "fix_bindings",
     "fix_roles",
+    "fix_tables",
 ]
 
 

@@ -1,324 +1,405 @@
-"""Tables and columns may be called anything, and be anywhere."""
+"""The rows of a SELECT are read into tables, as what SQLAlchemy reads."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as given_by
+from hypothesis import strategies as st
 from sqlalchemy import (
+    ARRAY,
     Column,
-    Computed,
-    Identity,
+    Date,
+    DateTime,
+    Enum,
+    Float,
     Integer,
+    Interval,
     MetaData,
-    String,
     Table,
-    UniqueConstraint,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    create_engine,
+    delete,
+    event,
     func,
+    insert,
+    literal,
+    literal_column,
     select,
     text,
+    type_coerce,
+    union_all,
 )
+from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column
+from sqlalchemy.orm import ORMExecuteState, Session, aliased, with_loader_criteria
 from sqlalchemy.types import TypeDecorator
 
-from penstock.errors import NoPrimaryKey, NotSupported, RowRefused
-from penstock.query import (
-    OnConflict,
-    Written,
-    bulk_insert,
-    bulk_update,
-    find,
-    find_one,
-    get_or_create,
-    get_or_create_many,
-    upsert,
-)
+from fix_apps import Gage
+from fix_tables import SAMPLES, Kind, Sample, as_kept, as_read, in_order, numbered
+from penstock.errors import NotSupported
+from penstock.query import bulk_insert, to_arrow, to_arrow_batches, to_pandas, to_polars
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from sqlalchemy import Engine
 
-    from sqlalchemy import Connection
-
-    from fix_doors import Doors
+    from penstock import App, Stores
 
 
-class Base(DeclarativeBase):
-    metadata = MetaData()
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given_by(rows=st.lists(SAMPLES, max_size=4))
+def test_what_is_read_is_what_sqlalchemy_reads(samples: Engine, rows: list[dict[str, Any]]) -> None:
+    with samples.begin() as connection:
+        connection.execute(delete(Sample))
+        bulk_insert(connection, Sample, numbered(rows))
+        within = to_arrow(connection, in_order())
+        expected = as_read(connection)
+    beside = to_arrow(samples, in_order())
+    assert list(map(as_kept, beside.to_pylist())) == expected
+    assert list(map(as_kept, within.to_pylist())) == expected
+    assert beside.schema.equals(within.schema)
 
 
-class Gage(Base):
-    __tablename__ = "gage"
-
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    readings: Mapped[int | None]
-    site: Mapped[str | None]
+# --- what is read ---------------------------------------------------------------------------------
 
 
-class Shouted(TypeDecorator[str]):
-    """A text that is stored in capitals."""
+class Sealed(TypeDecorator[str]):
+    """A text that Python turns round."""
 
-    impl = String(20)
+    impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        return None if value is None else value.upper()
+    def process_bind_param(self, value: Any, dialect: object) -> Any:
+        return value and value[::-1]
+
+    def process_result_value(self, value: Any, dialect: object) -> Any:
+        return value and value[::-1]
 
 
-class Dam(Base):
-    __tablename__ = "dam"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    height: Mapped[int] = mapped_column(server_default="7")
-    twice: Mapped[int] = mapped_column(Computed("height * 2", persisted=True))
-    thrice: Mapped[int] = column_property(height * 3)
+def store(engine: Engine, *rows: dict[str, Any]) -> None:
+    bulk_insert(engine, Sample, numbered(list(rows)))
 
 
-stamp = Table(
-    "stamp",
-    Base.metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", Shouted, unique=True),
-    Column("n", Integer),
-)
-reach = Table(
-    "reach",
-    Base.metadata,
-    Column("id", Integer, primary_key=True),
-    Column("basin", String(20)),
-    Column("n", Integer),
-    UniqueConstraint("basin", "n"),
-)
-loose = Table("loose", Base.metadata, Column("n", Integer))
-numbered = Table(
-    "numbered",
-    Base.metadata,
-    Column("id", Integer, Identity(always=True), primary_key=True),
-    Column("n", Integer),
-)
+def test_a_table_without_rows_has_the_types_of_its_columns(samples: Engine) -> None:
+    zoned = "UTC" if samples.dialect.name == "postgresql" else None
+    expected = {
+        "number": pa.int64(),
+        "small": pa.int64(),
+        "big": pa.int64(),
+        "text": pa.string(),
+        "real": pa.float64(),
+        "exact": pa.decimal128(20, 6),
+        "loose": pa.string(),
+        "truth": pa.bool_(),
+        "data": pa.binary(),
+        "day": pa.date32(),
+        "moment": pa.timestamp("us"),
+        "zoned": pa.timestamp("us", zoned),
+        "clock": pa.time64("us"),
+        "span": pa.duration("us"),
+        "uuid": pa.string(),
+        "kind": pa.string(),
+        "document": pa.string(),
+    }
+    with samples.connect() as connection:
+        for source in (samples, connection):
+            table = to_arrow(source, select(Sample))
+            assert dict(zip(table.schema.names, table.schema.types, strict=True)) == expected
+            assert table.num_rows == 0
+    assert to_polars(samples, select(Sample.number)).schema == {"number": pl.Int64}
 
-ODD = (
-    "excluded",
-    "given",
-    "old",
-    "fresh",
-    "order",
-    "Upper Case",
-    "per cent %",
-    "p%(x)s",
-    "quo'te",
-    'a"b',
-    "colon :x",
-    "a.b",
-    "given_n",
-)
-odd = Table(
-    'Odd "Name", 100% of it',
-    Base.metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    *(Column(name, Integer) for name in ODD),
-)
-NAMES = ("given", "locked", "written", "old", "new", "select", "Order")
-named = [
-    Table(
-        name,
-        Base.metadata,
-        Column("id", Integer, primary_key=True, autoincrement=False),
-        Column("n", Integer),
+
+def test_null_is_na_in_every_column_of_pandas_and_whole_numbers_stay_whole(samples: Engine) -> None:
+    store(samples, {"big": 2**62 + 1, "truth": True}, {"text": None})
+    frame = to_pandas(samples, in_order())
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["big"].tolist() == [2**62 + 1, pd.NA]
+    assert bool(frame.iloc[1, 1:].isna().all())
+    assert str(frame.dtypes["truth"]) == "bool[pyarrow]"
+
+
+def test_columns_are_called_as_attributes_labels_or_by_number(samples: Engine) -> None:
+    store(samples, {"small": 3})
+    statement = select(Sample.number, (Sample.small * 2).label("twice"), Sample.small + 1)
+    assert to_arrow(samples, statement).to_pylist() == [{"number": 0, "twice": 6, "column_3": 4}]
+    table = Sample.__table__
+    assert to_arrow(samples, select(table.c.id, table.c.small)).to_pylist() == [{"id": 0, "small": 3}]
+
+
+@pytest.mark.parametrize("source", ["engine", "connection", "session"])
+def test_parameters_of_every_type_are_sent(samples: Engine, source: str) -> None:
+    row = {
+        "text": "it's 100% \\ \"so\" :x %(y)s", "exact": Decimal("1.5"), "data": b"\0\xff", "truth": True,
+        "moment": datetime(2026, 5, 4), "uuid": uuid4(), "kind": Kind.LAKE, "day": date(2026, 5, 4),  # noqa: DTZ001
+    }  # fmt: skip
+    store(samples, {**row, "small": 7}, {})
+    is_so = [getattr(Sample, name) == value for name, value in row.items()]
+    statement = select(Sample.text).where(
+        *is_so, Sample.number.in_([0, 1, 2]), Sample.small == bindparam("small")
     )
-    for name in NAMES
-]
+    with samples.connect() as connection, Session(connection) as session:
+        on = {"engine": samples, "connection": connection, "session": session}[source]
+        assert to_arrow(on, statement.params(small=7)).to_pylist() == [{"text": row["text"]}]
 
 
-def count(session: Session, model: Any) -> int:
-    return session.scalar(select(func.count()).select_from(model)) or 0
+def test_every_kind_of_select_is_read(samples: Engine) -> None:
+    store(samples, {"small": 1, "text": "a"}, {"small": 2, "text": "b"}, {"small": 2, "text": "c"})
+    other = aliased(Sample)
+    both = union_all(select(Sample.small), select(Sample.small)).order_by("small").limit(2)
+    assert to_arrow(samples, both)["small"].to_pylist() == [1, 1]
+    grouped = select(Sample.small, func.count()).group_by(Sample.small).order_by(Sample.small.desc())
+    assert to_arrow(samples, grouped).to_pylist() == [{"small": 2, "count": 2}, {"small": 1, "count": 1}]
+    joined = select(Sample.text, other.text.label("next")).join(other, other.number == Sample.number + 1)
+    assert to_arrow(samples, joined.order_by(Sample.number))["next"].to_pylist() == ["b", "c"]
+    written = text("SELECT small FROM sample WHERE small > :least").columns(small=Integer).params(least=1)
+    assert to_arrow(samples, written)["small"].to_pylist() == [2, 2]
+    nothing = to_arrow(samples, select(literal_column("NULL").label("none"), literal(1.5).label("number")))
+    assert nothing.to_pylist() == [{"none": None, "number": 1.5}]
 
 
-def undone(session: Session, work: Callable[[], Any]) -> Any:
-    """What work answers; what it wrote is undone."""
-    attempt = session.begin_nested()
-    try:
-        return work()
-    finally:
-        attempt.rollback()
+def test_what_python_makes_of_a_value_is_in_the_table(samples: Engine) -> None:
+    store(samples, {"text": "drawer"})
+    sealed = select(type_coerce(Sample.text, Sealed).label("text"), Sample.number)
+    assert to_arrow(samples, sealed).to_pylist() == [{"text": "reward", "number": 0}]
 
 
-def test_a_table_without_a_primary_key_takes_rows_but_can_not_tell_them_apart(door_to: Doors) -> None:
-    def work(session: Session) -> None:
-        assert bulk_insert(session, loose, [{"n": 1}, {"n": 1}]) == Written(inserted=2)
-        for on_conflict in ("nothing", "update"):
-            with pytest.raises(NoPrimaryKey):
-                bulk_insert(session, loose, [{"n": 1}], on_conflict=on_conflict)
-        for call in (upsert, bulk_update, get_or_create_many):
-            with pytest.raises(NoPrimaryKey):
-                call(session, loose, [{"n": 1}])
-        with pytest.raises(DBAPIError):  # The server says that there is no such constraint.
-            undone(session, lambda: upsert(session, loose, [{"n": 1}], key=("n",)))
-        assert count(session, loose) == 2
-
-    door_to(Base.metadata).do(work)
+def test_sums_have_room_for_more_digits_and_averages_are_numbers(samples: Engine) -> None:
+    store(samples, *({"exact": Decimal("99999999.5"), "small": n} for n in (1, 2)))
+    table = to_arrow(samples, select(func.sum(Sample.exact), func.sum(Sample.small).label("n")))
+    assert table.schema.types == [pa.decimal128(38, 6), pa.int64()]
+    assert table.to_pylist() == [{"sum": Decimal("199999999"), "n": 3}]
+    average = to_polars(samples, select(func.avg(Sample.small, type_=Float).label("mean")))
+    assert average["mean"].to_list() == [1.5]
 
 
-def test_a_view_is_the_servers_to_refuse_and_a_select_is_no_table(door_to: Doors) -> None:
-    seen = Table("seen", MetaData(), Column("number", Integer, primary_key=True), Column("total", Integer))
+# --- batches --------------------------------------------------------------------------------------
 
-    def make(connection: Connection, first_time: bool) -> None:
-        sums = "SELECT number, sum(readings) AS total FROM gage GROUP BY number"
-        connection.execute(text(f"CREATE VIEW seen AS {sums}"))
 
-    def work(session: Session) -> None:
-        for on_conflict in OnConflict:
-            with pytest.raises(DBAPIError, match="seen"):
-                undone(
-                    session,
-                    lambda on_conflict=on_conflict: bulk_insert(
-                        session, seen, [{"number": 1, "total": 1}], on_conflict=on_conflict
-                    ),
+def test_a_table_larger_than_a_batch_is_read_batch_by_batch(samples: Engine) -> None:
+    bulk_insert(samples, Sample, ((n, "x" * 150) for n in range(120_000)), columns=("number", "text"))
+    with to_arrow_batches(samples, in_order()) as reader:
+        sizes = [batch.num_rows for batch in reader]
+    assert len(sizes) > 1
+    assert sum(sizes) == 120_000
+    with samples.connect() as connection:
+        for source in (samples, connection):
+            with to_arrow_batches(source, in_order(), batch_size=50_001) as reader:
+                assert [batch.num_rows for batch in reader if batch.num_rows] == [50_001, 50_001, 19_998] or (
+                    source is samples
                 )
-        for model in (select(Gage), select(Gage).subquery()):
-            with pytest.raises(NotSupported, match="neither a mapped class nor a table"):
-                bulk_insert(session, model, [{"number": 1}])  # type: ignore[arg-type]
-
-    door_to(Base.metadata, make).do(work)
+            with to_arrow_batches(source, in_order(), batch_size=1000) as reader:
+                assert reader.read_next_batch()["number"].to_pylist() == list(range(1000))
+            assert to_arrow(source, in_order())["number"].to_pylist() == list(range(120_000))
 
 
-def test_what_the_server_makes_is_made_and_can_not_be_given(door_to: Doors) -> None:
-    def work(session: Session) -> None:
-        assert bulk_insert(session, Dam, [{}, {"height": 2}, {}]).inserted == 3
-        dams = session.scalars(select(Dam).order_by(Dam.height)).all()
-        assert [(dam.height, dam.twice, dam.thrice) for dam in dams] == [(2, 4, 6), (7, 14, 21), (7, 14, 21)]
-        assert len({dam.id for dam in dams}) == 3
-        for call in (bulk_insert, upsert, bulk_update):
-            with pytest.raises((RowRefused, DBAPIError)):
-                undone(session, lambda call=call: call(session, Dam, [{"id": 1, "twice": 5}]))
-        dams[0].height = 5
-        assert upsert(session, Dam, dams, update=("height",)) == Written(updated=3)
-        session.expire_all()
-        assert session.get_one(Dam, dams[0].id).twice == 10
-        assert bulk_insert(session, numbered, [{"n": 1}, {"n": 2}]) == Written(inserted=2)
-        for on_conflict in ("nothing", "update"):
-            with pytest.raises(RowRefused, match="no value for id"):
-                bulk_insert(session, numbered, [{"n": 1}], on_conflict=on_conflict)
-
-    door_to(Base.metadata).do(work)
+def test_a_reader_that_is_left_half_read_leaves_nothing_behind(samples: Engine) -> None:
+    bulk_insert(samples, Sample, ((n, "x" * 1000) for n in range(50_000)), columns=("number", "text"))
+    for _ in range(3):
+        with to_arrow_batches(samples, select(Sample), batch_size=10) as reader:
+            assert reader.read_next_batch().num_rows == 10
+    with pytest.raises(ZeroDivisionError), to_arrow_batches(samples, select(Sample)) as reader:
+        raise ZeroDivisionError
+    assert to_arrow(samples, select(Sample)).num_rows == 50_000
+    pool: Any = samples.pool
+    assert pool.budget.state().holders == {}
 
 
-def test_names_may_be_anything(door_to: Doors) -> None:
-    def work(session: Session) -> None:
-        wanted = [{"id": n, **{name: n + place for place, name in enumerate(ODD)}} for n in (1, 2, 3)]
-        for on_conflict in OnConflict:
-            done = undone(session, lambda on_conflict=on_conflict: stored(session, wanted, on_conflict))
-            assert [dict(row) for row in done] == wanted
-        with pytest.raises(RowRefused, match="Row 1 of Odd"):
-            bulk_insert(session, odd, [{"id": 1}, {"id": 1}])
-        for table in named:
-            rows = [{"id": 1, "n": 1}, {"id": 2, "n": 2}]
-            assert bulk_insert(session, table, rows).inserted == 2
-            assert upsert(session, table, rows) == Written(updated=2)
-            assert bulk_update(session, table, rows[:1]) == Written(updated=1)
-            assert get_or_create(session, table, {"id": 3})[1]
-            assert [new for _, new in get_or_create_many(session, table, [{"id": 3}, {"id": 4}])] == [
-                False,
-                True,
-            ]
-
-    def stored(session: Session, wanted: list[dict[str, Any]], on_conflict: OnConflict) -> Any:
-        bulk_insert(session, odd, [{"id": row["id"]} for row in wanted[:1]])
-        if on_conflict is OnConflict.ERROR:
-            assert bulk_update(session, odd, wanted) == Written(0, 1, 2)
-            assert get_or_create(session, odd, {"id": 1, "a.b": wanted[0]["a.b"]})[1] is False
-            get_or_create_many(session, odd, wanted)
-        else:
-            bulk_insert(session, odd, wanted, on_conflict=on_conflict)
-            upsert(session, odd, wanted)
-        return session.execute(select(odd).order_by(odd.c.id)).mappings().all()
-
-    door_to(Base.metadata).do(work)
+def test_a_connection_can_be_used_between_its_batches(samples: Engine) -> None:
+    bulk_insert(samples, Sample, ((n,) for n in range(100)), columns=("number",))
+    old = select(Sample.number).where(Sample.number < 1000)
+    with samples.begin() as connection, to_arrow_batches(connection, old, batch_size=10) as reader:
+        for batch in reader:
+            bulk_insert(connection, Sample, [{"number": batch["number"][0].as_py() + 1000}])
+    assert to_arrow(samples, select(Sample.number)).num_rows == 110
 
 
-def test_a_table_in_another_schema_is_written_there(door_to: Doors) -> None:
+# --- what is seen ---------------------------------------------------------------------------------
+
+
+def test_a_transaction_reads_what_it_has_written_and_an_engine_does_not(postgresql_samples: Engine) -> None:
+    with Session(postgresql_samples) as session:
+        bulk_insert(session, Sample, [{"number": 1}])
+        session.add(Sample(number=2))
+        assert to_arrow(session, in_order())["number"].to_pylist() == [1, 2]
+        assert to_arrow(session.connection(), in_order())["number"].to_pylist() == [1, 2]
+        assert to_arrow(postgresql_samples, in_order()).num_rows == 0
+        session.commit()
+    assert to_arrow(postgresql_samples, in_order())["number"].to_pylist() == [1, 2]
+
+
+def test_a_session_reads_what_its_events_let_it(samples: Engine) -> None:
+    store(samples, {"small": 1}, {"small": 2})
+
+    def only_ones(state: ORMExecuteState) -> None:
+        state.statement = state.statement.options(with_loader_criteria(Sample, Sample.small == 1))
+
+    with Session(samples) as session:
+        event.listen(session, "do_orm_execute", only_ones)
+        assert to_arrow(session, select(Sample))["small"].to_pylist() == [1]
+        assert to_arrow(session, select(Sample.small, Sample.number))["small"].to_pylist() == [1]
+
+
+def test_a_table_is_one_snapshot(postgresql_samples: Engine) -> None:
+    bulk_insert(
+        postgresql_samples, Sample, ((n, "x" * 1000) for n in range(50_000)), columns=("number", "text")
+    )
+    with to_arrow_batches(postgresql_samples, select(Sample.number, Sample.text)) as reader:
+        seen = reader.read_next_batch().num_rows
+        with postgresql_samples.begin() as connection:
+            connection.execute(delete(Sample))
+        assert seen + sum(batch.num_rows for batch in reader) == 50_000
+
+
+def test_a_connection_that_reads_a_table_is_counted(postgresql_samples: Engine) -> None:
+    pool: Any = postgresql_samples.pool
+    with to_arrow_batches(postgresql_samples, select(Sample.number)) as reader:
+        state = pool.budget.state()
+        assert (state.open - state.idle, state.holders) == (1, {"laboratory:samples": 1})
+        reader.read_all()
+    assert pool.budget.state().open == state.idle
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        (delete(Sample), "no SELECT but Delete"),
+        (insert(Sample).returning(Sample.number), "no SELECT but Insert"),
+        (text("SELECT 1"), "no SELECT but TextClause"),
+        (select(Sample.number, text("1")), "no known type"),
+        (select(Sample.number, Sample.number), "'number'"),
+        (select(Sample, aliased(Sample)), "called 'big', 'clock'"),
+    ],
+)
+def test_what_is_no_table_is_refused(samples: Engine, statement: Any, what: str) -> None:
+    with pytest.raises(NotSupported, match=what):
+        to_arrow(samples, statement)
+
+
+def test_values_that_are_not_of_their_columns_type_are_refused(samples: Engine) -> None:
+    store(samples, {"text": "a", "exact": Decimal("0.123456")})
+    finer = select((Sample.exact * Sample.exact).label("product"))
+    with samples.connect() as connection:
+        for source in (samples, connection):
+            if (
+                samples.dialect.name == "postgresql"
+            ):  # SQLite's numbers have no more digits than are asked for.
+                with pytest.raises(NotSupported, match="'product' of the table has values that are no dec"):
+                    to_arrow(source, finer)
+    assert to_arrow(samples, select(cast(finer.selected_columns[0], Float).label("p"))).num_rows == 1
+
+
+def test_an_interval_is_as_long_as_the_driver_says(postgresql_samples: Engine) -> None:
+    spans = "'2 years 3 months 4 days 5 seconds'", "'-15 months 0.000001 seconds'"
+    asked = select(*(literal_column(f"{s}::interval", Interval).label(f"s{n}") for n, s in enumerate(spans)))
+    with postgresql_samples.connect() as connection:
+        expected = [dict(row) for row in connection.execute(asked).mappings()]
+        assert to_arrow(connection, asked).to_pylist() == expected
+    assert to_arrow(postgresql_samples, asked).to_pylist() == expected
+
+
+@pytest.mark.parametrize("moment", ["'infinity'::date", "'-infinity'::timestamptz", "'infinity'::timestamp"])
+def test_infinity_is_no_day(postgresql_samples: Engine, moment: str) -> None:
+    kind = Date() if "date" in moment else DateTime(timezone="tz" in moment)
+    with pytest.raises(NotSupported, match="'never' of the table"):
+        to_arrow(postgresql_samples, select(literal_column(moment, kind).label("never")))
+
+
+def test_what_a_server_refuses_is_an_error_of_sqlalchemys(postgresql_samples: Engine) -> None:
+    store(postgresql_samples, *({"small": n} for n in range(10)))
+    for wrong in (1 / (Sample.small - 5), literal_column("nowhere")):
+        with pytest.raises(DBAPIError):
+            to_arrow(postgresql_samples, select(wrong.label("wrong")).select_from(Sample))
+    assert to_arrow(postgresql_samples, select(Sample)).num_rows == 10
+
+
+# --- other ways -----------------------------------------------------------------------------------
+
+
+def test_arrays_enumerations_and_strange_types_of_the_server_are_read(postgresql_samples: Engine) -> None:
     metadata = MetaData()
-    columns = (Column("id", Integer, primary_key=True, autoincrement=False), Column("n", Integer))
-    there = Table("gage", MetaData(), *columns, schema='other "one" %')
-    unsaid = there.to_metadata(MetaData(), schema="tenant")
-
-    def make(connection: Connection, first_time: bool) -> None:
-        quoted = connection.dialect.identifier_preparer.quote(str(there.schema))
-        for statement in (f"CREATE SCHEMA {quoted}", f"GRANT USAGE ON SCHEMA {quoted} TO PUBLIC"):
-            connection.exec_driver_sql(statement)
-        there.create(connection)
-        connection.exec_driver_sql(f"GRANT ALL ON {quoted}.gage TO PUBLIC")
-
-    def check(session: Session, table: Table) -> None:
-        given = [{"id": n, "n": n} for n in range(3)]
-        assert bulk_insert(session, table, given[:1]) == Written(inserted=1)
-        assert bulk_insert(session, table, given, on_conflict="nothing") == Written(2, 0, 1)
-        assert upsert(session, table, given) == Written(updated=3)
-        assert bulk_update(session, table, [{"id": 1, "n": 5}, {"id": 9, "n": 5}]) == Written(0, 1, 1)
-        assert get_or_create(session, table, {"id": 7})[1]
-        assert [new for _, new in get_or_create_many(session, table, [{"id": 7}, {"id": 8}])] == [False, True]
-        assert find_one(session, table, {"id": 1}).n == 5
-
-    def work(session: Session) -> None:
-        undone(session, lambda: check(session, there))
-        session.rollback()
-        translated = {"schema_translate_map": {"tenant": there.schema}}
-        connection = session.connection(execution_options=translated)
-        undone(session, lambda: check(session, unsaid))
-        assert connection.scalar(select(func.count()).select_from(there)) == 0
-
-    door_to(metadata, make, schemas=True).do(work)
-
-
-# --- odd keys -------------------------------------------------------------------------------------
-
-
-def test_keys_that_are_stored_otherwise_than_given_are_found(door_to: Doors) -> None:
-    def work(session: Session) -> None:
-        given = [{"name": name, "n": n} for n, name in enumerate(("ab", "AB", "cd", "ab"))]
-        assert upsert(session, stamp, [{"name": "cd", "n": 9}], key=("name",)) == Written(inserted=1)
-        for news in ([True, False, False, False], [False] * 4):
-            many = get_or_create_many(session, stamp, given, key=("name",))
-            assert [row.name for row, _ in many] == ["AB", "AB", "CD", "AB"]
-            assert [new for _, new in many] == news
-        assert get_or_create(session, stamp, {"name": "Ab"}, {"n": 1})[1] is False
-        assert upsert(session, stamp, given, key=("name",)) == Written(updated=2, skipped=2)
-        assert bulk_update(session, stamp, [{"name": "cd", "n": 5}], key=("name",)) == Written(updated=1)
-        assert [row.n for row in find(session, stamp, order_by=stamp.c.name)] == [3, 5]
-
-    door_to(Base.metadata).do(work)
+    strange = Table(
+        "strange",
+        metadata,
+        Column("numbers", ARRAY(Integer)),
+        Column("words", ARRAY(Text)),
+        Column("uuids", ARRAY(Uuid)),
+        Column("grid", ARRAY(Integer, dimensions=2)),
+        Column("kind", Enum("stream", "lake", name="waters")),
+        Column("document", JSONB),
+        Column("address", INET),
+    )
+    metadata.create_all(postgresql_samples)
+    key = uuid4()
+    row = {
+        "numbers": [1, None], "words": ["a"], "uuids": [key], "grid": [[1, 2], [3, 4]], "kind": "lake",
+        "document": {"a": [1]}, "address": "10.0.0.1",
+    }  # fmt: skip
+    with postgresql_samples.begin() as connection:
+        connection.execute(insert(strange), row)
+        expected = {**row, "uuids": [str(key)], "document": '{"a": [1]}'}
+        for source in (postgresql_samples, connection):
+            assert (
+                to_arrow(source, select(strange).limit(0)).schema == to_arrow(source, select(strange)).schema
+            )
+        assert to_arrow(connection, select(strange)).to_pylist() == [expected]
+    assert to_arrow(postgresql_samples, select(strange)).to_pylist() == [expected]
+    flat = select(strange.c.kind, strange.c.document, strange.c.address)
+    assert to_arrow(postgresql_samples, flat).to_pylist() == [
+        {"kind": "lake", "document": '{"a": [1]}', "address": "10.0.0.1/32"}
+    ]
+    bulk_insert(
+        postgresql_samples,
+        strange,
+        to_arrow(
+            postgresql_samples,
+            select(strange).with_only_columns(
+                strange.c.numbers, strange.c.words, strange.c.uuids, strange.c.grid, strange.c.document
+            ),
+        ),
+    )
+    with postgresql_samples.connect() as connection:
+        again = connection.execute(select(strange).where(strange.c.kind.is_(None))).mappings().one()
+        assert {**again, "kind": "lake", "address": "10.0.0.1"} == row
 
 
-def test_null_in_a_key_is_found(door_to: Doors) -> None:
-    def work(session: Session) -> None:
-        given = [{"id": 1, "basin": None, "n": 1}, {"id": 2, "basin": "logan", "n": 1}]
-        for new in (True, False):
-            many = get_or_create_many(session, reach, given, key=("basin", "n"))
-            assert [(row.id, made) for row, made in many] == [(1, new), (2, new)]
+def test_tasks_read_tables_over_any_driver(async_desk: Stores, lab: type[App]) -> None:
+    async def read() -> list[Any]:
+        async with lab.gages.aio.session() as session:
+            table = await session.run_sync(to_arrow, select(Gage).order_by(Gage.number))
+        return list(table.to_pylist())
 
-    door_to(Base.metadata).do(work)
-
-
-def test_an_update_by_what_several_rows_have_counts_what_was_given(door_to: Doors) -> None:
-    def work(session: Session) -> None:
-        bulk_insert(session, Gage, [{"number": number, "readings": number % 2} for number in range(6)])
-        given = [{"readings": 1, "site": "odd"}, {"readings": 7, "site": "none"}]
-        assert bulk_update(session, Gage, given, key=("readings",)) == Written(updated=1, skipped=1)
-        assert [gage.number for gage in find(session, Gage, {"site": "odd"}, order_by=Gage.number)] == [
-            1,
-            3,
-            5,
-        ]
-
-    door_to(Base.metadata).do(work)
+    assert asyncio.run(read()) == [
+        {"number": "03185400", "altitude": 1030.7},
+        {"number": "03186000", "altitude": 838.4},
+    ]
 
 
-def test_only_what_is_given_is_updated(door_to: Doors) -> None:
-    def work(session: Session) -> None:
-        bulk_insert(session, Gage, [{"number": 1, "site": "a", "readings": 1}, {"number": 2, "site": "a"}])
-        ragged = [{"number": 1, "site": "b"}, {"number": 2, "site": "b", "readings": 2}]
-        assert upsert(session, Gage, ragged, update=("readings",)) == Written(updated=1, skipped=1)
-        found = find(session, Gage, order_by=Gage.number)
-        assert [(gage.site, gage.readings) for gage in found] == [("a", 1), ("a", 2)]
-
-    door_to(Base.metadata).do(work)
+def test_an_engine_in_autocommit_and_one_of_sqlalchemys_own_are_read(samples: Engine) -> None:
+    store(samples, {"small": 1})
+    alone = samples.execution_options(isolation_level="AUTOCOMMIT")
+    assert to_arrow(alone, select(Sample)).num_rows == 1
+    with alone.connect() as connection:
+        assert to_arrow(connection, select(Sample)).num_rows == 1
+        raw: Any = connection.connection.driver_connection
+        if samples.dialect.name == "postgresql":
+            url = samples.url.set(password=raw.info.password)
+        else:
+            url = samples.url
+    plain = create_engine(url)
+    assert to_arrow(plain, select(Sample)).num_rows == 1
+    plain.dispose()

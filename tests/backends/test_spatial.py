@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from geoalchemy2 import Geometry, WKBElement
-from sqlalchemy import Column, Engine, Integer, MetaData, Table, func, select, text
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, delete, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -20,6 +20,7 @@ from fix_apps import all_ok
 from fix_servers import require_spatial
 from penstock import App, Database, Stores, SyncOptions, use
 from penstock.errors import MissingExtra, NotSupported, PermissionRefused
+from penstock.query import bulk_insert, to_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +66,21 @@ def test_dams_in_a_box_and_the_nearest_ones_are_found(dams: Stores) -> None:
     ]
     assert [round(far) for _, far in nearest] == [208, 427, 583]
     assert nearest[0][0].built.isoformat() == "1964-08-17"
+
+
+def test_places_go_into_a_table_and_back(dams: Stores) -> None:
+    engine = Dams.dams.engine
+    with engine.connect() as connection:
+        tables = [to_arrow(source, select(Dam).order_by(Dam.name)) for source in (engine, connection)]
+    assert tables[0].equals(tables[1])
+    assert str(tables[0].schema.field("location").type) == "binary"
+    if engine.dialect.name == "sqlite":
+        return  # GeoAlchemy can't write bytes there without shapely.
+    with Dams.dams.begin() as session:
+        far = [far for _, far in nearest_dams(session, *SALT_LAKE_CITY)]
+        session.execute(delete(Dam))
+        assert bulk_insert(session, Dam, tables[0]).inserted == tables[0].num_rows
+        assert [far for _, far in nearest_dams(session, *SALT_LAKE_CITY)] == far
 
 
 def test_an_app_writes_points_and_a_second_sync_changes_nothing(dams: Stores) -> None:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_type
 
-from sqlalchemy import Engine, MetaData, Table
+import pandas as pd
+import polars as pl
+from sqlalchemy import Engine, MetaData, Table, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from penstock.query import Written, bulk_insert, find, find_one, get_or_create, update
+from penstock.query import (
+    Written,
+    bulk_insert,
+    find,
+    find_one,
+    get_or_create,
+    to_pandas,
+    to_polars,
+    update,
+    upsert,
+)
 
 
 class Gage(DeclarativeBase):
@@ -24,3 +36,7 @@ def check(session: Session, engine: Engine) -> None:
     assert_type(find(engine, Gage), Sequence[Any])
     assert_type(find(session, Table("t", MetaData())), Sequence[Any])
     assert_type(bulk_insert(session, Gage, []), Written)
+    assert_type(to_pandas(engine, select(Gage)), pd.DataFrame)
+    assert_type(to_polars(session, select(Gage)), pl.DataFrame)
+    assert_type(bulk_insert(session, Gage, pd.DataFrame()), Written)
+    assert_type(upsert(session, Gage, pl.DataFrame()), Written)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine
 
+    from penstock.backends.frames import FrameBackend
     from penstock.backends.place import Place, Server
     from penstock.backends.roles import RoleBackend
     from penstock.backends.rows import RowBackend
@@ -116,6 +117,7 @@ class Backend(Protocol):
         capabilities: What its servers can do.
         roles: Gives stores roles of their own; None where there is no such thing.
         rows: Writes many rows.
+        frames: Reads many rows into tables; None where SQLAlchemy's own way is as good.
         default_schema: Where the record is; None if there are no schemas.
         max_connections: How many connections a process may have to a server, unless told otherwise.
     """
@@ -124,6 +126,7 @@ class Backend(Protocol):
     capabilities: Capabilities
     roles: RoleBackend | None
     rows: RowBackend
+    frames: FrameBackend | None
     default_schema: str | None
     max_connections: int
 

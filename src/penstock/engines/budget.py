@@ -29,12 +29,14 @@ class Place:
         holder: Who stands there.
         waiter: How it sleeps.
         slots: How many slots it wants, all at once.
+        anew: Whether they are for connections that it makes, so that none that is idle will do.
         grant: What it was given; None while it waits.
     """
 
     holder: Holder
     waiter: Waiter
     slots: int
+    anew: bool = False
     grant: Grant | None = None
 
 
@@ -205,15 +207,20 @@ class Budget:
         finally:
             self._end(reservation, holder.label, own, lent)
 
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the caller runs in the block of a reservation."""
+        return current_reservation(self._identity) is not None
+
     def _take_many(self, holder: Holder, waiter: Callable[[], Waiter], timeout: float, slots: int) -> Grant:
         with self._lock:
             if slots > self.limit:
                 raise self._too_low(holder, slots)
-            grant = self._try(holder, slots)
+            grant = self._try(holder, slots, anew=True)
             if grant is not None:
                 self._out[holder.label] += slots
                 return grant
-            place = self._queue_up(holder, waiter(), slots)
+            place = self._queue_up(holder, waiter(), slots, anew=True)
         return self._wait(place, timeout)
 
     def _end(self, reservation: Reservation, label: str, own: int, lent: int) -> None:
@@ -306,8 +313,8 @@ class Budget:
             del self._stacks[holder]
         return holder
 
-    def _queue_up(self, holder: Holder, waiter: Waiter, slots: int) -> Place:
-        place = Place(holder, waiter, slots)
+    def _queue_up(self, holder: Holder, waiter: Waiter, slots: int, *, anew: bool = False) -> Place:
+        place = Place(holder, waiter, slots, anew)
         self._queue.append(place)
         return place
 
@@ -315,23 +322,23 @@ class Budget:
         """Give what became free to those who came first."""
         while self._queue:
             place = self._queue[0]
-            place.grant = self._find(place.holder, place.slots)
+            place.grant = self._find(place.holder, place.slots, anew=place.anew)
             if place.grant is None:
                 return
             self._queue.popleft()
             self._out[place.holder.label] += place.slots
             place.waiter.wake()
 
-    def _try(self, holder: Holder, slots: int) -> Grant | None:
+    def _try(self, holder: Holder, slots: int, *, anew: bool = False) -> Grant | None:
         """What nobody waits for; not even its own idle connection goes to one who came later."""
-        return None if self._queue else self._find(holder, slots)
+        return None if self._queue else self._find(holder, slots, anew=anew)
 
-    def _find(self, holder: Holder, slots: int) -> Grant | None:
-        return self._own_idle(holder, slots) or self._slots(slots)
+    def _find(self, holder: Holder, slots: int, *, anew: bool) -> Grant | None:
+        return (None if anew else self._own_idle(holder)) or self._slots(slots)
 
-    def _own_idle(self, holder: Holder, slots: int) -> Grant | None:
+    def _own_idle(self, holder: Holder) -> Grant | None:
         stack = self._stacks.get(holder)
-        if not stack or slots != 1:
+        if not stack:
             return None
         entry = stack[-1]
         self._pick(entry)

@@ -98,6 +98,10 @@ class StorePool(Pool):
         """What its connections count against."""
         return self._supply.budget
 
+    def one_more(self) -> AbstractContextManager[None]:
+        """A block in which the caller may have one connection of its own making, which is counted."""
+        return self.budget.reserve(self._holder(), self._waiter, self._supply.timeout, own=1, lent=0)
+
     # --- what SQLAlchemy asks of a pool ---
 
     def recreate(self) -> StorePool:

@@ -6,6 +6,7 @@ from penstock.backends.rows import OnConflict, Written
 from penstock.query.bulk import bulk_insert, bulk_update, upsert
 from penstock.query.create import get_or_create, get_or_create_many
 from penstock.query.find import exists, find, find_one, update
+from penstock.query.frames import to_arrow, to_arrow_batches, to_pandas, to_polars
 from penstock.query.page import KeysetPage, Page, count_estimate, paginate, paginate_keyset
 from penstock.query.target import Contains, StartsWith
 
@@ -26,6 +27,10 @@ __all__ = [
     "get_or_create_many",
     "paginate",
     "paginate_keyset",
+    "to_arrow",
+    "to_arrow_batches",
+    "to_pandas",
+    "to_polars",
     "update",
     "upsert",
 ]

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from penstock.backends import backend_for
 from penstock.backends.rows import OnConflict, Unfit, Writing, Written, cleaned, savepoint
 from penstock.errors import RowRefused
+from penstock.query.incoming import frame_of
 from penstock.query.shapes import Later, Shape, Unlike, getter, made_by_python
 from penstock.query.target import Target, again, connection_of, target_of, writing
 
@@ -58,8 +59,9 @@ def bulk_insert(
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
         model: A mapped class, or a table.
         rows: Mappings by attribute, which may differ in what they have; or objects of the class; or
-            sequences. An iterator is read 50,000 rows at a time. NaN is stored as NULL where the column
-            is not for floating numbers.
+            sequences; or a data frame of pandas or polars, or a table of Arrow, whose columns are attributes
+            (`penstock[frames]`). An iterator is read 50,000 rows at a time. NaN is stored as NULL where the
+            column is not for floating numbers.
         columns: What sequences hold, in order.
         on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
         key: What tells whether a row is there; the primary key by default.
@@ -70,6 +72,7 @@ def bulk_insert(
 
     Raises:
         UnknownColumn: A row has something that is no column.
+        NotSupported, MissingExtra: It is a frame that can't be read.
         RowRefused: A row can't be stored: the message says which, and which column of it.
         NoPrimaryKey: It can't be told whether a row is there.
         sqlalchemy.exc.DBAPIError: The server refuses the statement rather than a row: there is no such
@@ -160,6 +163,9 @@ class _Bulk:
         self._shapes: dict[Any, Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
+        frame = frame_of(rows, self._target, self._columns)
+        if frame is not None:
+            self._columns, rows = frame.names, frame.rows()
         if isinstance(rows, Iterator):  # It can be read once.
             return self._write_once(on, rows)
         return again(on, lambda: self._write_once(on, rows))
@@ -192,15 +198,19 @@ class _Bulk:
 
     def _at_once(self, first: int, block: list[Row]) -> Iterable[_Rows]:
         """Rows that seem to have the same names, with their numbers; looked at when they are sent."""
-        if set(map(type, block)) != {dict}:
+        kinds = set(map(type, block))
+        sequence = kinds == {tuple} and self._columns is not None
+        if not sequence and kinds != {dict}:
             raise Unlike
-        given = cast("list[dict[str, Any]]", block)
-        if len(set(map(len, given))) > 1:
+        given = cast("list[Any]", block)
+        names = self._columns if sequence and self._columns else tuple(given[0])
+        if set(map(len, given)) != {len(names)}:
             raise Unlike
-        shape = self._shape(tuple(given[0]))
-        rows = Later(shape, given)
+        shape = self._shape(names, sequence=sequence)
+        later = Later(shape, given)
         # What Python makes for a row is made once, however often the row is read.
-        yield shape, range(first, first + len(block)), list(rows) if shape.defaults else rows
+        rows = list(later) if shape.defaults else given if sequence else later
+        yield shape, range(first, first + len(block)), rows
 
     def _alike(self, first: int, block: list[Row]) -> Iterable[_Rows]:
         """Rows that have the same names, with their numbers."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import ColumnProperty, Session
 from penstock.backends import backend_for
 from penstock.backends.rows import GIVEN, OnConflict, Writing
 from penstock.errors import RowRefused
+from penstock.query.incoming import frame_of
 from penstock.query.target import Target, again, connection_of, target_of, undone_if_failed, writing
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def get_or_create_many(
     """
     target = target_of(model)
     names = tuple(key or target.key)
-    given = list(rows)
+    frame = frame_of(rows, target)
+    given = list(rows if frame is None else frame.mappings())
     keys = [_key(target, names, number, row) for number, row in enumerate(given)]
     found, made = again(on, lambda: _found_and_made(on, target, names, keys, given))
     new = set(made)

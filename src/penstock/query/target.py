@@ -152,6 +152,12 @@ def _target_of(model: Any) -> Target:
     return Target(model, table, columns, attributes, fixed)
 
 
+def attributes_of(entity: Any) -> list[Any]:
+    """The attributes of a mapped class, or of an alias of one, that are read with it."""
+    mapper = inspect(entity).mapper
+    return [getattr(entity, each.key) for each in mapper.column_attrs if not each.deferred]
+
+
 @contextmanager
 def reading(on: On) -> Iterator[Session | Connection]:
     """Something to read with: what the caller has, or a connection of its own to the engine."""

@@ -249,6 +249,18 @@ def test_work_has_all_its_connections_or_none(budget, stands):
     assert a.take() is other
 
 
+def test_a_slot_for_a_connection_of_ones_own_leaves_the_idle_ones_alone(budget, stands):
+    a, *_ = stands
+    idle = a.take()
+    a.give_back(idle)
+    assert not budget.is_reserved
+    with budget.reserve(a, NeverWoken, 1.0, own=1, lent=0):
+        assert budget.is_reserved
+        assert figures(budget) == (2, 1, 0)
+    assert figures(budget) == (1, 1, 0)
+    assert a.take() is idle
+
+
 def test_work_within_work_takes_nothing_more(budget, stands):
     with budget.reserve(_Work("one"), NeverWoken, 1.0, own=1, lent=1):
         with budget.reserve(_Work("two"), NeverWoken, 1.0, own=2, lent=2):

@@ -80,6 +80,7 @@ class MySQLBackend:
     )
     roles = MariaDBRoles()
     rows = MySQLRows()
+    frames = None
     default_schema = None
     max_connections = 20
 

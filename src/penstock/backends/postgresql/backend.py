@@ -23,6 +23,7 @@ from penstock.backends.postgresql.faults import (
     translated,
     was_cut,
 )
+from penstock.backends.postgresql.frames import PostgreSQLFrames
 from penstock.backends.postgresql.roles import PostgreSQLRoles
 from penstock.backends.postgresql.rows import PostgreSQLRows
 from penstock.backends.postgresql.sessions import (
@@ -106,6 +107,7 @@ class PostgreSQLBackend:
     capabilities = Capabilities(transactional_ddl=True, plain_connections=True)
     roles = PostgreSQLRoles()
     rows = PostgreSQLRows()
+    frames = PostgreSQLFrames()
     default_schema = "public"
     max_connections = 20
 

@@ -57,6 +57,7 @@ class SQLiteBackend:
     capabilities = Capabilities(transactional_ddl=True, plain_connections=False)
     roles = None
     rows = SQLiteRows()
+    frames = None
     default_schema = None
     max_connections = 200  # Each has three files open while it is idle.
 

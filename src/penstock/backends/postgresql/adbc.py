@@ -1,0 +1,180 @@
+"""Tables are read by ADBC, on a connection of its own: binary COPY becomes Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends.arrow import Plan, load_arrow, missing
+from penstock.backends.frames import fitted, unlike
+from penstock.backends.postgresql.asking import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    import psycopg
+    from sqlalchemy import Engine
+
+    from penstock.backends.frames import Selected
+
+_EARLIEST = {"date32": -2_440_588, "timestamp": -210_866_803_200_000_000}
+"""The first day that the server knows, in days and in microseconds; infinity comes out below."""
+
+
+@contextmanager
+def read_beside(
+    engine: Engine,
+    selected: Selected,
+    plans: Sequence[Plan],
+    room: Callable[[], AbstractContextManager[None]],
+) -> Iterator[Any]:
+    """A block with a reader; a refused login is tried again as the engine logs in by then."""
+    driver = _driver()
+    asked = _asked(engine, selected, plans)
+    with ExitStack() as held:
+        try:
+            connection = _connect(driver, asked.login, room, held)
+        except driver.Error:
+            engine.dispose()
+            asked = _asked(engine, selected, plans)
+            with _as_sqlalchemy_says(asked.text, driver.Error):
+                connection = _connect(driver, asked.login, room, held)
+        yield held.enter_context(_reader(driver, connection, asked, selected.batch))
+
+
+def _connect(
+    driver: Any, login: str, room: Callable[[], AbstractContextManager[None]], held: ExitStack
+) -> Any:
+    with ExitStack() as opening:
+        opening.enter_context(room())
+        connection = opening.enter_context(driver.AdbcConnection(_database(login)))
+        connection.set_autocommit(False)  # A pooler gives each transaction another session.
+        held.push(opening.pop_all())
+        return connection
+
+
+@contextmanager
+def _reader(driver: Any, connection: Any, asked: _Asked, size: int | None) -> Iterator[Any]:
+    arrow = load_arrow()
+    with driver.AdbcStatement(connection) as statement:
+        statement.set_sql_query(asked.text)
+        with _as_sqlalchemy_says(asked.text, driver.Error):
+            handle, _ = statement.execute_query()
+        with arrow.RecordBatchReader.from_stream(handle) as source:
+            schema = _schema(asked.plans, source.schema)
+            yield arrow.RecordBatchReader.from_batches(schema, _batches(asked, source, schema, size))
+
+
+@contextmanager
+def _as_sqlalchemy_says(text: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of the driver's into one of SQLAlchemy's family."""
+    try:
+        yield
+    except kinds as error:
+        raise DBAPIError(text, None, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is read.
+
+    Args:
+        login: All that libpq is told to connect, the password too.
+        text: The statement, with its parameters in it.
+        plans: How its columns become those of a table.
+    """
+
+    login: str = field(repr=False)
+    text: str
+    plans: Sequence[Plan]
+
+
+def _asked(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> _Asked:
+    with engine.connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        return _Asked(_login(raw), text_of(connection, selected, plans), plans)
+
+
+def _login(raw: psycopg.Connection[Any]) -> str:
+    """How a connection was made, so that another one is made the same: user, role, path, timeouts."""
+    password = {"password": raw.info.password} if raw.info.password else {}
+    return make_conninfo(**(raw.info.get_parameters() | password))
+
+
+def _driver() -> Any:
+    try:
+        import adbc_driver_manager
+        import adbc_driver_postgresql  # noqa: F401
+    except ImportError as error:
+        raise missing("adbc-driver-postgresql", error) from error
+    return adbc_driver_manager
+
+
+@lru_cache(maxsize=64)
+def _database(login: str) -> Any:
+    """A database as ADBC knows it: with its catalog of types, which takes long to read; not connected."""
+    import adbc_driver_postgresql
+
+    return adbc_driver_postgresql.connect(login)
+
+
+def _schema(plans: Sequence[Plan], sent: Any) -> Any:
+    arrow = load_arrow()
+    return arrow.schema(
+        (plan.name, plan.type or _plain(plan.name, field.type))
+        for plan, field in zip(plans, sent, strict=True)
+    )
+
+
+def _plain(name: str, sent: Any) -> Any:
+    """The type of a column of which SQLAlchemy knows none."""
+    arrow = load_arrow()
+    if not isinstance(sent, arrow.BaseExtensionType):
+        return sent
+    if sent.storage_type == arrow.string():
+        return sent.storage_type
+    raise unlike(name, None, f"The server sends {sent}.")
+
+
+def _batches(asked: _Asked, source: Any, schema: Any, size: int | None) -> Iterator[Any]:
+    arrow = load_arrow()
+    while True:
+        with _as_sqlalchemy_says(asked.text, OSError, arrow.ArrowException):
+            batch = next(source, None)
+        if batch is None:
+            return
+        arrays = [_array(field, array) for field, array in zip(schema, batch.columns, strict=True)]
+        made = arrow.record_batch(arrays, schema=schema)
+        step = size or max(1, made.num_rows)
+        yield from (made.slice(start, step) for start in range(0, made.num_rows, step))
+
+
+def _array(field: Any, array: Any) -> Any:
+    """A column as the table has it."""
+    arrow = load_arrow()
+    if isinstance(array.type, arrow.BaseExtensionType):
+        if array.type.storage_type != arrow.string():
+            raise unlike(field.name, field.type, f"The server sends {array.type}.")
+        array = array.storage
+    made = fitted(field, array)
+    _refuse_infinity(field, made)
+    return made
+
+
+def _refuse_infinity(field: Any, array: Any) -> None:
+    """Infinity is a day for the server, and none for anybody else."""
+    earliest = _EARLIEST.get(str(field.type).partition("[")[0])
+    if earliest is None:
+        return
+    arrow = load_arrow()
+    numbers = array.view(arrow.int32() if arrow.types.is_date32(field.type) else arrow.int64())
+    least = arrow.compute.min(numbers).as_py()
+    if least is not None and least < earliest:
+        raise unlike(field.name, field.type, "It is infinity.")

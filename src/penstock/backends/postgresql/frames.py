@@ -1,0 +1,68 @@
+"""Tables are read from PostgreSQL by COPY, beside an engine or in a transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from sqlalchemy import ARRAY
+from sqlalchemy.orm import Session
+
+from penstock.backends.frames import RowFrames, Selected
+from penstock.backends.postgresql.adbc import read_beside
+from penstock.backends.postgresql.csv import read_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection, Engine
+
+    from penstock.backends.arrow import Plan
+
+
+class PostgreSQLFrames(RowFrames):
+    """Reads tables from PostgreSQL."""
+
+    zones = True
+
+    def beside(
+        self, engine: Engine, selected: Selected, room: Callable[[], AbstractContextManager[None]]
+    ) -> AbstractContextManager[Any] | None:
+        """By ADBC; None for a driver, or for types, that this can't serve."""
+        plans = selected.plans(engine.dialect, zones=self.zones)
+        if not _copied(engine, plans) or engine.dialect.is_async or engine.dialect.driver != "psycopg":
+            return None
+        return read_beside(engine, selected, plans, room)
+
+    def within(self, source: Session | Connection, selected: Selected) -> AbstractContextManager[Any]:
+        """By COPY, of what is read as a whole; by rows, where something wants to see these on their way."""
+        connection = _quiet(source, selected) if selected.whole else None
+        if connection is not None:
+            plans = selected.plans(connection.dialect, zones=self.zones)
+            if _copied(connection, plans) and all(plan.type is not None for plan in plans):
+                return read_within(connection, selected, plans)
+        return super().within(source, selected)
+
+
+def _quiet(source: Session | Connection, selected: Selected) -> Connection | None:
+    """A connection that can send COPY, with nothing of the caller's listening; what is pending is written."""
+    if isinstance(source, Session):
+        if source.dispatch.do_orm_execute:
+            return None
+        if source.autoflush:
+            source.flush()
+        connection = source.connection(bind_arguments={"clause": selected.statement})
+    else:
+        connection = source
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        return None
+    days = raw.info.parameter_status("DateStyle") or ""
+    return connection if days.startswith("ISO") else None
+
+
+def _copied(source: Engine | Connection, plans: Sequence[Plan]) -> bool:
+    """Whether COPY sends all that SQLAlchemy makes of a row."""
+    translated = source.get_execution_options().get("schema_translate_map")
+    return not translated and not any(plan.computed or isinstance(plan.kind, ARRAY) for plan in plans)

@@ -1,0 +1,296 @@
+"""Data frames and tables are taken apart into rows, a block at a time."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sqlalchemy import ARRAY, JSON, Float, Integer, Numeric, Uuid
+
+from penstock.backends.arrow import is_geometry, load_arrow, uuid_of
+from penstock.errors import NotSupported, RowRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy import Column
+    from sqlalchemy.types import TypeEngine
+
+    from penstock.query.target import Target
+
+    Convert: TypeAlias = Callable[[Any], Any]
+
+_BLOCK = 50_000
+"""Rows that are taken out of a frame at a time."""
+
+
+def frame_of(given: Any, target: Target, columns: Sequence[str] | None = None) -> Frame | None:
+    """What is given, if it is a data frame or a table; None if it is anything else.
+
+    Args:
+        given: Rows, or a frame.
+        target: Where they are to be stored.
+        columns: What the caller says that rows hold; of a frame nothing must be said.
+
+    Raises:
+        NotSupported: It is a query that has not run yet, or two of its columns have one name.
+        UnknownColumn: A column of it is none of the target's.
+        MissingExtra: `penstock[frames]` is not installed.
+    """
+    kind = type(given)
+    if kind.__name__ == "LazyFrame":
+        raise NotSupported("A lazy frame has no rows yet.", hint="Give frame.collect().")
+    if kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas":
+        frame: Frame = _Pandas(given, target)
+    elif hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__arrow_c_array__"):
+        frame = _Stream(given, target)
+    else:
+        return None
+    if columns is not None:
+        raise NotSupported("A frame names its columns itself.", hint="Leave columns=(…) out.")
+    return frame
+
+
+class Frame:
+    """A data frame or a table, whose columns are those of a target.
+
+    Attributes:
+        names: What its columns are called.
+    """
+
+    def __init__(self, names: Sequence[Any], target: Target) -> None:
+        twice = sorted({str(name) for name in names if list(names).count(name) > 1})
+        if twice:
+            raise NotSupported(f"Two columns of the frame are called {', '.join(map(repr, twice))}.")
+        unknown = [name for name in names if name not in target.columns]
+        if unknown:
+            raise target.unknown(*unknown)
+        self.names = tuple(names)
+        self._columns = [target.columns[name] for name in names]
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Its rows, as SQLAlchemy takes their values."""
+        first = 0
+        for block in self._blocks():
+            columns = [
+                _converted(column, values, first) for column, values in zip(self._columns, block, strict=True)
+            ]
+            yield from zip(*columns, strict=True)
+            first += len(columns[0]) if columns else 0
+
+    def mappings(self) -> Iterator[dict[str, Any]]:
+        """Its rows, by attribute."""
+        return (dict(zip(self.names, row, strict=True)) for row in self.rows())
+
+    def _blocks(self) -> Iterator[list[list[Any]]]:
+        """The values of each column, of some rows at a time."""
+        raise NotSupported("A frame of no known kind.")
+
+
+class _Stream(Frame):
+    """Whatever gives its rows as a stream of Arrow."""
+
+    def __init__(self, given: Any, target: Target) -> None:
+        arrow = load_arrow()
+        try:
+            self._reader = _reader(given)
+        except (arrow.ArrowException, TypeError, ValueError) as error:
+            raise NotSupported(f"A {type(given).__name__} is no table.", why=str(error)) from error
+        super().__init__(self._reader.schema.names, target)
+
+    def _blocks(self) -> Iterator[list[list[Any]]]:
+        for batch in self._reader:
+            for start in range(0, batch.num_rows, _BLOCK):
+                some = batch.slice(start, _BLOCK)
+                yield list(map(_of_array, self._columns, some.columns))
+
+
+class _Pandas(Frame):
+    """A data frame of pandas: its columns, not its index."""
+
+    def __init__(self, given: Any, target: Target) -> None:
+        load_arrow()
+        self._given = given
+        super().__init__(list(given.columns), target)
+
+    def _blocks(self) -> Iterator[list[list[Any]]]:
+        for start in range(0, len(self._given), _BLOCK):
+            some = self._given.iloc[start : start + _BLOCK]
+            yield [
+                _of_series(column, some[name]) for column, name in zip(self._columns, self.names, strict=True)
+            ]
+
+
+def _reader(given: Any) -> Any:
+    arrow = load_arrow()
+    if isinstance(given, arrow.RecordBatchReader):
+        return given
+    if hasattr(given, "__arrow_c_stream__"):
+        return arrow.RecordBatchReader.from_stream(given)
+    batch = arrow.record_batch(given)
+    return arrow.RecordBatchReader.from_batches(batch.schema, [batch])
+
+
+# --- values of pandas -----------------------------------------------------------------------------
+
+
+def _of_series(column: Column[Any], series: Any) -> list[Any]:
+    arrow = load_arrow()
+    if series.dtype == object:
+        return [
+            None if missing and not _stays(column, value) else _of_numpy(value)
+            for value, missing in zip(series.tolist(), series.isna().tolist(), strict=True)
+        ]
+    numbers = series.dtype.kind == "f" and type(series.dtype).__module__.startswith("numpy")
+    try:
+        # Only here is NaN a number: everywhere else it is how pandas says that there is none.
+        array = arrow.array(series.to_numpy(), from_pandas=False) if numbers else arrow.array(series)
+    except (arrow.ArrowException, TypeError, ValueError) as error:
+        raise _no_column(column, f"{series.dtype}: {error}") from error
+    return _of_array(column, array)
+
+
+def _of_numpy(value: Any) -> Any:
+    """A value of an object column as Python has it."""
+    kind = type(value)
+    if kind.__name__ == "Timestamp":
+        return value.to_pydatetime(warn=False)
+    if kind.__name__ == "Timedelta":
+        return value.to_pytimedelta()
+    return value.item() if kind.__module__ == "numpy" and hasattr(value, "item") else value
+
+
+# --- values of Arrow ------------------------------------------------------------------------------
+
+
+def _of_array(column: Column[Any], array: Any) -> list[Any]:
+    """The values of an array as Python has them."""
+    arrow, types = load_arrow(), load_arrow().types
+    if isinstance(array, arrow.ChunkedArray):
+        array = array.combine_chunks()
+    if types.is_dictionary(array.type):
+        known = _of_array(column, array.dictionary)
+        return [None if place is None else known[place] for place in array.indices.to_pylist()]
+    if isinstance(array.type, arrow.BaseExtensionType):
+        array = _storage(column, array)
+    if types.is_floating(array.type) and not _is_floating(column.type):
+        array = _without_nan(column, array)
+    if types.is_nested(array.type):
+        return list(array.to_pylist())
+    return _fast(array)
+
+
+def _storage(column: Column[Any], array: Any) -> Any:
+    name = array.type.extension_name
+    if not name.startswith("arrow."):
+        raise _no_column(column, f"It is {array.type}.")
+    return array.storage
+
+
+def _without_nan(column: Column[Any], array: Any) -> Any:
+    """Numbers for a column that can't hold NaN; whole ones as such, if it is for these."""
+    arrow = load_arrow()
+    array = array.cast(arrow.float64())
+    array = arrow.compute.if_else(arrow.compute.is_nan(array), None, array)
+    if isinstance(column.type, Integer):
+        try:
+            return array.cast(arrow.int64())
+        except arrow.ArrowInvalid:
+            return array  # Some are no whole numbers: they are rounded, one by one.
+    return array
+
+
+def _fast(array: Any) -> list[Any]:
+    """The values, by way of numpy where that is faster and says NULL."""
+    arrow, types = load_arrow(), load_arrow().types
+    kind = array.type
+    if types.is_timestamp(kind):
+        return _moments(array)
+    if types.is_time(kind):
+        array = array.cast(arrow.time64("us"), safe=False)
+    elif types.is_duration(kind):
+        array = array.cast(arrow.duration("us"), safe=False)
+    elif types.is_date(kind):
+        array = array.cast(arrow.date32())
+    spoken = (types.is_duration, types.is_date, types.is_string, types.is_large_string)
+    numbers = types.is_integer(kind) or types.is_floating(kind)
+    if any(is_so(kind) for is_so in spoken) or (numbers and array.null_count == 0):
+        return list(array.to_numpy(zero_copy_only=False).tolist())
+    return list(array.to_pylist())
+
+
+def _moments(array: Any) -> list[Any]:
+    """Moments; those with a zone as of UTC."""
+    arrow = load_arrow()
+    zoned = array.type.tz is not None
+    found = array.cast(arrow.timestamp("us"), safe=False).to_numpy(zero_copy_only=False).tolist()
+    if not zoned:
+        return list(found)
+    return [value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for value in found]
+
+
+def _is_floating(kind: TypeEngine[Any]) -> bool:
+    return isinstance(kind, Float) and not kind.asdecimal
+
+
+def _stays(column: Column[Any], value: Any) -> bool:
+    """Whether it is NaN, and its column holds that."""
+    return isinstance(value, float) and _is_floating(column.type)
+
+
+# --- values of columns ----------------------------------------------------------------------------
+
+
+def _converted(column: Column[Any], values: list[Any], first: int) -> list[Any]:
+    """The values as SQLAlchemy takes them for a column."""
+    convert = _converter(column.type)
+    if convert is None:
+        return values
+    found: list[Any] = []
+    try:
+        for value in values:
+            found.append(None if value is None else convert(value))
+    except (ValueError, ArithmeticError) as error:
+        raise RowRefused(
+            f"Row {first + len(found)} can't be stored for its {column.name}.",
+            why=f"{values[len(found)]!r}: {error}",
+        ) from error
+    return found
+
+
+def _converter(kind: TypeEngine[Any]) -> Convert | None:
+    """What makes of a value that a frame could only say by another type what SQLAlchemy takes."""
+    if isinstance(kind, ARRAY):
+        inner = _converter(kind.item_type)
+        return None if inner is None else lambda values: _each(inner, values)
+    if isinstance(kind, JSON):
+        return lambda value: json.loads(value) if isinstance(value, str) else value
+    if is_geometry(kind):
+        return _geometry
+    if isinstance(kind, Numeric) and not _is_floating(kind):
+        return lambda value: Decimal(value) if isinstance(value, str) else value
+    return uuid_of if isinstance(kind, Uuid) and kind.as_uuid else None
+
+
+def _each(convert: Convert, values: Any) -> Any:
+    if isinstance(values, list):
+        return [None if value is None else _each(convert, value) for value in values]
+    return convert(values)
+
+
+def _geometry(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    from geoalchemy2 import WKBElement
+
+    return WKBElement(value, extended=True)
+
+
+def _no_column(column: Column[Any], why: str) -> NotSupported:
+    return NotSupported(
+        f"The frame's {column.name} is of a type that can't be stored.",
+        why=why,
+        hint="Make another column of it first: of texts, numbers, moments.",
+    )
