@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 class Base(DeclarativeBase):
     metadata = MetaData()
+    type_annotation_map = {str: String(200)}  # noqa: RUF012
 
 
 class Gage(Base):
@@ -152,7 +153,7 @@ def test_a_table_without_a_primary_key_takes_rows_but_can_not_tell_them_apart(do
         for call in (upsert, bulk_update, get_or_create_many):
             with pytest.raises(NoPrimaryKey):
                 call(session, loose, [{"n": 1}])
-        with pytest.raises(DBAPIError):  # The server says that there is no such constraint.
+        with pytest.raises((DBAPIError, NotSupported)):  # There is no such constraint.
             undone(session, lambda: upsert(session, loose, [{"n": 1}], key=("n",)))
         assert count(session, loose) == 2
 
@@ -196,6 +197,8 @@ def test_what_the_server_makes_is_made_and_can_not_be_given(door_to: Doors) -> N
         session.expire_all()
         assert session.get_one(Dam, dams[0].id).twice == 10
         assert bulk_insert(session, numbered, [{"n": 1}, {"n": 2}]) == Written(inserted=2)
+        if not session.connection().dialect.supports_identity_columns:
+            return
         for on_conflict in ("nothing", "update"):
             with pytest.raises(RowRefused, match="no value for id"):
                 bulk_insert(session, numbered, [{"n": 1}], on_conflict=on_conflict)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from penstock.backends.mysql.faults import number_of, words_of
+from penstock.backends.rows import Unfit, Writing
+from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +27,38 @@ _DEADLOCK = 1213
 # values that a column can't hold.
 _CONSTRAINTS = frozenset({1364, 3819, 4025})
 _VALUES = frozenset({1264, 1292, 1366, 1411, 1416, 1690, 3140, 4079})
+
+
+_UNIQUE = text("""
+    SELECT GROUP_CONCAT(column_name ORDER BY column_name SEPARATOR '\n') FROM information_schema.statistics
+    WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table AND non_unique = 0
+    GROUP BY index_name""")
+
+
+def check_writable(writing: Writing) -> None:
+    """Raise Unfit for a column whose values the server makes: it would not say so in every statement."""
+    for place, column in enumerate(writing.columns):
+        if column.computed is not None:
+            raise Unfit(0, place)
+
+
+def check_key(connection: Connection, writing: Writing) -> None:
+    """Refuse a key by which rows can't be told apart: the server has no word for it, and takes any.
+
+    Raises:
+        NotSupported: No unique key has these columns.
+    """
+    if not writing.key or set(writing.key) == set(writing.table.primary_key):
+        return
+    asked = {"schema": writing.table.schema, "table": writing.table.name}
+    found = connection.execute(_UNIQUE, asked).scalars()
+    wanted = sorted(column.name.lower() for column in writing.key)
+    if wanted not in [sorted(str(each).lower().split("\n")) for each in found]:
+        raise NotSupported(
+            f"Rows of {writing.table.name} can't be told apart by {', '.join(wanted)}.",
+            why="There is no unique key of these columns.",
+            hint="Name the columns of one, or of the primary key.",
+        )
 
 
 def has_ended(error: Exception) -> bool:

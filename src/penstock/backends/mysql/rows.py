@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.mysql.faults import number_of, words_of
 from penstock.backends.mysql.ordering import STAGE, chosen, stage
-from penstock.backends.mysql.refusals import ANOTHER, as_others, has_ended
+from penstock.backends.mysql.refusals import ANOTHER, as_others, check_key, check_writable, has_ended
 from penstock.backends.mysql.sending import insert, load
 from penstock.backends.rows import (
     GIVEN,
@@ -99,7 +99,10 @@ class MySQLRows:
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
         table = _table(connection, writing)
+        check_writable(writing)
         with as_others(connection):
+            if writing.on_conflict is not OnConflict.ERROR:
+                check_key(connection, writing)
             if _is_made_by_server(connection, writing):
                 return self._write_one_by_one(connection, writing, rows)
             if writing.on_conflict is OnConflict.ERROR:
@@ -113,12 +116,14 @@ class MySQLRows:
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
+        check_writable(writing)
         with as_others(connection):
             if _is_made_by_server(connection, writing):
                 done = _update_one_by_one(connection, writing, rows)
             else:
                 with chosen(connection, writing, rows) as some, stage(connection, writing, some):
-                    done = connection.exec_driver_sql(_update_from_stage(connection, writing)).rowcount
+                    connection.exec_driver_sql(_update_from_stage(connection, writing))
+                    done = _matching(connection, writing)
         return Written(0, done, len(rows) - done)
 
     def blames_row(self, error: DBAPIError) -> bool:
@@ -209,15 +214,27 @@ def _then(connection: Connection, writing: Writing) -> str:
 def _update_from_stage(connection: Connection, writing: Writing) -> str:
     """The statement that updates rows by those in the temporary table, in the order of that."""
     table = _table(connection, writing)
-    same = " AND ".join(f"{table}.{name} = given.{name}" for name in _each(connection, writing.key))
-    new = ", ".join(f"{table}.{name} = given.{name}" for name in _each(connection, writing.update))
-    return f"UPDATE {STAGE} AS given STRAIGHT_JOIN {table} ON {same} SET {new}"
+    new = ", ".join(f"{table}.{name} = {STAGE}.{name}" for name in _each(connection, writing.update))
+    return f"UPDATE {STAGE} STRAIGHT_JOIN {table} ON {_same(connection, writing)} SET {new}"
+
+
+def _matching(connection: Connection, writing: Writing) -> int:
+    """How many rows of the temporary table there are in the table."""
+    there = f"SELECT 1 FROM {_table(connection, writing)} WHERE {_same(connection, writing)}"
+    return int(
+        connection.exec_driver_sql(f"SELECT COUNT(*) FROM {STAGE} WHERE EXISTS ({there})").scalar_one()
+    )
+
+
+def _same(connection: Connection, writing: Writing) -> str:
+    table = _table(connection, writing)
+    return " AND ".join(f"{table}.{name} = {STAGE}.{name}" for name in _each(connection, writing.key))
 
 
 def _update_one_by_one(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
     names = [f"{GIVEN}{column.key}" for column in writing.columns]
     given = (dict(zip(names, row, strict=True)) for row in last_of_each(rows, keys_of(writing, rows)))
-    return sum(connection.execute(update_one(writing), each).rowcount for each in given)
+    return sum(connection.execute(update_one(writing), each).rowcount > 0 for each in given)
 
 
 def _is_made_by_server(connection: Connection, writing: Writing) -> bool:
