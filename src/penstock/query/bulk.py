@@ -337,7 +337,8 @@ class _Group:
                 raise
             clean = cleaned(self._writing.columns, rows)
             if clean is None:
-                raise self._refusal(connection, rows, error) from (error.__cause__ or error)
+                cause = error.__cause__ if isinstance(error, Unfit) else error
+                raise self._refusal(connection, rows, error) from cause
         return self.write(connection, clean)
 
     def _refusal(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
