@@ -28,11 +28,15 @@ class Selected:
         names: What its columns are called.
         batch: How many rows a batch has at most; None for as many as is convenient.
         whole: Whether all of it is read before its connection is used for anything else.
+
+    Attributes:
+        alone: Whether it is read on a connection that nobody else has.
     """
 
     def __init__(
         self, statement: Any, names: Sequence[str], batch: int | None = None, *, whole: bool = False
     ) -> None:
+        self.alone = False
         self.statement = statement
         self.names = names
         self.batch = batch
@@ -74,11 +78,18 @@ class FrameBackend(Protocol):
 class RowFrames:
     """Reads rows as SQLAlchemy does, on any dialect.
 
+    Args:
+        interleaved: Whether a connection can do other things while rows are read from it one by one; if it
+            can't, those on a connection of the caller's are read at once.
+
     Attributes:
         zones: Whether the dialect keeps the time zones of moments.
     """
 
     zones = False
+
+    def __init__(self, *, interleaved: bool = True) -> None:
+        self._interleaved = interleaved
 
     def beside(
         self, engine: Engine, selected: Selected, room: Callable[[], AbstractContextManager[None]]
@@ -88,18 +99,22 @@ class RowFrames:
 
     def within(self, source: Session | Connection, selected: Selected) -> AbstractContextManager[Any]:
         """Read rows, a batch at a time."""
-        return _by_rows(source, selected, zones=self.zones)
+        streamed = selected.alone or self._interleaved
+        return _by_rows(source, selected, zones=self.zones, streamed=streamed)
 
 
 @contextmanager
-def _by_rows(source: Session | Connection, selected: Selected, *, zones: bool) -> Iterator[Any]:
+def _by_rows(
+    source: Session | Connection, selected: Selected, *, zones: bool, streamed: bool
+) -> Iterator[Any]:
     size = selected.batch or BATCH
     bind = source.get_bind(clause=selected.statement) if isinstance(source, Session) else source
     plans = selected.plans(bind.dialect, zones=zones)
     options = bind.get_execution_options()
     # A cursor of the server's, which this asks for, lives in a transaction.
-    streamed = {} if options.get("isolation_level") == "AUTOCOMMIT" else {"yield_per": size}
-    with source.execute(selected.statement, execution_options=streamed) as result:
+    streamed = streamed and options.get("isolation_level") != "AUTOCOMMIT"
+    how = {"yield_per": size} if streamed else {}
+    with source.execute(selected.statement, execution_options=how) as result:
         yield reader_of(plans, map(list, result.partitions(size)))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
@@ -80,7 +81,7 @@ class MySQLBackend:
     )
     roles = MariaDBRoles()
     rows = MySQLRows()
-    frames = None
+    frames = RowFrames(interleaved=False)
     default_schema = None
     max_connections = 20
 
