@@ -133,6 +133,11 @@ class MariaDBServer:
             self.process.wait(60)
             self.process = None
 
+    def restart(self) -> None:
+        """Stop it, and start it again."""
+        self.stop()
+        self.start()
+
     def _await(self) -> None:
         import pymysql
 
@@ -297,6 +302,7 @@ def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Gr
         fingerprint=mariadb.fingerprint,
         nowhere="mariadb://penstock@127.0.0.1:1",
         clean=mariadb.clean,
+        restart=mariadb.restart,
         service=_service_on(mariadb, "main"),
         databases=mariadb.databases,
         run_sql=lambda database, statement: mariadb.run(statement, database),

@@ -84,6 +84,11 @@ class PostgreSQLServer:
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
         return {name for (name,) in rows} - set(_KEPT)
 
+    def restart(self) -> None:
+        """Stop it, and start it again."""
+        self.cluster.stop()
+        self.cluster.start()
+
     def address_of(self, database: str) -> str:
         """A database's full address, with the password of the role that owns stores."""
         password = self.owner_password_file.read_text().strip()
@@ -196,6 +201,7 @@ class Ground:
         nowhere: A service's address where nothing answers.
         new_service: Another service on another server of the kind.
         clean: Removes every database, and every user that was made for one.
+        restart: Stops the server and starts it again; None for files.
         directory: Where the files are; None on a server.
         server: The server, if it is PostgreSQL.
     """
@@ -215,6 +221,7 @@ class Ground:
     nowhere: str
     new_service: Callable[[str], Service]
     clean: Callable[[], None]
+    restart: Callable[[], None] | None = None
     directory: Path | None = None
     server: PostgreSQLServer | None = None
 
@@ -277,6 +284,7 @@ def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -
         fingerprint=lambda database: _versions(run_sql, database),
         nowhere="postgresql://penstock@127.0.0.1:1",
         clean=server.clean,
+        restart=server.restart,
         databases=server.databases,
         run_sql=run_sql,
         make_database=do("CREATE DATABASE {} OWNER penstock TEMPLATE template0"),
