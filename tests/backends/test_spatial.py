@@ -74,7 +74,7 @@ def test_places_go_into_a_table_and_back(dams: Stores) -> None:
         tables = [to_arrow(source, select(Dam).order_by(Dam.name)) for source in (engine, connection)]
     assert tables[0].equals(tables[1])
     assert str(tables[0].schema.field("location").type) == "binary"
-    if engine.dialect.name == "sqlite":
+    if engine.dialect.name != "postgresql":
         return  # GeoAlchemy can't write bytes there without shapely.
     with Dams.dams.begin() as session:
         far = [far for _, far in nearest_dams(session, *SALT_LAKE_CITY)]

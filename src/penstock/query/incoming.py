@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import ARRAY, JSON, Float, Integer, Numeric, Uuid
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     Convert: TypeAlias = Callable[[Any], Any]
 
+_HAS_SRID = 0x20000000
 _BLOCK = 50_000
 """Rows that are taken out of a frame at a time."""
 
@@ -268,7 +270,8 @@ def _converter(kind: TypeEngine[Any]) -> Convert | None:
     if isinstance(kind, JSON):
         return lambda value: json.loads(value) if isinstance(value, str) else value
     if is_geometry(kind):
-        return _geometry
+        srid: int = kind.srid  # type: ignore[attr-defined]  # GeoAlchemy's
+        return lambda value: _geometry(value, srid)
     if isinstance(kind, Numeric) and not _is_floating(kind):
         return lambda value: Decimal(value) if isinstance(value, str) else value
     return uuid_of if isinstance(kind, Uuid) and kind.as_uuid else None
@@ -280,12 +283,17 @@ def _each(convert: Convert, values: Any) -> Any:
     return convert(values)
 
 
-def _geometry(value: Any) -> Any:
+def _geometry(value: Any, srid: int) -> Any:
+    """A shape from its bytes, which may name a system of coordinates, or leave it to the column.
+
+    They are WKB as PostGIS extends it: a bit in the type says that there is an SRID.
+    """
     if not isinstance(value, bytes):
         return value
     from geoalchemy2 import WKBElement
 
-    return WKBElement(value, extended=True)
+    (kind,) = Struct("<I" if value[0] else ">I").unpack_from(value, 1)
+    return WKBElement(value, extended=True) if kind & _HAS_SRID else WKBElement(value, srid, extended=False)
 
 
 def _no_column(column: Column[Any], why: str) -> NotSupported:
