@@ -35,7 +35,7 @@ class Gage(Base):
 
     __tablename__ = "gage"
 
-    number: Mapped[str] = mapped_column(String(20), primary_key=True)
+    number: Mapped[str] = mapped_column(String(60), primary_key=True)
     altitude: Mapped[float]
 
 

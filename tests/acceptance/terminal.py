@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 class Gage(Base):
     __tablename__ = "gage"
-    number: Mapped[str] = mapped_column(String(20), primary_key=True)
+    number: Mapped[str] = mapped_column(String(60), primary_key=True)
 
 def seed(session, first_time):
     if first_time:

@@ -182,7 +182,7 @@ def test_a_whole_configuration_gives_its_services(here: Terminal, there: Termina
         ),
         ('[services.a]\nurl = "postgresql://me:s3cret@h"\n', "<stdin>:2: services.a.url: holds a password"),
         (
-            '[services.a]\nurl = "sqlite:///a"\n[services.b]\nurl = "mysql://h"\n',
+            '[services.a]\nurl = "sqlite:///a"\n[services.b]\nurl = "oracle://h"\n',
             "<stdin>:4: services.b.url: There is",
         ),
         ("[services.a\n", "<stdin>:1: This is not TOML"),

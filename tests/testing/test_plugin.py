@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
 class Sample(Base):
     __tablename__ = "sample"
 
-    label: Mapped[str] = mapped_column(String(20), primary_key=True)
+    label: Mapped[str] = mapped_column(String(60), primary_key=True)
 
 
 def seed(session, first_time):
