@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import URL
 
-from penstock.errors import StoreNotCreated
+from penstock.errors import ConfigError, StoreNotCreated
 
 
 def no_password() -> None:
@@ -121,3 +121,28 @@ class Place:
             why=why,
             hint=f"penstock syncstores {app} -d {store}" if store else "",
         )
+
+
+def direct_login(server: Server) -> Login:
+    """How the service's role reaches the server itself, past a pooler.
+
+    Raises:
+        ConfigError: The service is pooled, and nothing says where the server is.
+    """
+    login = server.login
+    if not server.pooled:
+        return login
+    if server.admin is None:
+        example = f"{login.url.get_backend_name()}://admin@server"
+        raise ConfigError(
+            f"Service {server.service} leads through a pooler, and nothing says where its server is.",
+            why="Databases are made, locked and looked at on the server itself.",
+            hint=f"penstock services edit {server.service} --admin-url {example}",
+        )
+    direct = server.admin.url
+    return replace(login, url=login.url.set(host=direct.host, port=direct.port, query=direct.query))
+
+
+def missing(place: Place) -> StoreNotCreated:
+    """The error of a database that its server does not have."""
+    return place.not_created(f"Service {place.server.service} has no database {place.database}.")

@@ -10,14 +10,27 @@ from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Float, Integer, Table, Update, bindparam, update
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Executable,
+    Float,
+    Integer,
+    Table,
+    Update,
+    bindparam,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection, Dialect, Select
     from sqlalchemy.orm import Session
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 GIVEN = "given_"
 Binder: TypeAlias = Callable[[Any], Any]
@@ -183,9 +196,59 @@ def created(
     return source.execute(statement.returning(into), rows).scalars().all()
 
 
-def null_as_largest(column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
-    """A column in ORDER BY, where NULL is the largest, as the standard says it."""
-    return [column.desc().nulls_first() if descending else column.asc().nulls_last()]
+class StandardRows:
+    """What dialects do alike that have ON CONFLICT and RETURNING (see `RowBackend`)."""
+
+    returns_new_only = True
+    _of_dialect: Callable[[Any], Any]
+    """The dialect's own, which has the methods for conflicts."""
+
+    def insert(self, into: Any, writing: Writing) -> Any:
+        """The INSERT for one row, with what it does about a row that is there."""
+        return settled(self._of_dialect(into), writing)
+
+    def create(
+        self,
+        source: Session | Connection,
+        connection: Connection,
+        into: Any,
+        writing: Writing,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> Sequence[Any]:
+        """Store rows that are not there; see `RowBackend.create`."""
+        return created(source, into, self.insert(into, writing), rows)
+
+    def latest(self, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT: each statement sees what was committed before it."""
+        return statement
+
+    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
+        """A column in ORDER BY, where NULL counts as larger than every value."""
+        return [column.desc().nulls_first() if descending else column.asc().nulls_last()]
+
+    def ended(self, error: Exception) -> bool:
+        """False: what was done before a savepoint is left."""
+        return False
+
+
+class Explained(Executable, ClauseElement):
+    """EXPLAIN of a statement.
+
+    Args:
+        how: The word, with its options.
+        statement: What is explained.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, how: str, statement: Select[Any]) -> None:
+        self.how = how
+        self.statement = statement
+
+
+@compiles(Explained)
+def _explain(element: Explained, compiler: SQLCompiler, **options: Any) -> str:
+    return f"{element.how} {compiler.process(element.statement, **options)}"
 
 
 @contextmanager

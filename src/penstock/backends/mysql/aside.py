@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.mysql import copies, ending
 from penstock.backends.mysql.faults import translated
-from penstock.backends.mysql.sessions import has_database, maintenance, missing
+from penstock.backends.mysql.sessions import has_database, maintenance
+from penstock.backends.place import missing
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -21,16 +21,14 @@ from penstock.backends.mysql.sessions import (
     ASYNCMY,
     MARIADB,
     PYMYSQL,
-    direct_login,
     has_database,
     maintenance,
-    missing,
     start_up,
     until_ended,
     with_driver,
     with_either,
 )
-from penstock.backends.place import Place, Server
+from penstock.backends.place import Place, Server, direct_login, missing
 from penstock.errors import (
     ConfigError,
     InvalidName,

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.mysql.faults import translated
-from penstock.backends.mysql.sessions import has_database, maintenance, missing
+from penstock.backends.mysql.sessions import has_database, maintenance
+from penstock.backends.place import missing
 from penstock.errors import StoreBusy
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.mysql import ending, grants
 from penstock.backends.mysql.faults import NO_RIGHT, number_of, translated
-from penstock.backends.mysql.sessions import direct_login, maintenance, quoted
+from penstock.backends.mysql.sessions import maintenance, quoted
+from penstock.backends.place import direct_login
 from penstock.backends.roles import NewLogin, RoleNames, StoreRole
 from penstock.errors import NotSupported, PermissionRefused, StoreNotOurs
 

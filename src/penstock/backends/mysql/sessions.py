@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy.dialects.mysql.pymysql  # noqa: F401  (whole, before threads ask for it at once)
@@ -13,15 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
 from penstock.backends.mysql.faults import NO_LOGIN, number_of, translated
-from penstock.errors import ConfigError
+from penstock.backends.place import direct_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from penstock.backends.contract import Aside
-    from penstock.backends.place import Login, Place, Server
-    from penstock.errors import StoreNotCreated
+    from penstock.backends.place import Login, Server
 
 PYMYSQL = "pymysql"
 """What Penstock itself speaks with, and threads do."""
@@ -69,30 +67,6 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
 
 def _either(mariadb: str, mysql: str) -> str:
     return f" /*M! , {mariadb} */ /*!80000 , {mysql} */"
-
-
-def direct_login(server: Server) -> Login:
-    """How the service's user reaches the server itself, past a proxy.
-
-    Raises:
-        ConfigError: The service is pooled, and nothing says where the server is.
-    """
-    login = server.login
-    if not server.pooled:
-        return login
-    if server.admin is None:
-        raise ConfigError(
-            f"Service {server.service} leads through a proxy, and nothing says where its server is.",
-            why="Databases are made, locked and looked at on the server itself.",
-            hint=f"penstock services edit {server.service} --admin-url mariadb://admin@server:3306",
-        )
-    direct = server.admin.url
-    return replace(login, url=login.url.set(host=direct.host, port=direct.port, query=direct.query))
-
-
-def missing(place: Place) -> StoreNotCreated:
-    """The error of a database that its server does not have."""
-    return place.not_created(f"Service {place.server.service} has no database {place.database}.")
 
 
 def until_ended(raw: Any) -> AbstractContextManager[None]:

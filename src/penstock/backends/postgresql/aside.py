@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.place import missing
 from penstock.backends.postgresql.ending import without_sessions
 from penstock.backends.postgresql.faults import NOT_THERE, sqlstate_of, translated
-from penstock.backends.postgresql.sessions import maintenance, missing
+from penstock.backends.postgresql.sessions import maintenance
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 from penstock.backends.lines import end_in_loop, is_quiet
+from penstock.backends.place import missing
 from penstock.backends.postgresql.sessions import (
     ASYNCPG,
     TRUSTED_PATH,
-    missing,
     until_ended,
 )
 from penstock.errors import MissingExtra

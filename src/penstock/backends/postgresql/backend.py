@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
 from penstock.backends.lines import is_quiet
-from penstock.backends.place import Place, Server
+from penstock.backends.place import Place, Server, direct_login, missing
 from penstock.backends.postgresql import aside, copies, ending, postgis
 from penstock.backends.postgresql.asynchronous import PsycopgDriver, asyncpg_driver
 from penstock.backends.postgresql.faults import (
@@ -30,10 +30,8 @@ from penstock.backends.postgresql.sessions import (
     ASYNCPG,
     DRIVER,
     connect,
-    direct_login,
     maintenance,
     maintenance_databases,
-    missing,
     own_session,
     start_up,
     until_ended,

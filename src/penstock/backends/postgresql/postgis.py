@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.place import direct_login
 from penstock.backends.postgresql.faults import translated
-from penstock.backends.postgresql.sessions import direct_login, maintenance, own_session
+from penstock.backends.postgresql.sessions import maintenance, own_session
 from penstock.errors import NotSupported, PermissionRefused, StoreNotCreated
 
 if TYPE_CHECKING:

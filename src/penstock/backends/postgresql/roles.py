@@ -13,9 +13,10 @@ from psycopg.pq import PGconn
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.place import direct_login
 from penstock.backends.postgresql import grants
 from penstock.backends.postgresql.faults import translated
-from penstock.backends.postgresql.sessions import TRUSTED_PATH, direct_login, maintenance
+from penstock.backends.postgresql.sessions import TRUSTED_PATH, maintenance
 from penstock.backends.roles import NewLogin, RoleNames, StoreRole
 from penstock.errors import PermissionRefused, StoreNotOurs
 

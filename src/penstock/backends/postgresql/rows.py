@@ -7,37 +7,34 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ClauseElement, Connection, Executable, literal_column
+from sqlalchemy import Connection, literal_column
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.postgresql.copying import Destination, copy
 from penstock.backends.postgresql.ordering import ordered
 from penstock.backends.postgresql.sending import Sent, sent
 from penstock.backends.rows import (
     GIVEN,
+    Explained,
     OnConflict,
+    StandardRows,
     Unfit,
     Writing,
     Written,
     cleaned,
-    created,
     in_order,
     keys_of,
     last_of_each,
-    null_as_largest,
-    settled,
     update_one,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from sqlalchemy import Column, ColumnElement, CursorResult, Select
+    from sqlalchemy import Column, CursorResult, Select
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
-    from sqlalchemy.sql.compiler import SQLCompiler
 
 _logger = logging.getLogger(__name__)
 
@@ -48,41 +45,14 @@ _STAGE = "penstock_rows"
 _OF_ROWS = ("22", "23", "21", "44", "54", "P0", "42804", "42846", "428C9", "XX000")
 
 
-class PostgreSQLRows:
+class PostgreSQLRows(StandardRows):
     """Writes rows to PostgreSQL.
 
     Rows are copied straight into the table, or into a temporary one from which one statement takes
     them in the order of their keys: so two writers of the same keys never wait for each other in turn.
     """
 
-    returns_new_only = True
-
-    def insert(self, into: Any, writing: Writing) -> Any:
-        """The INSERT for one row, with what it does about a row that is there."""
-        return settled(insert(into), writing)
-
-    def create(
-        self,
-        source: Session | Connection,
-        connection: Connection,
-        into: Any,
-        writing: Writing,
-        rows: Sequence[Mapping[str, Any]],
-    ) -> Sequence[Any]:
-        """Store rows that are not there; see `RowBackend.create`."""
-        return created(source, into, self.insert(into, writing), rows)
-
-    def latest(self, statement: Select[Any]) -> Select[Any]:
-        """The same SELECT: each statement sees what was committed before it."""
-        return statement
-
-    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
-        """A column in ORDER BY, where NULL counts as larger than every value."""
-        return null_as_largest(column, descending=descending)
-
-    def ended(self, error: Exception) -> bool:
-        """False: what was done before a savepoint is left."""
-        return False
+    _of_dialect = staticmethod(insert)
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
@@ -108,7 +78,7 @@ class PostgreSQLRows:
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """What the planner expects, from the figures of the last ANALYZE."""
-        [[plan]] = source.execute(_Explained(statement)).all()
+        [[plan]] = source.execute(Explained("EXPLAIN (FORMAT JSON)", statement)).all()
         found = json.loads(plan) if isinstance(plan, str) else plan
         return int(found[0]["Plan"]["Plan Rows"])
 
@@ -137,20 +107,6 @@ class PostgreSQLRows:
         done = connection.execute(statement, [dict(zip(keys, row, strict=True)) for row in chosen])
         fresh = [bool(new) for (new,) in done]
         return Written(sum(fresh), len(fresh) - sum(fresh), len(rows) - len(fresh))
-
-
-class _Explained(Executable, ClauseElement):
-    """EXPLAIN of a statement."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self.statement = statement
-
-
-@compiles(_Explained)
-def _explain(element: _Explained, compiler: SQLCompiler, **options: Any) -> str:
-    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -12,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
+from penstock.backends.place import direct_login
 from penstock.backends.postgresql.faults import forget_password, no_answer, translated
-from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from penstock.backends.contract import Aside
     from penstock.backends.place import Login, Place, Server
-    from penstock.errors import PenstockError, StoreNotCreated
+    from penstock.errors import PenstockError
 
 DRIVER = "postgresql+psycopg"
 """What Penstock itself speaks with, and threads do."""
@@ -61,30 +60,6 @@ def start_up(
     if role:
         settings.append(f"-c role={role}")
     return said | {"options": " ".join(settings)}
-
-
-def direct_login(server: Server) -> Login:
-    """How the service's role reaches the server itself, past a pooler.
-
-    Raises:
-        ConfigError: The service is pooled, and nothing says where the server is.
-    """
-    login = server.login
-    if not server.pooled:
-        return login
-    if server.admin is None:
-        raise ConfigError(
-            f"Service {server.service} leads through a pooler, and nothing says where its server is.",
-            why="Databases are made, locked and looked at on the server itself.",
-            hint=f"penstock services edit {server.service} --admin-url postgresql://admin@server:5432",
-        )
-    direct = server.admin.url
-    return replace(login, url=login.url.set(host=direct.host, port=direct.port, query=direct.query))
-
-
-def missing(place: Place) -> StoreNotCreated:
-    """The error of a database that its server does not have."""
-    return place.not_created(f"Service {place.server.service} has no database {place.database}.")
 
 
 def until_ended(raw: Any) -> AbstractContextManager[None]:

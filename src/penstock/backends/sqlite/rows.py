@@ -12,24 +12,22 @@ from sqlalchemy.exc import OperationalError
 from penstock.backends.rows import (
     GIVEN,
     OnConflict,
+    StandardRows,
     Writing,
     Written,
     binders,
     bound,
     bound_in_pieces,
-    created,
     in_chunks,
     keys_of,
     last_of_each,
-    null_as_largest,
-    settled,
     update_one,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Column, ColumnElement, Connection, Select
+    from sqlalchemy import Column, Connection, Select
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
@@ -42,37 +40,10 @@ _VARIABLES = 30_000
 """How many parameters a statement may have; the library's own limit is 32,766."""
 
 
-class SQLiteRows:
+class SQLiteRows(StandardRows):
     """Writes rows to SQLite."""
 
-    returns_new_only = True
-
-    def insert(self, into: Any, writing: Writing) -> Any:
-        """The INSERT for one row, with what it does about a row that is there."""
-        return settled(insert(into), writing)
-
-    def create(
-        self,
-        source: Session | Connection,
-        connection: Connection,
-        into: Any,
-        writing: Writing,
-        rows: Sequence[Mapping[str, Any]],
-    ) -> Sequence[Any]:
-        """Store rows that are not there; see `RowBackend.create`."""
-        return created(source, into, self.insert(into, writing), rows)
-
-    def latest(self, statement: Select[Any]) -> Select[Any]:
-        """The same SELECT: there is one writer at a time."""
-        return statement
-
-    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
-        """A column in ORDER BY, where NULL counts as larger than every value."""
-        return null_as_largest(column, descending=descending)
-
-    def ended(self, error: Exception) -> bool:
-        """False: what was done before a savepoint is left."""
-        return False
+    _of_dialect = staticmethod(insert)
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
