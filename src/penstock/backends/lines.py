@@ -22,7 +22,13 @@ _STANDSTILL = 0.05
 
 
 def is_quiet(descriptor: int) -> bool:
-    """Whether nothing has arrived at an idle connection: an ended session says so before it goes."""
+    """Whether nothing has arrived at an idle connection: an ended session says so before it goes.
+
+    Args:
+        descriptor: The file descriptor of its socket; negative once that is closed.
+    """
+    if descriptor < 0:
+        return False
     line = select.poll()
     line.register(descriptor, select.POLLIN)
     return not line.poll(0)
