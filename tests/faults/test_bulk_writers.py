@@ -96,19 +96,12 @@ def ended_well(ended: list[Ended]) -> list[str]:
     return [failure for each in ended for failure in each.said["failures"]]
 
 
-def but_for_deadlocks(field: Field, failures: list[str]) -> list[str]:
-    """InnoDB may end one of two transactions that insert at once; that batch was written again."""
-    if field.scene.ground.kind != "mariadb":
-        return failures
-    return [failure for failure in failures if "(1213, " not in failure]
-
-
 def write_and_add_up(field: Field, batches: int, size: int) -> None:
     begun = time.monotonic()
     failures = ended_well(field.wait(field.start(batches, size)))
     took = f"{WRITERS} x {batches} x {size}: {time.monotonic() - begun:.1f} s"
     print(f"{took}, {len(failures)} batches written again")  # noqa: T201
-    assert but_for_deadlocks(field, failures) == []
+    assert failures == []
     assert len(field.check(size)) == WRITERS * batches
 
 
@@ -125,7 +118,7 @@ def test_d4_what_eight_processes_write_in_fifty_batches_each_adds_up(field: Fiel
 def test_of_a_writer_that_is_killed_each_batch_is_there_wholly_or_not_at_all(field: Field, kill: str) -> None:
     ended = field.wait(field.start(4, 200, kill={0: kill}))
     assert ended[0].killed
-    assert but_for_deadlocks(field, ended_well(ended[1:])) == []
+    assert ended_well(ended[1:]) == []
     batches = field.check(200)
     assert [sum(writer == number for writer, _ in batches) for number in range(1, WRITERS)] == [4] * 7
     assert sum(writer == 0 for writer, _ in batches) == 2

@@ -147,7 +147,7 @@ def _found_and_made(
         }
         made = _make_many(source, target, names, first)
         others = [key for key in first if key not in made]
-        found |= made | _by_key(source, target, names, others, latest=True)
+        found |= made | _by_key(source, target, names, others)
         _find_others(source, target, names, [key for key in first if key not in found], found)
     return found, made
 
@@ -159,7 +159,11 @@ def _find_others(
     keys: Sequence[tuple[Any, ...]],
     found: dict[Any, Any],
 ) -> None:
-    """Add the rows whose keys are stored as something else than was given: in capitals, rounded, padded."""
+    """Add the rows whose keys are stored as something else than was given: in capitals, rounded, padded.
+
+    And those that the transaction does not see, since it sees what was there when it began. Each is asked
+    for by itself: a server that looks for many with locks may lock others on its way, and wait in turn.
+    """
     for key in keys:
         row = _one(source, target, dict(zip(names, key, strict=True)), latest=True)
         if row is None:
@@ -318,14 +322,12 @@ def _by_key(
     target: Target,
     names: Sequence[str],
     keys: Iterable[Any],
-    *,
-    latest: bool = False,
 ) -> dict[Any, Any]:
     attributes = [target.attributes[name] for name in names]
     wanted = list(keys)
     found: dict[Any, Any] = {}
     for key in [key for key in wanted if None in key]:  # NULL is in no list.
-        row = _one(source, target, dict(zip(names, key, strict=True)), latest=latest)
+        row = _one(source, target, dict(zip(names, key, strict=True)))
         found |= {} if row is None else {key: row}
     wanted = [key for key in wanted if None not in key]
     for start in range(0, len(wanted), _KEYS_AT_A_TIME):
@@ -334,8 +336,6 @@ def _by_key(
             attributes[0].in_([key[0] for key in some]) if len(names) == 1 else tuple_(*attributes).in_(some)
         )
         query = select(target.model).where(one)
-        if latest:
-            query = _latest(source, target, query)
         rows = (
             source.scalars(query) if isinstance(source, Session) and target.mapped else source.execute(query)
         )
