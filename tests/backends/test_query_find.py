@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import ForeignKey, MetaData, String, Table, UniqueConstraint, func, select
-from sqlalchemy.exc import IntegrityError, MultipleResultsFound
+from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from fix_apps import engine_of
@@ -282,6 +282,23 @@ def test_many_with_a_row_that_can_not_be_made_leave_nothing(session: Session) ->
         get_or_create_many(session, Gage, [{"id": 1}, {"site": "x"}])
     session.commit()
     assert not exists(session, Gage, {"site": "fine"})
+
+
+def test_what_many_are_made_of_is_neither_cut_nor_left_to_null(session: Session) -> None:
+    stored = [
+        gage
+        for gage, _ in get_or_create_many(session, Gage, [{"id": n, "site": f"{n}"} for n in (1001, 1002)])
+    ]
+    assert [gage.agency for gage in stored] == ["USGS", "USGS"]
+    given = [{"id": n, "site": f"{n}", "agency": agency} for n, agency in ((1003, None), (1004, "UT"))]
+    assert [gage.agency for gage, _ in get_or_create_many(session, Gage, given)] == ["USGS", "UT"]
+    long = [{"id": n, "site": "x" * length, "agency": "UT"} for n, length in ((1005, 100), (1006, 101))]
+    if session.get_bind().dialect.name == "sqlite":  # It takes a text of any length.
+        assert [len(gage.site) for gage, _ in get_or_create_many(session, Gage, long)] == [100, 101]
+    else:
+        with pytest.raises(DBAPIError, match="(?i)too long"):
+            get_or_create_many(session, Gage, long)
+    assert exists(session, Gage, {"id": 1004})
 
 
 def test_without_a_primary_key_it_must_be_said_what_names_a_row(session: Session) -> None:

@@ -121,8 +121,8 @@ class RowBackend(Protocol):
             source: What does it.
             connection: Where that does it.
             into: The table, or a class that is mapped to it.
-            writing: What is done about rows that are there; its columns do not matter.
-            rows: Values by the names that `into` has.
+            writing: What is written, and what is done about rows that are there.
+            rows: Values by the names that `into` has; the first one's are in the order of the columns.
 
         Returns:
             Those that were stored: as objects of the class, or rows of the table.

@@ -221,8 +221,12 @@ def _made(
 ) -> list[Any]:
     """The rows that were stored; a failure leaves the transaction as it was."""
     connection = connection_of(source, target)
-    columns = [target.columns[name] for name in key]
-    wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict, key=columns)
+    wanted = Writing(
+        table=target.table,
+        columns=[target.columns[name] for name in rows[0]],
+        on_conflict=on_conflict,
+        key=[target.columns[name] for name in key],
+    )
     backend = backend_for(connection.engine.url).rows
     with undone_if_failed(connection, backend.ended):
         if isinstance(source, Session) and target.mapped:

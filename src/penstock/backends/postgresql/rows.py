@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
 from penstock.backends.postgresql.copying import Destination, copy
+from penstock.backends.postgresql.lists import created_by_lists, lists_of
 from penstock.backends.postgresql.ordering import ordered
 from penstock.backends.postgresql.sending import Sent, sent
 from penstock.backends.rows import (
@@ -30,7 +31,7 @@ from penstock.backends.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Column, CursorResult, Select
     from sqlalchemy.exc import DBAPIError
@@ -53,6 +54,20 @@ class PostgreSQLRows(StandardRows):
     """
 
     _of_dialect = staticmethod(insert)
+
+    def create(
+        self,
+        source: Session | Connection,
+        connection: Connection,
+        into: Any,
+        writing: Writing,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> Sequence[Any]:
+        """Store rows that are not there; see `RowBackend.create`."""
+        lists = lists_of(into, writing, rows) if connection.dialect.driver in _DRIVERS else None
+        if lists is None:
+            return super().create(source, connection, into, writing, rows)
+        return created_by_lists(source, into, self.insert(writing.table, writing), writing, lists)
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
