@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from sqlalchemy.sql import operators
 from penstock.errors import InvalidCursor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from penstock.backends.rows import RowBackend
 
@@ -63,21 +64,32 @@ class Term:
         return or_(self.column >= value, self.column.is_(None)) if self.nullable else self.column >= value
 
 
-def terms_of(order: Sequence[Any]) -> list[Term]:
-    """What an order is made of, each column once."""
-    terms: list[Term] = []
-    for each in order:
-        clause = each.__clause_element__() if hasattr(each, "__clause_element__") else each
-        descending = False
-        while isinstance(clause, UnaryExpression) and clause.modifier in (
-            operators.desc_op,
-            operators.asc_op,
-        ):
-            descending = clause.modifier is operators.desc_op
-            clause = clause.element
-        if not any(term.column.compare(clause) for term in terms):
-            terms.append(Term(clause, descending, bool(getattr(clause, "nullable", True))))
-    return terms
+class Order:
+    """What rows are ordered by, each column once.
+
+    Args:
+        by: Columns, each with `.desc()` or not.
+    """
+
+    def __init__(self, by: Iterable[Any]) -> None:
+        self.terms: list[Term] = []
+        for each in by:
+            clause = each.__clause_element__() if hasattr(each, "__clause_element__") else each
+            descending = False
+            while isinstance(clause, UnaryExpression) and clause.modifier in (
+                operators.desc_op,
+                operators.asc_op,
+            ):
+                descending = clause.modifier is operators.desc_op
+                clause = clause.element
+            if not any(term.column.compare(clause) for term in self.terms):
+                self.terms.append(Term(clause, descending, bool(getattr(clause, "nullable", True))))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells it from others, in a cursor."""
+        said = ",".join(f"{term.column} {term.descending}" for term in self.terms)
+        return sha256(said.encode()).hexdigest()[:8]
 
 
 def beyond(terms: Sequence[Term], values: Sequence[Any]) -> ColumnElement[bool]:
@@ -115,13 +127,13 @@ _WRITE: tuple[tuple[type[Any], str, Callable[[Any], str]], ...] = (
 )
 
 
-def write_cursor(terms: Sequence[Term], values: Sequence[Any]) -> str:
+def write_cursor(order: Order, values: Sequence[Any]) -> str:
     """A row's place in an order, as a text to hand out."""
-    said = json.dumps([_fingerprint(terms), *map(_written, values)], separators=(",", ":"))
+    said = json.dumps([order.fingerprint, *map(_written, values)], separators=(",", ":"))
     return urlsafe_b64encode(said.encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str, terms: Sequence[Term]) -> list[Any]:
+def read_cursor(cursor: str, order: Order) -> list[Any]:
     """The values that a cursor stands for.
 
     Raises:
@@ -133,18 +145,13 @@ def read_cursor(cursor: str, terms: Sequence[Term]) -> list[Any]:
         found = [_read(value) for value in values]
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
         raise _invalid("It is none of ours, or was changed.") from error
-    if fingerprint != _fingerprint(terms) or len(found) != len(terms):
+    if fingerprint != order.fingerprint or len(found) != len(order.terms):
         raise _invalid("It was made for another order.")
     return found
 
 
 def _invalid(why: str) -> InvalidCursor:
     return InvalidCursor("This cursor can't be used.", why=why, hint="Begin with the first page.")
-
-
-def _fingerprint(terms: Sequence[Term]) -> str:
-    said = ",".join(f"{term.column} {term.descending}" for term in terms)
-    return sha256(said.encode()).hexdigest()[:8]
 
 
 def _written(value: Any) -> Any:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from penstock.backends import backend_for
 from penstock.errors import NotSupported
-from penstock.query.cursor import Term, beyond, read_cursor, terms_of, write_cursor
+from penstock.query.cursor import Order, beyond, read_cursor, write_cursor
 from penstock.query.target import Model, reading, target_of
 
 if TYPE_CHECKING:
@@ -175,25 +175,25 @@ def paginate_keyset(
     keys = _primary_key(statement)
     if not keys:
         raise _no_order()
-    terms = terms_of([*order_by, *keys])
+    order = Order([*order_by, *keys])
     cursor = after if before is None else before
-    going = terms if before is None else [term.reversed() for term in terms]
+    going = order.terms if before is None else [term.reversed() for term in order.terms]
     if cursor is not None:
-        statement = statement.where(beyond(going, read_cursor(cursor, terms)))
+        statement = statement.where(beyond(going, read_cursor(cursor, order)))
     wanted = statement.order_by(None).limit(per_page + 1)
-    wanted = wanted.add_columns(*(term.column.label(f"_key_{n}") for n, term in enumerate(terms)))
+    wanted = wanted.add_columns(*(term.column.label(f"_key_{n}") for n, term in enumerate(order.terms)))
     with reading(on) as source:
         backend = _backend(source, statement)
-        order = (each for term in going for each in term.order(backend))
-        rows = source.execute(wanted.order_by(*order)).all()
+        items = (each for term in going for each in term.order(backend))
+        rows = source.execute(wanted.order_by(*items)).all()
     more, rows = len(rows) > per_page, rows[:per_page]
     if before is None:
-        return _page(terms, rows, more_after=more, more_before=after is not None)
-    return _page(terms, rows[::-1], more_after=True, more_before=more)
+        return _page(order, rows, more_after=more, more_before=after is not None)
+    return _page(order, rows[::-1], more_after=True, more_before=more)
 
 
-def _page(terms: Sequence[Term], rows: Sequence[Any], *, more_after: bool, more_before: bool) -> KeysetPage:
-    size = len(terms)
+def _page(order: Order, rows: Sequence[Any], *, more_after: bool, more_before: bool) -> KeysetPage:
+    size = len(order.terms)
     items: list[Any] = []
     if rows and len(rows[0]) == size + 1 and not _is_plain(rows[0][0]):
         items = [row[0] for row in rows]
@@ -202,8 +202,8 @@ def _page(terms: Sequence[Term], rows: Sequence[Any], *, more_after: bool, more_
         items = [plain(*row[:-size]) for row in rows]
     return KeysetPage(
         items=items,
-        next_cursor=write_cursor(terms, rows[-1][-size:]) if rows and more_after else None,
-        prev_cursor=write_cursor(terms, rows[0][-size:]) if rows and more_before else None,
+        next_cursor=write_cursor(order, rows[-1][-size:]) if rows and more_after else None,
+        prev_cursor=write_cursor(order, rows[0][-size:]) if rows and more_before else None,
     )
 
 
