@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
@@ -22,7 +22,7 @@ from sqlalchemy import (
     bindparam,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ class RowBackend(Protocol):
     """
 
     returns_new_only: bool
+
+    def begin(self, connection: Connection) -> None:
+        """See to it that the server is in a transaction, where a savepoint would be one by itself."""
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there.
@@ -203,6 +206,9 @@ class StandardRows:
     _of_dialect: Callable[[Any], Any]
     """The dialect's own, which has the methods for conflicts."""
 
+    def begin(self, connection: Connection) -> None:
+        """Nothing: SQLAlchemy or the driver begins a transaction before the first statement."""
+
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
         return settled(self._of_dialect(into), writing)
@@ -252,24 +258,34 @@ def _explain(element: Explained, compiler: SQLCompiler, **options: Any) -> str:
 
 
 @contextmanager
-def savepoint(connection: Connection, ended: Callable[[Exception], bool]) -> Iterator[None]:
+def savepoint(connection: Connection, backend: RowBackend, name: str = "penstock_rows") -> Iterator[None]:
     """In the block, a failure leaves the transaction as it was before; or ends it, where the server did.
+
+    It costs less than SQLAlchemy's own.
 
     Args:
         connection: In a transaction.
-        ended: See `RowBackend.ended`.
+        backend: Of the connection.
+        name: What the server calls it; another one than that of a savepoint around it.
     """
-    nested = connection.begin_nested()
+    backend.begin(connection)
+    connection.exec_driver_sql(f"SAVEPOINT {name}")
     try:
         yield
     except BaseException as error:
-        whole = connection.get_transaction()
-        if not (isinstance(error, DBAPIError) and ended(error)):
-            nested.rollback()
-        elif whole is not None:
-            whole.rollback()  # Else what was done in it would be missed by nobody.
+        with suppress(SQLAlchemyError):  # What went wrong first is what is told.
+            _undo(connection, name, ended=isinstance(error, DBAPIError) and backend.ended(error))
         raise
-    nested.commit()
+    connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
+
+
+def _undo(connection: Connection, name: str, *, ended: bool) -> None:
+    whole = connection.get_transaction()
+    if whole is not None and ended:
+        whole.rollback()  # Else what was done in it would be missed by nobody.
+    elif whole is not None:
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
+        connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
 
 
 def update_one(writing: Writing) -> Update:

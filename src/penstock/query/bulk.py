@@ -176,7 +176,7 @@ class _Bulk:
             connection = connection_of(source, self._target)
             backend = backend_for(connection.engine.url).rows
             verb = self._verb(backend)
-            with savepoint(connection, backend.ended):
+            with savepoint(connection, backend):
                 for first, block in _blocks(rows):
                     with suppress(Unlike):
                         done += self._write(connection, self._at_once(first, block), backend, verb)
@@ -336,7 +336,7 @@ class _Group:
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Written:
         """Write them; a failure leaves the transaction as it was."""
         try:
-            with savepoint(connection, self._backend.ended):
+            with savepoint(connection, self._backend, "penstock_group"):
                 return self._verb(connection, self._writing, rows)
         except _REFUSALS as error:
             if isinstance(error, DBAPIError) and not self._backend.blames_row(error):
@@ -390,7 +390,7 @@ class _Group:
     def _goes(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> bool:
         """Whether the server takes these rows."""
         try:
-            with savepoint(connection, self._backend.ended):
+            with savepoint(connection, self._backend, "penstock_group"):
                 self._verb(connection, self._writing, rows)
         except _REFUSALS as error:
             if self._backend.ended(error):

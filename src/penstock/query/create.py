@@ -12,10 +12,10 @@ from sqlalchemy import Connection, bindparam, inspect, literal_column, select, t
 from sqlalchemy.orm import ColumnProperty, Session
 
 from penstock.backends import backend_for
-from penstock.backends.rows import GIVEN, OnConflict, Writing
+from penstock.backends.rows import GIVEN, OnConflict, Writing, savepoint
 from penstock.errors import RowRefused
 from penstock.query.incoming import frame_of
-from penstock.query.target import Target, again, connection_of, target_of, undone_if_failed, writing
+from penstock.query.target import Target, again, connection_of, target_of, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -228,7 +228,7 @@ def _made(
         key=[target.columns[name] for name in key],
     )
     backend = backend_for(connection.engine.url).rows
-    with undone_if_failed(connection, backend.ended):
+    with savepoint(connection, backend):
         if isinstance(source, Session) and target.mapped:
             with source.no_autoflush:
                 return list(backend.create(source, connection, target.model, wanted, rows))
@@ -251,7 +251,7 @@ def _made_one(
     key: Any = (target.model, tuple(given), on_conflict, backend)
     statement: Any = _insertion(*key)
     session: Any = source
-    with undone_if_failed(connection, backend.ended), session.no_autoflush:
+    with savepoint(connection, backend), session.no_autoflush:
         return session.scalars(statement, _numbered(given)).one_or_none()
 
 

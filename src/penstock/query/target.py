@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapper, Session
 
 from penstock.backends import backend_for
@@ -195,29 +195,6 @@ def connection_of(on: Session | Connection, target: Target) -> Connection:
         return on
     key = "mapper" if target.mapped else "clause"
     return on.connection(bind_arguments={key: target.model if target.mapped else target.table})
-
-
-@contextmanager
-def undone_if_failed(connection: Connection, ended: Callable[[Exception], bool]) -> Iterator[None]:
-    """What fails in here leaves the transaction as it was: a savepoint, at less than SQLAlchemy's cost.
-
-    Args:
-        connection: In a transaction.
-        ended: Tells whether an error has ended that (see `RowBackend.ended`).
-    """
-    connection.exec_driver_sql("SAVEPOINT penstock_row")
-    try:
-        yield
-    except BaseException as error:
-        whole = connection.get_transaction()
-        if isinstance(error, DBAPIError) and ended(error) and whole is not None:
-            whole.rollback()  # Else what was done in it would be missed by nobody.
-            raise
-        with suppress(DBAPIError):  # What went wrong first is what is told.
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT penstock_row")
-            connection.exec_driver_sql("RELEASE SAVEPOINT penstock_row")
-        raise
-    connection.exec_driver_sql("RELEASE SAVEPOINT penstock_row")
 
 
 def _one_of(attribute: Any, values: list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any]) -> Any:

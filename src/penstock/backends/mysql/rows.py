@@ -49,6 +49,9 @@ class MySQLRows:
 
     returns_new_only = False
 
+    def begin(self, connection: Connection) -> None:
+        """Nothing: the server begins a transaction with the first statement that can be undone."""
+
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
         statement = mysql.insert(into)
@@ -107,7 +110,7 @@ class MySQLRows:
             if _is_made_by_server(connection, writing):
                 return self._write_one_by_one(connection, writing, rows)
             if writing.on_conflict is OnConflict.ERROR:
-                if not load(connection, table, writing, rows):
+                if not load(connection, self, table, writing, rows):
                     insert(connection, table, writing, rows)
                 return Written(len(rows))
             with chosen(connection, writing, rows) as some:

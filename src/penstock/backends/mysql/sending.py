@@ -14,13 +14,15 @@ from pymysql.protocol import OKPacketWrapper
 from sqlalchemy import text
 
 from penstock.backends.mysql.encoding import FILE, NULL, STATEMENT, columns_of, encoded
-from penstock.backends.mysql.refusals import has_ended, wrapped
+from penstock.backends.mysql.refusals import wrapped
 from penstock.backends.rows import Writing, binders, savepoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
+
+    from penstock.backends.rows import RowBackend
 
 _logger = logging.getLogger(__name__)
 
@@ -101,7 +103,9 @@ class _NotAlike(Exception):
     """From a file, a value is read otherwise than from a statement."""
 
 
-def load(connection: Connection, into: str, writing: Writing, rows: Sequence[Sequence[Any]]) -> bool:
+def load(
+    connection: Connection, backend: RowBackend, into: str, writing: Writing, rows: Sequence[Sequence[Any]]
+) -> bool:
     """Load rows as a file that the server asks for, and gets from memory, whatever name it says.
 
     What can't be stored as it is, is stored otherwise, or left out, with a warning; then nothing of it
@@ -124,7 +128,7 @@ def load(connection: Connection, into: str, writing: Writing, rows: Sequence[Seq
         return False
     statement = _load_statement(connection, into, writing, kinds)
     try:
-        with savepoint(connection, has_ended):
+        with savepoint(connection, backend, "penstock_file"):
             done = send_file(connection, raw, statement, _blocks(connection, writing, kinds, rows))
             if done.affected_rows != len(rows) or not _only_notes(connection, done.warning_count):
                 raise _NotAlike

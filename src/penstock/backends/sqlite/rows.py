@@ -45,6 +45,16 @@ class SQLiteRows(StandardRows):
 
     _of_dialect = staticmethod(insert)
 
+    def begin(self, connection: Connection) -> None:
+        """Begin the transaction that Python would begin before the first INSERT, but not before a savepoint.
+
+        Then the end of that would commit
+        (https://docs.python.org/3/library/sqlite3.html#transaction-control-via-the-isolation-level-attribute).
+        """
+        raw: Any = connection.connection.driver_connection
+        if raw.isolation_level is not None and not raw.in_transaction:
+            connection.exec_driver_sql(f"BEGIN {raw.isolation_level}")
+
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
         bind = binders(connection.dialect, writing.columns)
