@@ -198,14 +198,17 @@ class MariaDBServer:
         return [tables, rows, rights, self.run(f"SHOW CREATE DATABASE `{database}`")]
 
     def clean(self) -> None:
-        """Drop every database, user and role that is not the server's own."""
+        """Drop every database, user and role that is not the server's own, when nobody is at work any more."""
         with self.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND id > 5"
-            )
+            others = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND id > 5"
+            cursor.execute(others)
             for (session,) in cursor.fetchall():
                 with suppress(Exception):
                     cursor.execute(f"KILL {session}")
+            for _ in range(2000):
+                if not cursor.execute(others):
+                    break
+                time.sleep(0.005)
             for name in self.databases():
                 cursor.execute(f"DROP DATABASE IF EXISTS `{name.replace('`', '``')}`")
             cursor.execute("SELECT user, host, is_role FROM mysql.user")
