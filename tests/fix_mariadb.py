@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from fix_servers import Ground, unavailable
+from fix_servers import Ground, server_folder, unavailable
 from penstock.embedded.ports import choose_port
 from penstock.registry import Service
 from penstock.secrets import SecretRef
@@ -198,7 +197,7 @@ class MariaDBServer:
         return [tables, rows, rights, self.run(f"SHOW CREATE DATABASE `{database}`")]
 
     def clean(self) -> None:
-        """Drop every database, user and role that is not the server's own, when nobody is at work any more."""
+        """Drop every database, user and role that is not the server's own, when its sessions have ended."""
         with self.connect() as connection, connection.cursor() as cursor:
             others = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND id > 5"
             cursor.execute(others)
@@ -234,7 +233,7 @@ def _program(name: str) -> str:
 def running_mariadb() -> Iterator[MariaDBServer]:
     """A server in a folder of its own, removed with everything it made."""
     _program("mariadbd")
-    folder = Path(tempfile.mkdtemp(prefix="penstock-mariadb-"))
+    folder = server_folder()
     folder.chmod(0o755)
     server = MariaDBServer(folder, choose_port(folder))
     try:

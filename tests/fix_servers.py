@@ -27,6 +27,8 @@ from penstock.secrets import Keyring, SecretRef
 GROUNDS = ("sqlite", "postgresql", "mariadb")
 """Every kind of server that the tests can start."""
 
+_MEMORY, _PLENTY = Path("/dev/shm"), 8 * 2**30
+
 _KEPT = ("postgres", "template0", "template1")
 _OWN_ROLES = ("penstock", "penstock_admin")
 
@@ -136,10 +138,16 @@ class PostgreSQLServer:
                 connection.execute(sql.SQL("DROP OWNED BY {role}; DROP ROLE {role}").format(role=role))
 
 
+def server_folder() -> Path:
+    """A folder for a server's data: in memory if there is plenty, for servers mostly wait for disks."""
+    there = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _PLENTY
+    return Path(tempfile.mkdtemp(prefix="penstock-test-", dir=_MEMORY if there else None))
+
+
 @contextmanager
 def running_server(binaries: Path | None = None) -> Iterator[PostgreSQLServer]:
     """A server in a folder of its own, removed with everything it made."""
-    folder = Path(tempfile.mkdtemp(prefix="penstock-test-"))
+    folder = server_folder()
     folder.chmod(0o711)
     cluster = Cluster(folder / "home", secrets=folder / "secrets")
     try:
