@@ -1,4 +1,4 @@
-"""Rows are sent as a list for each column, so that the server reads few parameters."""
+"""Rows are sent as one list for each column: so few parameters are read."""
 
 from __future__ import annotations
 
