@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from penstock import Stores
 from penstock.connect import Role, read_password
 
 if TYPE_CHECKING:
+    from fix_mariadb import MariaDBServer
     from fix_servers import Ground, PostgreSQLServer
 
 PASSWORDS = ["p:a@ss/w%rd ü☃ 'once' \"twice\" \\ $HOME #?&=+", "-%41%2f "]
@@ -37,6 +39,22 @@ def set_password(server: PostgreSQLServer, password: str) -> None:
     psycopg.connect(
         host="127.0.0.1", port=server.port, user="odd", password=password, dbname="postgres"
     ).close()
+
+
+def odd_role(request: pytest.FixtureRequest, password: str) -> tuple[str, Any]:
+    """The address of a role with a password, and what lists the databases of its server."""
+    address, server = request.getfixturevalue("role"), request.getfixturevalue("postgresql")
+    set_password(server, password)
+    return address, server.databases
+
+
+def odd_user(request: pytest.FixtureRequest, password: str) -> tuple[str, Any]:
+    """The same on MariaDB."""
+    server: MariaDBServer = request.getfixturevalue("mariadb")
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER odd IDENTIFIED BY %s", (password,))
+        cursor.execute("GRANT ALL ON `lab\\_%`.* TO odd")
+    return f"mariadb://odd@127.0.0.1:{server.port}", server.databases
 
 
 def nowhere_printed(site: Terminal, password: str) -> bool:
@@ -86,23 +104,23 @@ def test_t13_passwords_of_all_characters_are_typed_at_a_prompt_that_does_not_sho
     assert nowhere_printed(site, password)
 
 
+@pytest.mark.parametrize("make", [odd_role, odd_user])
 def test_t13_a_store_lives_behind_such_a_password(
-    site: Terminal, postgresql: PostgreSQLServer, role: str
+    site: Terminal, request: pytest.FixtureRequest, make: Any
 ) -> None:
     password = PASSWORDS[0]
-    set_password(postgresql, password)
-    site.ok("services", "add", "main", role, "--password-stdin", stdin=password.encode())
+    address, databases = make(request, password)
+    site.ok("services", "add", "main", address, "--password-stdin", stdin=password.encode())
     site.ok("link", "main", "lab:gages")
     site.ok("syncstores", "lab")
     shown = site.ok("stores", "url", "lab:gages")
-    assert shown.strip() == f"postgresql+psycopg://odd:***@127.0.0.1:{postgresql.port}/lab_gages"
+    kind, where = address.split("://odd@")
+    assert re.fullmatch(rf"{kind}\+\w+://odd:\*\*\*@{where}/lab_gages", shown.strip())
     site.ok("stores", "status")
     assert nowhere_printed(site, password)
-    count = "import os, sqlalchemy as s; url = s.make_url(os.environ['DATABASE_URL'])\n"
-    count += "engine = s.create_engine(url.set(drivername='postgresql+psycopg'))\n"
-    count += "print(engine.connect().execute(s.text('SELECT count(*) FROM gage')).scalar())"
-    assert site.ok("run", "--", sys.executable, "-c", count).strip() == "2"
-    assert postgresql.databases() == {"lab_gages"}
+    tell = "import os, sqlalchemy as s; print(ascii(s.make_url(os.environ['DATABASE_URL']).password))"
+    assert site.ok("run", "--", sys.executable, "-c", tell).strip() == ascii(password)
+    assert databases() == {"lab_gages"}
 
 
 def test_t13_both_passwords_come_by_stdin_one_line_each(site: Terminal, postgresql: PostgreSQLServer) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
+import pymysql
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -12,12 +15,16 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from penstock import App, Database, MemoryRegistry, PenstockError, Service, Stores, use
+from penstock.aio import AsyncStores
 from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, physical_name
 from penstock.errors import InvalidName
 from penstock.registry.operator import Operator
 from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fix_mariadb import MariaDBServer
     from fix_servers import Ground, PostgreSQLServer
 
 ANY = st.text(max_size=90)
@@ -115,42 +122,71 @@ def _can_be_a_role(name: str) -> bool:
     )
 
 
+@contextmanager
+def _role(server: PostgreSQLServer, name: str, password: str) -> Iterator[bool]:
+    """A role that may make databases; false if the server itself refuses it."""
+    assert _can_be_a_role(name)
+    role = sql.Identifier(name)
+    make = sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(role, sql.Literal(password))
+    with server.connect() as connection:
+        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+        try:
+            connection.execute(make)
+        except psycopg.Error:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@contextmanager
+def _user(server: MariaDBServer, name: str, password: str) -> Iterator[bool]:
+    """The same on MariaDB."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        try:
+            cursor.execute("CREATE USER %s IDENTIFIED BY %s", (name, password))
+        except pymysql.Error:
+            yield False
+            return
+        cursor.execute("GRANT ALL ON `odd\\_%%`.* TO %s", (name,))
+        try:
+            yield True
+        finally:
+            cursor.execute("DROP USER %s", (name,))
+
+
+USERS = {"postgresql": _role, "mariadb": _user}
+
+
 @SERVER_SETTINGS
 @example(role="lab-dash", password="a:b@c/d%e")
 @example(role="o'brien", password="'")
 @example(role='d"q', password='"\\ %s ü')
 @example(role="per%cent%s", password="%%")
 @example(role="x" * 63, password="p" * 500)
+@example(role="é", password="☃ \U0001f600")
 @given(
     role=st.one_of(st.sampled_from(["lab-dash", "A b", "é", "a@b", "a:b", "a/b", "public "]), ANY),
     password=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60),
 )
+@pytest.mark.parametrize("kind", USERS)
 def test_t4_any_text_as_user_and_password_works_or_is_refused(
-    postgresql: PostgreSQLServer, role: str, password: str
+    kind: str, request: pytest.FixtureRequest, role: str, password: str
 ) -> None:
     from penstock.backends import parse_url
 
-    url = URL.create("postgresql", role, host="127.0.0.1", port=postgresql.port)
+    server = request.getfixturevalue(kind)
+    url = URL.create(kind, role, host="127.0.0.1", port=server.port)
     try:
         text = url.render_as_string()
         parse_url(text)
     except (PenstockError, UnicodeEncodeError):
         return
-    assert _can_be_a_role(role)
-    with postgresql.connect() as connection:
-        name = sql.Identifier(role)
-        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(name))
-        try:
-            connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(name, sql.Literal(password))
-            )
-        except psycopg.Error:
-            return  # the server itself refuses such a role
-    try:
-        _use_as(text, password)
-    finally:
-        with postgresql.connect() as connection:
-            connection.execute(sql.SQL("DROP ROLE {}").format(name))
+    with USERS[kind](server, role, password) as made:
+        if made:
+            _use_as(text, password)
 
 
 def _use_as(url: str, password: str) -> None:
@@ -161,5 +197,15 @@ def _use_as(url: str, password: str) -> None:
     desk.link("main", app, "one")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ODD_PW", password)
+        assert desk.sync(app)[0].error is None
+        assert asyncio.run(_in_loop(desk, app)) == 1
         _round_trip(desk, app, "one")
         desk.close()
+
+
+async def _in_loop(desk: Stores, app: type[App]) -> object:
+    engine = AsyncStores(desk).engine(app, "one")
+    async with engine.connect() as connection:
+        found = (await connection.exec_driver_sql("SELECT 1")).scalar()
+    await engine.dispose()
+    return found

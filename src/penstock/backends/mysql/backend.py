@@ -23,6 +23,7 @@ from penstock.backends.mysql.sessions import (
     PYMYSQL,
     has_database,
     maintenance,
+    password_of,
     start_up,
     until_ended,
     with_driver,
@@ -243,7 +244,7 @@ class MySQLBackend:
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=place.database))
-            return dialect.connect(*args, **params, **said)
+            return dialect.connect(*args, **params | said | password_of(url))
 
         try:
             return with_either(login, attempt, aside)

@@ -69,6 +69,11 @@ def _either(mariadb: str, mysql: str) -> str:
     return f" /*M! , {mariadb} */ /*!80000 , {mysql} */"
 
 
+def password_of(url: URL) -> dict[str, bytes]:
+    """The password in an address as servers know it; drivers by themselves would write it in Latin-1."""
+    return {} if url.password is None else {"password": str(url.password).encode()}
+
+
 def until_ended(raw: Any) -> AbstractContextManager[None]:
     """Close a connection of PyMySQL's in the block, and wait until its session has ended."""
     return line_kept(raw._sock.fileno()) if raw.open else nullcontext()
@@ -110,8 +115,7 @@ def own_engine(login: Login, database: str = "", purpose: str = "penstock") -> E
 
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
         def attempt(url: URL) -> Any:
-            password = {} if url.password is None else {"password": str(url.password)}
-            return dialect.connect(*args, **params, **password)
+            return dialect.connect(*args, **params, **password_of(url))
 
         return with_either(login, attempt)
 
