@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -316,3 +316,14 @@ def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Gr
 
 def _service_on(server: MariaDBServer, name: str) -> Service:
     return Service(name=name, url=server.url, password=SecretRef("file", str(server.password_file)))
+
+
+def limited(mariadb: MariaDBServer, ground: Ground, rights: str) -> Ground:
+    """The same server, on which the service's user has the rights named."""
+    mariadb.run("CREATE USER limited IDENTIFIED BY 'pw'")
+    mariadb.run(f"GRANT {rights} TO limited")
+    file = mariadb.folder / "pw"
+    file.write_text("pw\n")
+    url = ground.service.url.replace("penstock@", "limited@")
+    service = Service(name="main", url=url, password=SecretRef("file", str(file)))
+    return replace(ground, service=service)

@@ -192,31 +192,35 @@ def test_stores_are_made_and_dropped_while_the_loop_goes_on(
         asyncio.run(use_it())
 
 
-def test_m5_a_service_whose_address_says_asyncpg_is_provisioned_and_used(
-    postgresql_ground: Ground, lab: type[App], monkeypatch: pytest.MonkeyPatch
+DRIVERS = {"asyncpg": "psycopg", "asyncmy": "pymysql", "aiosqlite": "pysqlite"}
+"""Those that an address may name, and what threads use at such an address."""
+
+
+@pytest.mark.parametrize(
+    ("async_ground", "driver", "threads"),
+    [(driver, driver, threads) for driver, threads in DRIVERS.items()],
+    indirect=["async_ground"],
+)
+def test_m5_a_service_whose_address_names_an_async_driver_is_provisioned_and_used(
+    async_ground: Ground, lab: type[App], monkeypatch: pytest.MonkeyPatch, driver: str, threads: str
 ) -> None:
-    server = postgresql_ground.server
-    assert server is not None
-    password = server.owner_password_file.read_text()
+    def named(url: str) -> str:
+        kind, _, rest = url.partition("://")
+        return f"{kind.partition('+')[0]}+{driver}://{rest}"
+
     registry = MemoryRegistry()
-    registry.put_service(
-        Service(
-            name="only",
-            url=f"postgresql+asyncpg://penstock@127.0.0.1:{server.port}",
-            password=postgresql_ground.service.password,
-        )
-    )
+    service = async_ground.service
+    registry.put_service(Service(name="only", url=named(service.url), password=service.password))
     with use(Stores(registry, apps=[lab])) as desk:
         desk.link("only", lab, "gages")
         assert [result.error for result in desk.sync(lab, ["gages"])] == [None]
-        assert lab.gages.aio.engine.driver == "asyncpg"
-        assert lab.gages.engine.driver == lab.gages.url.get_driver_name() == "psycopg"
+        assert lab.gages.aio.engine.driver == driver
+        assert lab.gages.engine.driver == lab.gages.url.get_driver_name() == threads
         assert asyncio.run(count(lab.gages.aio)) == 2
         assert desk.drop(lab, "gages")
-        bound = f"postgresql+asyncpg://penstock:{password}@127.0.0.1:{server.port}/from_outside"
-        monkeypatch.setenv("PENSTOCK_STORE__LAB__GAGES", bound)
+        monkeypatch.setenv("PENSTOCK_STORE__LAB__GAGES", named(async_ground.address_of("from_outside")))
         assert desk.sync(lab, ["gages"])[0].ok
-        assert server.databases() == {"from_outside"}
+        assert async_ground.databases() == {"from_outside"}
         desk.close()
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, func, select, t
 from sqlalchemy.exc import DBAPIError
 
 from fix_apps import Gage, all_ok, count
+from fix_mariadb import limited
 from penstock import App, Database, EngineOptions, Stores, use
 from penstock.backends import Place, backend_for, parse_url
 from penstock.connect import server_of
@@ -19,11 +20,14 @@ from penstock.errors import (
     InvalidName,
     LoginRefused,
     NotSupported,
+    PenstockError,
     PermissionRefused,
     RegistryError,
+    ServerError,
     ServerUnreachable,
     StoreBusy,
     StoreNotCreated,
+    StoreNotOurs,
 )
 from penstock.provision.status import Health
 from penstock.registry import DatabaseRegistry
@@ -111,7 +115,9 @@ def test_a_lock_that_is_shared_is_had_by_many_and_alone_by_one(place: Place) -> 
 # --- errors ---------------------------------------------------------------------------------------
 
 
-def test_a_wrong_password_is_a_login_refused(place: Place, tmp_path: Path, mariadb_ground: Ground) -> None:
+def test_t17_a_wrong_password_is_a_login_refused(
+    place: Place, tmp_path: Path, mariadb_ground: Ground
+) -> None:
     (tmp_path / "pw").write_text("wrong")
     service = replace(mariadb_ground.service, password=SecretRef("file", str(tmp_path / "pw")))
     with pytest.raises(LoginRefused) as refused:
@@ -119,36 +125,65 @@ def test_a_wrong_password_is_a_login_refused(place: Place, tmp_path: Path, maria
     assert "1045" in refused.value.why
 
 
-def test_a_server_that_does_not_answer_is_unreachable(mariadb_ground: Ground) -> None:
+def test_t17_a_server_that_does_not_answer_is_unreachable(mariadb_ground: Ground) -> None:
     server = server_of(replace(mariadb_ground.service, url=mariadb_ground.nowhere), Keyring())
     with pytest.raises(ServerUnreachable):
         backend_for(server.login.url).version(server)
 
 
-def test_a_user_who_may_create_nothing_is_told_what_an_administrator_has_to_do(
-    place: Place, mariadb: MariaDBServer, tmp_path: Path, mariadb_ground: Ground
+def test_t17_a_missing_right_and_other_refusals_are_told_apart_by_their_numbers(
+    mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
-    mariadb.run("CREATE USER limited IDENTIFIED BY 'pw'")
-    (tmp_path / "pw").write_text("pw")
-    service = replace(
-        mariadb_ground.service,
-        url=mariadb.url.replace("penstock@", "limited@"),
-        password=SecretRef("file", str(tmp_path / "pw")),
-    )
-    server = server_of(service, Keyring())
-    mine = replace(place, server=server)
-    backend = backend_for(server.login.url)
-    with pytest.raises(PermissionRefused) as refused:
-        backend.create(mine)
-    assert "GRANT ALL ON `lab_main`.* TO 'limited'@'%'" in refused.value.hint
-    mariadb.run(refused.value.hint.partition(": ")[2])
-    assert backend.create(mine)
+    desk = desk_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
+    [result] = desk.sync(lab, ["gages"])
+    assert isinstance(result.error, PermissionRefused)
+    assert "user limited@% of service main may not create it" in result.error.why
+    mariadb.run("CREATE DATABASE lab_gages")
+    mariadb.run("GRANT ALL ON `lab\\_%`.* TO limited WITH MAX_QUERIES_PER_HOUR 3")
+    [result] = desk.sync(lab, ["gages"])
+    assert type(result.error) is ServerError
+    assert "User 'limited' has exceeded the 'max_queries_per_hour' resource" in result.error.why
+
+
+def test_t20_a_user_who_may_create_nothing_uses_databases_that_were_made_for_it(
+    mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
+    [result] = desk.sync(lab, ["gages"])
+    assert "GRANT ALL ON `lab\\_gages`.* TO 'limited'@'%'" in result.error.hint
+    mariadb.run(result.error.hint.partition(": ")[2])
+    mariadb.run("CREATE DATABASE lab_gages")
+    all_ok(desk, lab)
+    assert desk.store_status(lab, "gages").health is Health.READY
 
 
 def test_a_registry_is_refused_and_nothing_is_made(mariadb_ground: Ground) -> None:
     with pytest.raises(RegistryError, match="can't be on such a server"):
         DatabaseRegistry(mariadb_ground.url + "/registry", password=mariadb_ground.service.password)
     assert mariadb_ground.databases() == set()
+
+
+_TRAP = "BEGIN INSERT INTO ran VALUES ('peek'); RETURN 1; END"
+
+
+def test_z2_what_stands_in_the_records_place_is_neither_read_nor_run(
+    mariadb_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+) -> None:
+    mariadb_ground.make_database("lab_gages")
+    for statement in (
+        "CREATE TABLE ran (what text)",
+        f"CREATE FUNCTION peek() RETURNS int SQL SECURITY INVOKER {_TRAP}",
+        "CREATE SQL SECURITY INVOKER VIEW penstock_store AS SELECT 'lab' AS app, peek() AS store",
+    ):
+        mariadb_ground.run_sql("lab_gages", statement)
+    desk = desk_on(mariadb_ground, lab)
+    assert desk.store_status(lab, "gages").health is Health.NOT_OURS
+    assert isinstance(desk.sync(lab, ["gages"])[0].error, StoreNotOurs)
+    with pytest.raises(PenstockError):
+        desk.adopt(lab, "gages")
+    with pytest.raises(StoreNotOurs):
+        desk.drop(lab, "gages", now=True)
+    assert mariadb_ground.run_sql("lab_gages", "SELECT * FROM ran") == []
 
 
 def test_a_table_that_the_server_can_not_have_is_named(

@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 
 from faults.canary import Search
 from fix_apps import all_ok, count
-from fix_mariadb import SERVICE_RIGHTS
+from fix_mariadb import SERVICE_RIGHTS, limited
 from fix_roles import code_of, denied, edit, log_in, logged_in, roles_on, steps_of
-from penstock import App, Database, Service, Stores, use
+from penstock import App, Database, Stores, use
 from penstock.backends import StoreRole
 from penstock.backends.mysql.roles import make_verifier
 from penstock.connect import Role, seal_password
@@ -224,18 +224,7 @@ def test_a_store_that_cannot_be_set_aside_goes_on_as_it_was(
 # --- what the service may do ----------------------------------------------------------------------
 
 
-def limited(mariadb: MariaDBServer, ground: Ground, rights: str) -> Ground:
-    """The same server, on which the service's user has the rights named."""
-    mariadb.run("CREATE USER limited IDENTIFIED BY 'pw'")
-    mariadb.run(f"GRANT {rights} TO limited")
-    file = mariadb.folder / "pw"
-    file.write_text("pw\n")
-    url = ground.service.url.replace("penstock@", "limited@")
-    service = Service(name="main", url=url, password=SecretRef("file", str(file)))
-    return replace(ground, service=service)
-
-
-def test_a_user_that_may_not_make_users_uses_its_own_rights_until_an_administrator_did_what_is_said(
+def test_t20_a_user_that_may_not_make_users_uses_its_own_rights_until_an_administrator_did_what_is_said(
     mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     may = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES ON `lab\\_%`.*"
@@ -257,7 +246,7 @@ def test_a_user_that_may_not_make_users_uses_its_own_rights_until_an_administrat
         assert count(lab.gages) == 2
 
 
-def test_a_user_that_must_give_roles_and_cannot_makes_no_database(
+def test_t20_a_user_that_must_give_roles_and_cannot_makes_no_database(
     mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(limited(mariadb, mariadb_ground, "CREATE ON *.*"), lab)
@@ -265,6 +254,18 @@ def test_a_user_that_must_give_roles_and_cannot_makes_no_database(
     [result] = desk.sync(lab, ["gages"])
     assert isinstance(result.error, PermissionRefused)
     assert mariadb.databases() == set()
+
+
+def test_z1_nobody_but_those_who_need_it_may_connect(
+    desk: Stores, lab: type[App], mariadb: MariaDBServer
+) -> None:
+    mariadb.run("CREATE USER stranger IDENTIFIED BY 'pw'")
+    lab.basins.create("logan")
+    stranger = desk.url(lab, "gages").set(username="stranger", password="pw")
+    for database in ("lab_gages", "lab_basins_logan"):
+        assert refused_with(stranger.set(database=database)) == NO_ENTRY
+    with logged_in(stranger.set(database="")) as session:
+        assert session.execute("SHOW DATABASES").fetchall() == [("information_schema",)]
 
 
 def test_logins_may_come_from_where_the_services_user_may(

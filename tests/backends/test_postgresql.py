@@ -18,7 +18,9 @@ from penstock import App, Database, MemoryRegistry, Service, Stores, use
 from penstock.backends import backend_for
 from penstock.errors import LoginRefused, NotSupported, PermissionRefused, ServerUnreachable
 from penstock.provision.status import Health
+from penstock.registry import DatabaseRegistry
 from penstock.secrets import SecretRef
+from penstock.testing import stores_for_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +59,26 @@ def test_z1_nobody_else_may_connect_to_a_store(
         )
     with server.connect() as connection:
         connection.execute("DROP ROLE stranger")
+
+
+def test_z1_no_database_that_is_made_is_open_to_everybody(
+    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+) -> None:
+    open_to_all = "SELECT datname FROM pg_database WHERE has_database_privilege('public', oid, 'CONNECT')"
+    service = postgresql_ground.service
+    registry = DatabaseRegistry(f"{service.url}/registry", password=service.password)
+    registry.put_service(service)
+    registry.close()
+    desk = desk_on(postgresql_ground, lab)
+    assert desk.sync(lab)[0].ok
+    desk.create(lab, "basins.logan")
+    assert desk.drop(lab, "gages")
+    with stores_for_tests([lab], like=desk) as copies, copies.fresh("other"):
+        copies.create(lab, "basins.provo")
+        found = {name for (name,) in postgresql_ground.run_sql("postgres", open_to_all)}
+        made = postgresql_ground.databases()
+    assert len(made) >= 6
+    assert found & made == set()
 
 
 def test_z2_names_planted_in_a_store_are_not_run_by_our_own_connections(

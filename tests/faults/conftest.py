@@ -11,7 +11,7 @@ import pytest
 from faults.scenes import Scene, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from fix_servers import Ground
 
@@ -27,9 +27,3 @@ def workers() -> Iterator[Workers]:
 def scene(ground: Ground, workers: Workers, tmp_path: Path) -> Scene:
     """An app, a registry file and a kind of server, for processes that share them."""
     return Scene(ground, workers, tmp_path / "registry")
-
-
-@pytest.fixture
-def scene_on(workers: Workers, tmp_path: Path) -> Callable[[Ground], Scene]:
-    """Makes a scene on one kind of server."""
-    return lambda ground: Scene(ground, workers, tmp_path / "registry")

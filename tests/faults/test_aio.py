@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from penstock.aio import AsyncStore
 
 GAGES = select(func.count()).select_from(Gage)
+SERVERS = pytest.mark.parametrize("async_ground", ["psycopg", "asyncpg", "asyncmy"], indirect=True)
 
 
 async def count(store: AsyncStore) -> int:
@@ -147,21 +148,20 @@ def test_e7_a_forked_child_has_async_connections_of_its_own(small_desk: Stores, 
     assert state(lab).open == 0
 
 
+@SERVERS
 def test_e1_tasks_over_many_stores_never_have_more_connections_than_the_budget(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
-    registry = desk_on(async_server, lab).registry
+    registry = desk_on(async_ground, lab).registry
     names = [f"b{number}" for number in range(20)]
     options = EngineOptions(max_connections=10)
     seen: list[int] = []
     done = threading.Event()
-    assert async_server.server is not None
 
     def watch() -> None:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'penstock'"
-        with async_server.server.connect() as connection:
+        with async_ground.counting() as connections:
             while not done.wait(0.005):
-                seen.append(connection.execute(query).fetchall()[0][0])
+                seen.append(connections())
 
     async def use_them() -> None:
         async def work(number: int) -> None:
@@ -174,9 +174,8 @@ def test_e1_tasks_over_many_stores_never_have_more_connections_than_the_budget(
     with use(Stores(registry, apps=[lab], engine_options=options)) as desk, ThreadPoolExecutor(1) as watcher:
         lab.basins.create(names[0])
         lab.basins[names[0]].engine.dispose()
-        with async_server.server.connect() as connection:
-            for name in names[1:]:
-                connection.execute(f"CREATE DATABASE lab_basins_{name} OWNER penstock TEMPLATE lab_basins_b0")
+        for name in names[1:]:
+            async_ground.copy_database("lab_basins_b0", f"lab_basins_{name}")
         watching = watcher.submit(watch)
         try:
             asyncio.run(use_them())
@@ -372,15 +371,16 @@ def test_a_change_by_another_process_is_seen_within_the_interval(
         desk.close()
 
 
-def test_z5_a_password_that_changed_is_read_again_by_the_same_engine(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+@SERVERS
+def test_e9_a_password_that_changed_is_read_again_by_the_same_engine(
+    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     kept = tmp_path / "password"
-    password = async_server.service.password
+    password = async_ground.service.password
     assert password is not None
     kept.write_text("wrong")
-    service = replace(async_server.service, password=replace(password, locator=str(kept)))
-    with use(desk_on(replace(async_server, service=service), lab)) as desk:
+    service = replace(async_ground.service, password=replace(password, locator=str(kept)))
+    with use(desk_on(replace(async_ground, service=service), lab)) as desk:
         engine = lab.gages.aio.engine
         with pytest.raises(DBAPIError):
             asyncio.run(count(lab.gages.aio))

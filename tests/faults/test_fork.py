@@ -214,10 +214,11 @@ MOMENTS = {"holds the lock": holding_the_lock, "is connecting": connecting, "wai
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
 def test_e7_fifty_forks_while_threads_use_the_store_all_give_children_that_work(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], ground: Ground
 ) -> None:
-    desk = desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=4))
+    desk = desk_on(ground, lab, options=EngineOptions(max_connections=4))
     assert desk.sync(lab, ["gages"])[0].ok
     with Load(desk, lab, threads=6) as load:
         until(lambda: len(load.written) > 6, "the store is used")
@@ -229,7 +230,7 @@ def test_e7_fifty_forks_while_threads_use_the_store_all_give_children_that_work(
     state = desk.engine(lab, "gages").pool.budget.state()
     assert state.open == state.idle
     until(
-        lambda: len(postgresql_ground.sessions("lab_gages")) == state.open,
+        lambda: len(ground.sessions("lab_gages")) == state.open,
         "only the parent's sessions are left",
     )
 

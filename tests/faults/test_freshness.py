@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
+import pymysql
 import pytest
 from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import OperationalError
@@ -14,21 +15,24 @@ from sqlalchemy.exc import OperationalError
 from faults.load import Load
 from faults.scenes import until
 from fix_apps import Gage
+from fix_roles import WORDS, logged_in
 from penstock import EngineOptions, Stores
 from penstock.errors import NotAssigned, StoreNotCreated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from faults.scenes import Workers
     from fix_registries import RegistryHome
     from fix_servers import Ground
     from penstock import App
 
-END_IDLE = """
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE datname = 'lab_gages' AND state = 'idle'"""
+IDLE = {
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = 'lab_gages' AND state = 'idle'",
+    "mariadb": """
+        SELECT id FROM information_schema.processlist WHERE db = 'lab_gages' AND command = 'Sleep'""",
+}
+END = {"postgresql": "SELECT pg_terminate_backend({}, 5000)", "mariadb": "KILL {}"}
 QUICK = EngineOptions(refresh_interval=0.2, max_connections=10)
 
 
@@ -150,83 +154,96 @@ def test_e9_a_store_that_another_process_unplugged_is_said_to_be_unplugged_and_l
     assert running.engine(lab, "gages") is engine
 
 
+@pytest.fixture
+def changed(ground: Ground) -> Iterator[Callable[[], None]]:
+    """Gives the user of the service the password `changed`, until the test is over."""
+    words, old = WORDS[ground.kind], password_of(ground)
+    yield lambda: ground.run_sql(words.home, words.set_password.format("changed")) and None
+    ground.run_sql(words.home, words.set_password.format(old))
+
+
+def password_of(ground: Ground) -> str:
+    """The password of the service's user, as long as nobody changed it."""
+    assert ground.service.password is not None
+    return Path(ground.service.password.locator).read_text().strip()
+
+
+def end_idle(ground: Ground) -> None:
+    """End the sessions in the store that do nothing."""
+    for (session,) in ground.run_sql(WORDS[ground.kind].home, IDLE[ground.kind]):
+        with suppress(pymysql.Error):  # It may have ended by itself.
+            ground.run_sql(WORDS[ground.kind].home, END[ground.kind].format(session))
+
+
 @pytest.mark.parametrize("how", ["another file", "the same file"])
+@pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
 def test_e9_a_changed_password_is_used_by_those_who_connect_after_it_changed(
     sqlite_registry: RegistryHome,
     workers: Workers,
-    postgresql_ground: Ground,
+    ground: Ground,
+    changed: Callable[[], None],
     lab: type[App],
     tmp_path: Path,
     how: str,
 ) -> None:
-    server = postgresql_ground.server
-    assert server is not None
-    old = server.owner_password_file.read_text().strip()
     file = tmp_path / "password"
-    file.write_text(old)
-    with running_desk(sqlite_registry, postgresql_ground, lab) as desk:
+    file.write_text(password_of(ground))
+    with running_desk(sqlite_registry, ground, lab) as desk:
         elsewhere = Elsewhere(sqlite_registry, workers)
         elsewhere.do("edit_service", service="main", password_file=str(file))
         until(lambda: rows(desk, lab) == 2, "the store is used")
         engine = desk.engine(lab, "gages")
-        try:
-            with Load(desk, lab) as load:
-                load.until_at(where(postgresql_ground))
-                until(lambda: connections(postgresql_ground) >= 8, "every thread has its connection")
-                postgresql_ground.run_sql("postgres", "ALTER ROLE penstock PASSWORD 'changed'")
-                if how == "the same file":
-                    file.write_text("changed\n")
-                else:
-                    (tmp_path / "new").write_text("changed")
-                    elsewhere.do("edit_service", service="main", password_file=str(tmp_path / "new"))
-                before = len(load.written)
-                kill = (
-                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'lab_gages'"
-                )
-                postgresql_ground.run_sql("postgres", f"{kill} AND state = 'idle'")
-                until(lambda: len(load.written) > before + 50, "requests go on")
-            assert [e for e in load.failed if not isinstance(e, OperationalError) or _refused(e)] == []
-            assert desk.engine(lab, "gages") is engine
-            known = {"host": "127.0.0.1", "port": server.port, "user": "penstock", "dbname": "lab_gages"}
-            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-                psycopg.connect(**known, password=old)
-        finally:
-            restore = f"ALTER ROLE penstock PASSWORD '{old}'"
-            postgresql_ground.run_sql("postgres", restore)
+        with Load(desk, lab) as load:
+            load.until_at(where(ground))
+            until(lambda: connections(ground) >= 8, "every thread has its connection")
+            changed()
+            if how == "the same file":
+                file.write_text("changed\n")
+            else:
+                (tmp_path / "new").write_text("changed")
+                elsewhere.do("edit_service", service="main", password_file=str(tmp_path / "new"))
+            before = len(load.written)
+            end_idle(ground)
+            until(lambda: len(load.written) > before + 50, "requests go on")
+        assert [e for e in load.failed if not isinstance(e, OperationalError) or _refused(e)] == []
+        assert desk.engine(lab, "gages") is engine
+        old = desk.url(lab, "gages").set(password=password_of(ground))
+        with pytest.raises(OperationalError) as caught, logged_in(old):
+            pass
+        assert _refused(caught.value)
 
 
 def _refused(error: BaseException) -> bool:
-    return "password authentication failed" in str(error)
+    return any(said in str(error) for said in ("password authentication failed", "Access denied"))
 
 
+@pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
 def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over(
-    sqlite_registry: RegistryHome, workers: Workers, postgresql_ground: Ground, lab: type[App], tmp_path: Path
+    sqlite_registry: RegistryHome,
+    workers: Workers,
+    ground: Ground,
+    changed: Callable[[], None],
+    lab: type[App],
+    tmp_path: Path,
 ) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("wrong")
     slow = EngineOptions(refresh_interval=3600)
     with Stores(sqlite_registry.open(), apps=[lab], engine_options=slow) as desk:
-        desk.registry.put_service(postgresql_ground.service)
+        desk.registry.put_service(ground.service)
         desk.link("main", lab, "gages")
         assert desk.sync(lab, ["gages"])[0].ok
         assert rows(desk, lab) == 2
         elsewhere = Elsewhere(sqlite_registry, workers)
-        right = postgresql_ground.service.password
-        assert right is not None
         elsewhere.do("edit_service", service="main", password_file=str(wrong))
         desk.engine(lab, "gages").dispose()
         assert rows(desk, lab) == 2  # Nothing was refused, so nothing was looked up.
-        elsewhere.do("edit_service", service="main", password_file=right.locator)
-        old = postgresql_ground.server.owner_password_file.read_text().strip()
         copy = tmp_path / "copy"
         copy.write_text("changed")
         elsewhere.do("edit_service", service="main", password_file=str(copy))
-        try:
-            postgresql_ground.run_sql("postgres", "ALTER ROLE penstock PASSWORD 'changed'")
-            desk.engine(lab, "gages").dispose()
-            assert rows(desk, lab) == 2
-        finally:
-            postgresql_ground.run_sql("postgres", f"ALTER ROLE penstock PASSWORD '{old}'")
+        changed()
+        desk.engine(lab, "gages").dispose()
+        assert rows(desk, lab) == 2
 
 
 def test_e9_a_registry_that_can_not_be_asked_leaves_the_stores_where_they_are(

@@ -51,12 +51,13 @@ def nowhere(folder: Path) -> dict[str, str]:
     """Addresses at which nothing is."""
     return {
         "postgresql": "postgresql://somebody@127.0.0.1:1",
+        "mariadb": "mariadb://somebody@127.0.0.1:1",
         "an empty directory": f"sqlite:///{folder}/empty",
         "a missing directory": f"sqlite:///{folder}/missing",
     }
 
 
-@pytest.mark.parametrize("where", ["postgresql", "an empty directory", "a missing directory"])
+@pytest.mark.parametrize("where", ["postgresql", "mariadb", "an empty directory", "a missing directory"])
 def test_e2_getters_work_though_nothing_is_there_and_make_nothing(tmp_path: Path, where: str) -> None:
     (tmp_path / "empty").mkdir()
     lab = make_lab()
@@ -166,7 +167,7 @@ def test_t3_a_thousand_getter_calls_and_sessions_hold_at_most_the_budgets_connec
     assert 1 <= most[0] <= MOST
     state = desk.engine(lab, "gages").pool.budget.state()
     assert state.open == state.idle <= MOST
-    if ground.server is not None:  # SQLite closes files of a process late, but never opens more
+    if ground.directory is None:  # SQLite closes files of a process late, but never opens more
         assert connections(ground, "lab_gages") == state.open
 
 

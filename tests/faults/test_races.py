@@ -17,8 +17,6 @@ from penstock.errors import StoreBusy
 from penstock.registry import DatabaseRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fix_servers import Ground
 
 AT_ONCE = 8
@@ -157,13 +155,13 @@ def test_e6_a_store_that_is_held_too_long_is_said_to_be_busy_and_is_not_harmed(
     check_ready(scene)
 
 
+@pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
 def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
-    postgresql_ground: Ground, scene_on: Callable[[Ground], Scene], tmp_path: Path
+    ground: Ground, scene: Scene, tmp_path: Path
 ) -> None:
-    scene = scene_on(postgresql_ground)
-    postgresql_ground.make_database("elsewhere")
+    ground.make_database("elsewhere")
     registry = DatabaseRegistry.at(tmp_path / "other" / "registry.sqlite3")
-    service = postgresql_ground.service
+    service = ground.service
     other = Service(name="main", url=f"{service.url}/elsewhere", password=service.password)
     with Stores(registry) as desk:
         desk.registry.put_service(other)
@@ -176,7 +174,7 @@ def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
         assert is_running(waiting)
         let_go(scene, tmp_path / "hold", first)
         check_all_well([scene.workers.wait(waiting)])
-    postgresql_ground.drop_database("elsewhere")
+    ground.drop_database("elsewhere")
     check_ready(scene)
 
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, event, inspect
 
+from penstock.backends import parse_url
 from penstock.schema import Revisions, UnknownRevision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-AT_ONCE = 16
+    from fix_servers import Ground
+
+AT_ONCE = 8
 
 REVISION = """
 import sqlalchemy as sa
@@ -50,6 +53,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = make_engine(tmp_path / "one.sqlite")
     yield engine
     engine.dispose()
+
+
+def engine_on(ground: Ground, database: str) -> Engine:
+    """An engine on a new database of any kind of server."""
+    ground.make_database(database)
+    if ground.directory is not None:
+        return make_engine(ground.directory / f"{database}.sqlite")
+    return create_engine(parse_url(ground.address_of(database)), poolclass=NullPool)
 
 
 def make_engine(path: Path) -> Engine:
@@ -125,9 +136,9 @@ def test_m1_the_version_that_somebody_else_changed_meanwhile_is_not_overwritten(
     assert tables_of(engine) == set()
 
 
-def test_m1_many_threads_upgrade_a_database_each(folder: Path, tmp_path: Path) -> None:
+def test_m1_many_threads_upgrade_a_database_each(folder: Path, ground: Ground) -> None:
     revisions, begin, errors = Revisions(folder, table="version"), Barrier(AT_ONCE), []
-    engines = [make_engine(tmp_path / f"{number}.sqlite") for number in range(AT_ONCE)]
+    engines = [engine_on(ground, f"number_{number}") for number in range(AT_ONCE)]
 
     def upgrade(engine: Engine) -> None:
         begin.wait(60)

@@ -44,6 +44,22 @@ ELSEWHERE = {
     "logged TLS keys": "postgresql://me@db1:5432?sslmode=verify-full&sslkeylogfile=/tmp/keys",
     "unknown option": "postgresql://me@db1:5432?sslmode=verify-full&new_in_libpq_30=1",
 }
+MARIADB = "mariadb://me@db1:3306/maintenance?ssl_ca=/ca.pem&ssl_verify_identity=true&connect_timeout=3"
+MARIADB_ELSEWHERE = {
+    "scheme": MARIADB.replace("mariadb:", "postgresql:"),
+    "host": MARIADB.replace("db1", "db2"),
+    "port": MARIADB.replace("3306", "3307"),
+    "user": MARIADB.replace("me@", "you@"),
+    "host option": f"{MARIADB}&host=db2",
+    "port option": f"{MARIADB}&port=3307",
+    "user option": f"{MARIADB}&user=you",
+    "socket": f"{MARIADB}&unix_socket=/tmp/evil.sock",
+    "option file": f"{MARIADB}&read_default_file=/tmp/evil.cnf",
+    "less TLS": MARIADB.replace("&ssl_verify_identity=true", ""),
+    "no TLS": f"{MARIADB}&ssl_disabled=true",
+    "other root": MARIADB.replace("/ca.pem", "/evil.pem"),
+    "unknown option": f"{MARIADB}&new_in_the_driver=1",
+}
 STILL_THERE = {
     "other database": "postgresql://me@db1:5432/other?sslmode=verify-full",
     "no database": "postgresql://me@db1:5432?sslmode=verify-full",
@@ -143,6 +159,15 @@ def test_z4_a_password_opens_where_only_the_database_or_the_tuning_differs(
 ) -> None:
     service = sealed(keyring)
     assert read_password(replace(service, url=url), Role.SERVICE, keyring) == "s3cret"
+
+
+@pytest.mark.parametrize("url", MARIADB_ELSEWHERE.values(), ids=MARIADB_ELSEWHERE)
+def test_z4_a_password_for_mariadb_does_not_open_elsewhere_either(keyring: Keyring, url: str) -> None:
+    service = seal_password(replace(SERVICE, url=MARIADB), Role.SERVICE, "s3cret", keyring)
+    other = MARIADB.replace("/maintenance", "").replace("=3", "=4").replace("mariadb:", "mariadb+asyncmy:")
+    assert read_password(replace(service, url=other), Role.SERVICE, keyring) == "s3cret"
+    with pytest.raises(SealBroken):
+        read_password(replace(service, url=url), Role.SERVICE, keyring)
 
 
 def test_z4_a_password_does_not_open_for_another_record_or_role(keyring: Keyring) -> None:

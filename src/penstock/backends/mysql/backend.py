@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
 from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
-from penstock.backends.mysql import aside, copies, ending, locks
+from penstock.backends.mysql import aside, copies, ending, grants, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
 from penstock.backends.mysql.faults import NO_ENTRY, number_of, translated, was_ended
 from penstock.backends.mysql.roles import MariaDBRoles
@@ -292,7 +292,7 @@ def _to_be_granted(connection: Connection, place: Place, what: str) -> Permissio
     """The user may create no database, but it can be let do so, or use one that was made for it."""
     user = connection.exec_driver_sql("SELECT CURRENT_USER()").scalar_one()
     name, _, host = str(user).rpartition("@")
-    database = place.database.replace("`", "``")
+    database = grants.pattern_of(place.database).replace("`", "``")
     return PermissionRefused(
         what,
         why=f"The user {user} of service {place.server.service} may not create it (CREATE).",
