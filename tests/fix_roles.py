@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from penstock.secrets import Keyring
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from sqlalchemy import URL, CursorResult
 
@@ -76,6 +76,23 @@ WORDS = {
         set_password="SET PASSWORD FOR penstock = PASSWORD('{}')",
     ),
 }
+
+
+def password_of(ground: Ground) -> str:
+    """The password of the service's user, as long as nobody changed it."""
+    assert ground.service.password is not None
+    return Path(ground.service.password.locator).read_text().strip()
+
+
+@contextmanager
+def password_changed(ground: Ground, password: str) -> Iterator[None]:
+    """In the block, the service's user has another password."""
+    words = WORDS[ground.kind]
+    ground.run_sql(words.home, words.set_password.format(password))
+    try:
+        yield
+    finally:
+        ground.run_sql(words.home, words.set_password.format(password_of(ground)))
 
 
 def roles_on(ground: Ground) -> set[str]:

@@ -104,6 +104,9 @@ def session(engine: Engine) -> Iterator[Session]:
         yield session
 
 
+SERVERS = pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
+
+
 def rows(*numbers: int, **more: Any) -> list[dict[str, Any]]:
     return [{"number": number, "site": f"site {number}", **more} for number in numbers]
 
@@ -319,15 +322,16 @@ def test_d5_a_value_of_the_wrong_kind_is_named_wherever_it_is(session: Session) 
     assert numbers(session) == []
 
 
-def test_a_bad_row_is_named_by_its_number_whatever_the_order_of_keys(postgresql_ground: Ground) -> None:
-    with engine_of(postgresql_ground, Rivers, "gages") as engine, Session(engine) as session:
+@SERVERS
+def test_d5_a_bad_row_is_named_by_its_number_whatever_the_order_of_keys(ground: Ground) -> None:
+    with engine_of(ground, Rivers, "gages") as engine, Session(engine) as session:
         bulk_insert(session, Gage, rows(5, 50))
         given = rows(*range(99, -1, -1))
         for name, bad, why in (
             ("altitude", [], "a list is no value for altitude"),
-            ("readings", 2**31, "a int is no value for readings"),
+            ("readings", 2**31, "for (its )?readings"),
             ("site", None, "for its site"),
-            ("site", "\0", ""),
+            *([("site", "\0", "")] if ground.kind == "postgresql" else []),  # Others store it.
         ):
             for on_conflict in ("nothing", "update"):
                 some = [{**row, "altitude": 1.0, "readings": 1} for row in given]
@@ -338,10 +342,11 @@ def test_a_bad_row_is_named_by_its_number_whatever_the_order_of_keys(postgresql_
         assert numbers(session) == list(range(100))
 
 
-def test_rows_that_refer_to_nothing_are_refused(postgresql_ground: Ground) -> None:
-    with engine_of(postgresql_ground, Rivers, "gages") as engine, Session(engine) as session:
+@SERVERS
+def test_d5_rows_that_refer_to_nothing_are_refused(ground: Ground) -> None:
+    with engine_of(ground, Rivers, "gages") as engine, Session(engine) as session:
         for on_conflict in ("error", "nothing"):
-            with pytest.raises(RowRefused, match="Row 2 of Gage can't be stored for its gage_basin_fkey"):
+            with pytest.raises(RowRefused, match=r"Row 2 .* for its gage_(basin_|ib)fk"):
                 bulk_insert(session, Gage, [*rows(1, 2), *rows(3, basin="nowhere")], on_conflict=on_conflict)
         session.add(Basin(name="logan"))
         session.flush()

@@ -138,6 +138,14 @@ def test_s12_nothing_in_a_text_that_is_looked_for_is_a_wildcard(
     assert sites(find(session, Gage, {"site": seed})) == expected
 
 
+def test_s12_a_backslash_is_one_and_so_is_a_quote(session: Session) -> None:
+    session.add_all([Gage(site="a\\%b"), Gage(site="a\\'b"), Gage(site="a'b"), Gage(site="ab")])
+    session.flush()
+    assert sites(find(session, Gage, {"site": Contains("\\")})) == ["a\\%b", "a\\'b"]
+    assert sites(find(session, Gage, {"site": StartsWith("a\\%")})) == ["a\\%b"]
+    assert sites(find(session, Gage, {"site": StartsWith("a'")})) == ["a'b"]
+
+
 def test_rows_come_in_order_and_no_more_than_asked_for(session: Session) -> None:
     found = find(session, Gage, Gage.altitude > 0, order_by=(Gage.altitude.desc(), Gage.site), limit=2)
     assert [gage.site for gage in found] == ["200", "10_"]

@@ -19,8 +19,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from fix_apps import Gage, all_ok
+from fix_roles import password_changed
 from penstock import App, EngineOptions, Stores, use
 from penstock.errors import BudgetExhausted
+from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -369,6 +371,23 @@ def test_a_change_by_another_process_is_seen_within_the_interval(
         asyncio.run(use_it(elsewhere))
         elsewhere.close()
         desk.close()
+
+
+@SERVERS
+def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over(
+    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+) -> None:
+    registry = desk_on(async_ground, lab).registry
+    new = tmp_path / "new"
+    new.write_text("changed")
+    with use(Stores(registry, apps=[lab], engine_options=EngineOptions(refresh_interval=3600))) as desk:
+        all_ok(desk, lab)
+        assert asyncio.run(count(lab.gages.aio)) == 2
+        [service] = registry.services()
+        registry.put_service(replace(service, password=SecretRef("file", str(new))), replace=True)
+        with password_changed(async_ground, "changed"):
+            assert asyncio.run(count(lab.gages.aio)) == 2
+            desk.close()
 
 
 @SERVERS

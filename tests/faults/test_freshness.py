@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pymysql
@@ -15,12 +15,13 @@ from sqlalchemy.exc import OperationalError
 from faults.load import Load
 from faults.scenes import until
 from fix_apps import Gage
-from fix_roles import WORDS, logged_in
-from penstock import EngineOptions, Stores
+from fix_roles import WORDS, logged_in, password_changed, password_of
+from penstock import EngineOptions, Stores, use
 from penstock.errors import NotAssigned, StoreNotCreated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from faults.scenes import Workers
     from fix_registries import RegistryHome
@@ -154,20 +155,6 @@ def test_e9_a_store_that_another_process_unplugged_is_said_to_be_unplugged_and_l
     assert running.engine(lab, "gages") is engine
 
 
-@pytest.fixture
-def changed(ground: Ground) -> Iterator[Callable[[], None]]:
-    """Gives the user of the service the password `changed`, until the test is over."""
-    words, old = WORDS[ground.kind], password_of(ground)
-    yield lambda: ground.run_sql(words.home, words.set_password.format("changed")) and None
-    ground.run_sql(words.home, words.set_password.format(old))
-
-
-def password_of(ground: Ground) -> str:
-    """The password of the service's user, as long as nobody changed it."""
-    assert ground.service.password is not None
-    return Path(ground.service.password.locator).read_text().strip()
-
-
 def end_idle(ground: Ground) -> None:
     """End the sessions in the store that do nothing."""
     for (session,) in ground.run_sql(WORDS[ground.kind].home, IDLE[ground.kind]):
@@ -181,7 +168,6 @@ def test_e9_a_changed_password_is_used_by_those_who_connect_after_it_changed(
     sqlite_registry: RegistryHome,
     workers: Workers,
     ground: Ground,
-    changed: Callable[[], None],
     lab: type[App],
     tmp_path: Path,
     how: str,
@@ -193,24 +179,25 @@ def test_e9_a_changed_password_is_used_by_those_who_connect_after_it_changed(
         elsewhere.do("edit_service", service="main", password_file=str(file))
         until(lambda: rows(desk, lab) == 2, "the store is used")
         engine = desk.engine(lab, "gages")
-        with Load(desk, lab) as load:
-            load.until_at(where(ground))
-            until(lambda: connections(ground) >= 8, "every thread has its connection")
-            changed()
-            if how == "the same file":
-                file.write_text("changed\n")
-            else:
-                (tmp_path / "new").write_text("changed")
-                elsewhere.do("edit_service", service="main", password_file=str(tmp_path / "new"))
-            before = len(load.written)
-            end_idle(ground)
-            until(lambda: len(load.written) > before + 50, "requests go on")
-        assert [e for e in load.failed if not isinstance(e, OperationalError) or _refused(e)] == []
-        assert desk.engine(lab, "gages") is engine
-        old = desk.url(lab, "gages").set(password=password_of(ground))
-        with pytest.raises(OperationalError) as caught, logged_in(old):
-            pass
-        assert _refused(caught.value)
+        with ExitStack() as changed:
+            with Load(desk, lab) as load:
+                load.until_at(where(ground))
+                until(lambda: connections(ground) >= 8, "every thread has its connection")
+                changed.enter_context(password_changed(ground, "changed"))
+                if how == "the same file":
+                    file.write_text("changed\n")
+                else:
+                    (tmp_path / "new").write_text("changed")
+                    elsewhere.do("edit_service", service="main", password_file=str(tmp_path / "new"))
+                before = len(load.written)
+                end_idle(ground)
+                until(lambda: len(load.written) > before + 50, "requests go on")
+            assert [e for e in load.failed if not isinstance(e, OperationalError) or _refused(e)] == []
+            assert desk.engine(lab, "gages") is engine
+            old = desk.url(lab, "gages").set(password=password_of(ground))
+            with pytest.raises(OperationalError) as caught, logged_in(old):
+                pass
+            assert _refused(caught.value)
 
 
 def _refused(error: BaseException) -> bool:
@@ -222,7 +209,6 @@ def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over
     sqlite_registry: RegistryHome,
     workers: Workers,
     ground: Ground,
-    changed: Callable[[], None],
     lab: type[App],
     tmp_path: Path,
 ) -> None:
@@ -241,9 +227,9 @@ def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over
         copy = tmp_path / "copy"
         copy.write_text("changed")
         elsewhere.do("edit_service", service="main", password_file=str(copy))
-        changed()
-        desk.engine(lab, "gages").dispose()
-        assert rows(desk, lab) == 2
+        with password_changed(ground, "changed"):
+            desk.engine(lab, "gages").dispose()
+            assert rows(desk, lab) == 2
 
 
 def test_e9_a_registry_that_can_not_be_asked_leaves_the_stores_where_they_are(
@@ -288,6 +274,25 @@ def test_e3_a_file_that_another_process_made_anew_is_noticed_and_no_write_is_los
         session.add(Gage(number="lost", altitude=1))
     assert not os.path.exists(path)
     assert desk.engine(lab, "gages") is engine
+
+
+def test_e3_tasks_notice_it_too(
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground, workers: Workers
+) -> None:
+    path = str(sqlite_ground.directory / "lab_gages.sqlite")
+
+    async def write(*names: str) -> None:
+        for name in names:
+            async with lab.gages.aio.begin() as session:
+                session.add(Gage(number=name, altitude=1))
+            if name == "before":
+                assert workers.run("make_file_anew", path=path).status == 0
+        await lab.gages.aio.engine.dispose()
+
+    with use(desk_on(sqlite_ground, lab)) as desk:
+        assert desk.sync(lab, ["gages"])[0].ok
+        asyncio.run(write("before", "after"))
+    assert numbers(sqlite_ground) == {"anew", "after"}
 
 
 def test_e3_a_store_made_anew_leaves_its_siblings_connections_alone(

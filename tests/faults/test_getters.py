@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import URL, Engine, func, select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import sessionmaker
 
 from fix_apps import Gage, make_lab
@@ -33,6 +34,8 @@ def getters(app: type[App]) -> dict[str, Any]:
         "url": app.gages.url,
         "sessionmaker": app.gages.sessionmaker,
         "session": app.gages.session(),
+        "async engine": app.gages.aio.engine,
+        "async session": app.gages.aio.session(),
         "documented engine": get("gages"),
         "documented url": get("gages", as_url=True),
         "documented sessionmaker": get("gages", as_sessionmaker=True),
@@ -79,6 +82,7 @@ def test_e2_getters_work_though_nothing_is_there_and_make_nothing(tmp_path: Path
 def check_kinds(found: dict[str, Any]) -> None:
     """Every getter gives the kind of thing it is named after."""
     assert isinstance(found["engine"], Engine)
+    assert isinstance(found["async engine"], AsyncEngine)
     assert isinstance(found["url"], URL)
     assert isinstance(found["sessionmaker"], sessionmaker)
     assert found["documented engine"] is found["engine"]

@@ -12,7 +12,9 @@ import pytest
 
 from faults.jobs import FLEET, WORDS
 from faults.scenes import Ended, Scene, until
-from penstock import Service, Stores, SyncOptions
+from fix_apps import all_ok
+from fix_roles import logged_in
+from penstock import App, Service, Stores, SyncOptions
 from penstock.errors import StoreBusy
 from penstock.registry import DatabaseRegistry
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from fix_servers import Ground
 
 AT_ONCE = 8
+ROLE = "ALTER ROLE penstock"
 
 
 def check_all_well(ended: list[Ended]) -> None:
@@ -176,6 +179,32 @@ def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
         check_all_well([scene.workers.wait(waiting)])
     ground.drop_database("elsewhere")
     check_ready(scene)
+
+
+@pytest.mark.parametrize(
+    ("ground", "begin", "end"),
+    [
+        ("postgresql", f"{ROLE} SET idle_session_timeout = 300", f"{ROLE} RESET idle_session_timeout"),
+        ("mariadb", "SET GLOBAL wait_timeout = 1", "SET GLOBAL wait_timeout = DEFAULT"),
+    ],
+    indirect=["ground"],
+)
+def test_e6_a_server_that_ends_idle_sessions_leaves_the_holder_its_lock(
+    ground: Ground, desk: Stores, lab: type[App], begin: str, end: str
+) -> None:
+    all_ok(desk, lab)
+    address = desk.address(lab, "gages")
+    ground.run_sql("lab_gages", begin)
+    try:
+        with address.backend.lock(address.place, 1):
+            before = ground.sessions("lab_gages")
+            with logged_in(desk.url(lab, "gages")):
+                [idle] = ground.sessions("lab_gages") - before
+                until(lambda: idle not in ground.sessions("lab_gages"), "an idle session is ended")
+            with pytest.raises(StoreBusy), address.backend.lock(address.place, 0):
+                pass
+    finally:
+        ground.run_sql("lab_gages", end)
 
 
 def test_e6_a_drop_waits_for_the_sync_that_holds_the_store(scene: Scene, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ ASYNCMY = "asyncmy"
 
 MARIADB = "mariadb"
 
+_YEAR = 365 * 24 * 60 * 60
+
 _OWN = ConnectionOptions(trusted=False)
 
 _Result = TypeVar("_Result")
@@ -51,6 +53,8 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
     strict = "',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO' /*M! , ',SIMULTANEOUS_ASSIGNMENT' */"
     modes = f"CONCAT(@@sql_mode, {strict})"
     settings = ["time_zone = '+00:00'", f"sql_mode = {modes}"]
+    if not options.trusted:
+        settings.append(f"wait_timeout = {_YEAR}")  # One that holds a lock says nothing for long.
     own = [_either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'")]
     timeout = options.statement_timeout
     if timeout is not None:

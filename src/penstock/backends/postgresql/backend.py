@@ -34,6 +34,7 @@ from penstock.backends.postgresql.sessions import (
     maintenance_databases,
     own_session,
     start_up,
+    stay,
     until_ended,
     with_either,
 )
@@ -241,6 +242,7 @@ class PostgreSQLBackend:
         with ExitStack() as held:
             try:
                 connection = held.enter_context(own_session(direct_login(place.server), place))
+                stay(connection)
                 connection.exec_driver_sql(f"SET lock_timeout = {max(1, int(timeout * 1000))}")
                 connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({_LOCK_KEY})")
             except DBAPIError as error:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.postgresql.faults import DUPLICATE, sqlstate_of, translated
-from penstock.backends.postgresql.sessions import maintenance
+from penstock.backends.postgresql.sessions import maintenance, stay
 from penstock.errors import StoreBusy
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def named_lock(server: Server, name: str, *, shared: bool, timeout: float) -> It
     take = f"SELECT pg_catalog.pg_try_advisory_lock{'_shared' if shared else ''}({key})"
     end = time.monotonic() + timeout
     with maintenance(server) as connection:
+        stay(connection)
         while not connection.exec_driver_sql(take).scalar():
             if time.monotonic() >= end:
                 raise StoreBusy(f"Another process has the lock {name} on service {server.service}.")

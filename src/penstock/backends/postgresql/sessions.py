@@ -35,6 +35,9 @@ PINNED_PATH = "pg_catalog,pg_temp"
 """Where Penstock's own statements look names up: nowhere that an app can write to."""
 
 _OWN = ConnectionOptions(trusted=False)
+_STAY = """
+    SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+    WHERE name = 'idle_session_timeout'"""
 
 _Result = TypeVar("_Result")
 
@@ -126,6 +129,11 @@ def own_session(login: Login, place: Place) -> Iterator[Connection]:
     """A connection into a store, for Penstock's own statements."""
     with own_engine(login, place.database, place.purpose).connect() as connection:
         yield connection
+
+
+def stay(connection: Connection) -> None:
+    """Let a session that holds a lock say nothing for as long as it takes; older servers never mind."""
+    connection.exec_driver_sql(_STAY)
 
 
 def maintenance_databases(url: URL) -> list[str]:
