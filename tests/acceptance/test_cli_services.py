@@ -138,6 +138,7 @@ def test_t13_both_passwords_come_by_stdin_one_line_each(site: Terminal, postgres
     [
         ["services", "add", "main", "postgresql://me:s3cr:t@et@127.0.0.1:5432"],
         ["services", "add", "main", "postgresql://me@127.0.0.1/?password=s3cr:t@et"],
+        ["services", "add", "main", "mariadb://me@127.0.0.1/?ssl_key=k&ssl_key_password=s3cr:t@et"],
         ["services", "add", "main", "sqlite:///x", "--admin-url", "postgresql://me:s3cr:t@et@127.0.0.1"],
         ["services", "add", "main", "postgresql://me@127.0.0.1", "s3cr:t@et"],
         ["services", "add", "postgresql://me:s3cr:t@et@127.0.0.1"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from fix_pgbouncer import SESSIONS
 from penstock import App, MemoryRegistry, Service, Stores, use
 from penstock.backends import StoreRole
 from penstock.errors import ConfigError, PermissionRefused
+from penstock.query import upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,6 +73,38 @@ def test_z6_nothing_is_prepared_in_a_session_that_the_next_transaction_may_not_h
         for number in range(20):
             connection.execute(select(Gage.number).where(Gage.altitude > number)).all()
         assert connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+
+def test_z6_nothing_is_left_in_a_session_that_others_have_next(
+    desk: Stores, lab: type[App], postgresql_ground: Ground
+) -> None:
+    assert desk.sync(lab, ["gages"])[0].ok
+    before = everything_set(lab)
+
+    def work(number: int) -> int:
+        rows = [{"number": str(key), "altitude": float(number)} for key in range(500)]
+        with desk.begin(lab, "gages") as session:
+            done = upsert(session, Gage, rows[number:])
+            return done.inserted + done.updated
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(work, range(24))) == [500 - number for number in range(24)]
+    with lab.gages.engine.execution_options(penstock_readonly=True).connect() as reader:
+        assert reader.scalar(select(func.count()).select_from(Gage)) == 502
+    left = "SELECT relname FROM pg_class WHERE relpersistence = 't'"
+    assert postgresql_ground.run_sql("lab_gages", left) == []
+    assert everything_set(lab) == before
+
+
+def everything_set(lab: type[App]) -> set[tuple[str, str]]:
+    """What was set in the pooler's sessions, as those see it who have them next."""
+    asked = text("SELECT name, setting FROM pg_settings WHERE source = 'session'")
+    found: set[tuple[str, str]] = set()
+    with ExitStack() as held:
+        for _ in range(SESSIONS):
+            connection = held.enter_context(lab.gages.engine.connect())
+            found |= {(name, setting) for name, setting in connection.execute(asked)}
+    return found
 
 
 def test_a_pooled_address_that_is_not_called_pooled_says_what_the_pooler_refuses(

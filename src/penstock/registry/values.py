@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 _Choice = TypeVar("_Choice", bound=Enum)
 
 _UNSHOWN = "Leave out line ends and control characters."
-_SECRET_OPTIONS = frozenset({"password", "passwd", "pwd", "sslpassword", "oauth_client_secret"})
+_SECRET_OPTIONS = frozenset(
+    {
+        *("password", "passwd", "pwd", "sslpassword", "ssl_key_password"),
+        *("oauth_client_secret", "scram_client_key", "scram_server_key"),
+    }
+)
 _KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
