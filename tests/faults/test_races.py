@@ -184,7 +184,7 @@ def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
 @pytest.mark.parametrize(
     ("ground", "begin", "end"),
     [
-        ("postgresql", f"{ROLE} SET idle_session_timeout = 300", f"{ROLE} RESET idle_session_timeout"),
+        ("postgresql", f"{ROLE} SET idle_session_timeout = 1000", f"{ROLE} RESET idle_session_timeout"),
         ("mariadb", "SET GLOBAL wait_timeout = 1", "SET GLOBAL wait_timeout = DEFAULT"),
     ],
     indirect=["ground"],
