@@ -130,6 +130,19 @@ def test_what_is_dropped_at_once_or_where_nobody_would_remember_it_is_not_kept(
     assert (keeping.kept(), names(ground)) == ([], set())
 
 
+def test_an_empty_database_that_a_sync_had_only_just_made_is_not_kept(
+    keeping: Stores, lab: type[App], ground: Ground
+) -> None:
+    entry = keeping.book.get(lab.declaration(), "gages").entry()
+    keeping.drop(lab, "gages", now=True)
+    ground.make_database("lab_gages")
+    keeping.registry.put_store(entry)
+    assert keeping.drop(lab, "gages")
+    assert names(ground) == set()
+    assert keeping.kept() == []
+    assert [each.health for each in keeping.status()] == [Health.MISSING]
+
+
 def test_kept_stores_go_for_good_when_their_time_is_over(
     keeping: Stores, lab: type[App], ground: Ground
 ) -> None:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 STATIC, DYNAMIC = "gages", "basins.logan"
 CURRENT = [CredentialState.CURRENT] * 2
 SIDE_FILES = (".lock", "-wal", "-shm", "-journal")
-LASTING = re.compile(r"commit|os\.re|after_cursor_execute (COMMIT|DROP DATABASE|ALTER DATABASE \S+ ALLOW)")
+_STATEMENTS = r"COMMIT|CREATE DATABASE|RENAME TABLE|DROP DATABASE|ALTER DATABASE \S+ ALLOW"
+LASTING = re.compile(rf"commit|os\.re|after_cursor_execute ({_STATEMENTS})")
 """A moment after which something is not as it was before, for others too."""
 
 
@@ -96,6 +97,13 @@ class Home:
         names = {path.name for path in self.ground.directory.iterdir()}
         return {name.removesuffix(".sqlite") for name in names if not name.endswith(SIDE_FILES)}
 
+    def remains(self) -> set[str]:
+        """Those in which nothing is, where a store's tables are moved from one to another."""
+        if not self.one_by_one:
+            return set()
+        tables = "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE()"
+        return {name for name in self.databases() if not self.ground.run_sql(name, tables)}
+
     @property
     def has_roles(self) -> bool:
         """Whether there are roles on its server at all."""
@@ -147,7 +155,8 @@ def check_honest(home: Home, point: str) -> bool:
     """What is said to be there is there, and nothing else; whether the store is, and lets its app in."""
     with home.desk() as stores:
         found = [each for each in stores.status() if each.health is not Health.UNASSIGNED]
-        assert {each.database for each in found if each.exists is not False} == home.databases(), point
+        said = {each.database for each in found if each.exists is not False}
+        assert home.databases() - home.remains() <= said <= home.databases(), point
         here = [each.health for each in found if each.health is not Health.DROPPED]
         # Where tables go one by one, a store may come back without those that were gone already.
         assert here in ([Health.READY], [Health.MISSING], [], [Health.HALF_MADE][: home.one_by_one]), point
@@ -169,6 +178,7 @@ def check_back(home: Home, point: str) -> None:
     """The store is as if it had never been dropped, but for tables that a killed purge had taken."""
     whole = check_honest(home, point)
     assert whole or home.one_by_one, point
+    assert home.databases() == {home.database}, point
     with home.desk() as stores:
         entries = [(each.database, each.state, each.was) for each in stores.registry.stores()]
         assert entries == [(home.database, StoreState.READY, "")], point
@@ -238,12 +248,21 @@ def make_anew(home: Home, point: str) -> None:
     with home.desk() as stores:
         here = stores.exists(APP, home.store)
         sync(stores, home)
+        assert home.remains() == set(), point
         if not here:
             [old] = stores.kept()
             stores.drop(APP, home.store)
             stores.undrop(APP, home.store, old.database)
             assert [each.error for each in stores.purge(every=True)] == [None], point
     undrop(home, point)
+
+
+def drop_now(home: Home, point: str) -> None:
+    """Drop for good: nothing is left, unless the store is kept already, as it is said to be."""
+    with home.desk() as stores:
+        stores.drop(APP, home.store, now=True)
+        assert {each.database for each in stores.kept()} == home.databases(), point
+    purge_again(home, point)
 
 
 def purge_again(home: Home, point: str) -> None:
@@ -311,6 +330,18 @@ def test_e4_a_drop_killed_between_two_changes_can_be_finished_and_taken_back(hom
     points = between_changes(home, "drop")
     kill_along(home, "drop", points)
     kill_along(home, "drop", points, shift=2)
+
+
+def test_e4_a_drop_killed_before_or_after_its_tables_are_moved_leaves_no_empty_database(
+    mariadb_ground: Ground, home_on: Callable[..., Home]
+) -> None:
+    home = home_on(mariadb_ground)
+    done = re.compile("after_cursor_execute (CREATE DATABASE|RENAME TABLE)")
+    points = [number for number, each in enumerate(home.well("drop"), 1) if done.match(each)]
+    assert len(points) == 2
+    for finish in (drop_again, drop_now, make_anew):
+        for kill_at in points:
+            kill(home, "drop", kill_at, finish)
 
 
 @both

@@ -224,6 +224,12 @@ class Backend(Protocol):
     def bring_back(self, place: Place, name: str) -> None:
         """Give a database that was set aside its name again, and let those in who may connect."""
 
+    def drop_remains(self, place: Place) -> None:
+        """Drop the database if nothing is in it: a `set_aside` or `bring_back` that was killed left it so.
+
+        One that others are at work on is left to them.
+        """
+
     def enable_spatial(self, place: Place) -> None:
         """Give the database spatial types; safe to repeat."""
 

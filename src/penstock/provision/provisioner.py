@@ -157,6 +157,7 @@ class Provisioner:
             try:
                 with self._engines.reserved(address, lent=LENT):
                     record_id = sync_store(work, self._emit)
+                    self._drop_remains(app, address)
             except PenstockError as error:
                 self._remember_failure(work, entry, error, known=known)
                 raise
@@ -310,6 +311,18 @@ class Provisioner:
         known = self._registry.stores(address.app)
         there = (address.store.name, address.service, address.database)
         return next((e for e in known if (e.name, e.service, e.database) == there), None)
+
+    def kept_of(self, address: Address) -> list[StoreEntry]:
+        """What it remembers of databases that were this very one until they were dropped, and are kept."""
+        known = self._registry.stores(address.app)
+        there = (address.store.name, address.service, address.database)
+        return [e for e in known if e.state is StoreState.DROPPED and (e.name, e.service, e.was) == there]
+
+    def _drop_remains(self, app: AppDeclaration, address: Address) -> None:
+        """Drop what a drop that was killed had made ready for the store's tables."""
+        for entry in self.kept_of(address):
+            aside = self._book.remembered(app, entry)
+            aside.backend.drop_remains(aside.place)
 
     def _is_there(self, work: Work) -> bool:
         try:

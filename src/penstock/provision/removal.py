@@ -74,14 +74,16 @@ class Remover:
             keep: For how long it is kept under another name; not at all where nobody would remember it.
         """
         with journalled(self._registry, "drop store", subject_of(address), where_of(address)):
-            free = self._finish_drops(app, address)
+            unused = self._finish_drops(address)
             kept = None
             if keep > timedelta(0) and self._registry.lasting and not address.external:
-                kept = self._kept_as(address, keep, free)
+                kept = self._kept_as(address, keep, unused)
             work = self._work(app, address)
             dropped = self._drop(work, address, kept)
             if work.roles is not None and not dropped:
                 work.roles.drop(self._provisioner.record_id(address))
+            if dropped and kept is None and unused is not None:
+                self._registry.remove_store(unused)
             self._registry.remove_store(address.entry())
             self._engines.forget(app.package, address.store.name)
         return dropped
@@ -111,6 +113,7 @@ class Remover:
         with journalled(self._registry, "undrop store", subject_of(address), where_of(address)):
             if not self._is_back(entry):
                 self._rename_back(entry, back)
+            self._drop_remains(entry)
             self._move_logins(self._registry.credentials(entry.service, entry.database), back)
             self._registry.put_store(back)
             self._registry.remove_store(entry)
@@ -126,9 +129,14 @@ class Remover:
     # --- dropping ---
 
     def _drop(self, work: Work, address: Address, kept: StoreEntry | None) -> bool:
+        begun: list[StoreEntry] = []
+
+        def remember(kept: StoreEntry) -> None:
+            self._registry.put_store(kept)
+            begun.append(kept)
+
         if kept is not None:
             wanted = replace(work.wanted, aside=kept.database)
-            remember = self._registry.put_store
             work = replace(work, wanted=wanted, before_aside=lambda: remember(kept))
         try:
             with self._engines.reserved(address):
@@ -137,15 +145,15 @@ class Remover:
             if kept is not None:
                 self._forget_unless_there(address, kept)
             raise
-        if kept is not None and dropped:
+        if kept is not None and begun and dropped:
             self._registry.put_store(kept)  # Somebody may have taken it for one that never came there.
             self._move_logins(self._registry.credentials(address.service, address.database), kept)
         return dropped
 
-    def _kept_as(self, address: Address, keep: timedelta, name: str) -> StoreEntry:
+    def _kept_as(self, address: Address, keep: timedelta, unused: StoreEntry | None) -> StoreEntry:
         now = datetime.now(UTC)
         entry = self._provisioner.entry_of(address) or address.entry()
-        name = name or address.backend.aside_name(address.place, now)
+        name = address.backend.aside_name(address.place, now) if unused is None else unused.database
         return replace(
             entry,
             service=address.service,
@@ -157,22 +165,21 @@ class Remover:
             record_id=entry.record_id or _store_id(address),
         )
 
-    def _finish_drops(self, app: AppDeclaration, address: Address) -> str:
+    def _finish_drops(self, address: Address) -> StoreEntry | None:
         """Finish earlier drops of a store that were killed.
 
         Returns:
-            A name for its database that is remembered, though nothing is called so; empty if there is none.
+            What is remembered of a place to which its database never came; None if there is no such place.
         """
-        place = (address.store.name, address.service, address.database)
-        free = ""
-        for entry in self.kept(app.package):
-            if (entry.name, entry.service, entry.was) == place:
-                aside = self._address(entry)
-                if aside.backend.exists(aside.place):
-                    self._finish_drop(entry)
-                else:
-                    free = entry.database
-        return free
+        unused = None
+        for entry in self._provisioner.kept_of(address):
+            aside = self._address(entry)
+            if aside.backend.exists(aside.place):
+                self._finish_drop(entry)
+            else:
+                self._drop_remains(entry)
+                unused = entry
+        return unused
 
     def _finish_drop(self, entry: StoreEntry) -> None:
         """Let nothing be remembered of a store that is kept as if it were still there."""
@@ -183,17 +190,19 @@ class Remover:
             roles.shut_out(entry.record_id)
         known = self._provisioner.entry_of(back)
         if known is not None and known.record_id == entry.record_id:
+            self._drop_remains(known)
             self._registry.remove_store(known)
 
     def _forget_unless_there(self, address: Address, kept: StoreEntry) -> None:
         """Forget a place to which nothing was moved after all."""
         place = replace(address.place, database=kept.database)
         try:
-            there = address.backend.exists(place)
+            if address.backend.exists(place):
+                return
+            address.backend.drop_remains(place)
         except PenstockError:  # It may be there: then it is found by `stores status`.
             return
-        if not there:
-            self._registry.remove_store(kept)
+        self._registry.remove_store(kept)
 
     # --- bringing back ---
 
@@ -272,9 +281,14 @@ class Remover:
                     drop_store(work, self._emit, ours=lambda: True)
                 elif work.roles is not None:
                     work.roles.drop(entry.record_id)
+            self._drop_remains(entry)
             self._registry.remove_store(entry)
 
     # --- places ---
+
+    def _drop_remains(self, entry: StoreEntry) -> None:
+        address = self._address(entry)
+        address.backend.drop_remains(address.place)
 
     def _address(self, entry: StoreEntry) -> Address:
         return self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from dataclasses import replace
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.mysql import copies, ending
 from penstock.backends.mysql.faults import translated
+from penstock.backends.mysql.locks import store_lock
 from penstock.backends.mysql.sessions import has_database, maintenance
 from penstock.backends.place import missing
+from penstock.errors import StoreBusy, StoreNotCreated
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     from penstock.backends.place import Place
 
 _NAME_LENGTH = 64
+_PATIENCE = 10.0
+"""Seconds to wait for others who are at work on a database."""
+
 _ASIDE = re.compile(r"_dropped_\d{14}_[0-9a-f]{4}\Z")
 
 
@@ -51,7 +58,7 @@ def set_aside(place: Place, name: str) -> None:
         if not has_database(connection, place.database):
             raise missing(place)
         try:
-            _move(connection, place.database, name, what)
+            _move(connection, place, name, what)
         except DBAPIError as error:
             raise translated(error, what) from error
 
@@ -61,16 +68,33 @@ def bring_back(place: Place, name: str) -> None:
     what = f"The database {place.database} can't be brought back as {name}."
     with maintenance(place.server) as connection:
         try:
-            _move(connection, place.database, name, what)
+            _move(connection, place, name, what)
         except DBAPIError as error:
             raise translated(error, what) from error
 
 
-def _move(connection: Connection, old: str, new: str, what: str) -> None:
+def drop_remains(place: Place) -> None:
+    """Drop a database from which all tables were moved, or to which none were; one in use is left alone."""
+    with (
+        suppress(StoreBusy, StoreNotCreated),
+        store_lock(place, _PATIENCE),
+        maintenance(place.server) as connection,
+    ):
+        try:
+            if copies.is_empty(connection, place.database):
+                ending.drop(connection, place.database)
+        except DBAPIError as error:
+            raise translated(error, f"The database {place.database} can't be dropped.") from error
+
+
+def _move(connection: Connection, place: Place, new: str, what: str) -> None:
+    """Move all tables; whoever finds a database empty must not drop it while they come there."""
+    old = place.database
     copies.check_only_tables(connection, old, what)
     copies.create(connection, new)
     try:
-        ending.without_sessions(connection, old, lambda: copies.move_tables(connection, old, new, what))
+        with store_lock(replace(place, database=new), _PATIENCE):
+            ending.without_sessions(connection, old, lambda: copies.move_tables(connection, old, new, what))
     finally:
         for each in (new, old):
             if not copies.tables_of(connection, each):

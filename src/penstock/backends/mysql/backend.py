@@ -192,6 +192,9 @@ class MySQLBackend:
     def bring_back(self, place: Place, name: str) -> None:
         aside.bring_back(place, name)
 
+    def drop_remains(self, place: Place) -> None:
+        aside.drop_remains(place)
+
     def enable_spatial(self, place: Place) -> None:
         """Nothing: every database has spatial types."""
 

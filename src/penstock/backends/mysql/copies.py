@@ -85,6 +85,12 @@ def tables_of(connection: Connection, database: str) -> list[str]:
     return list(connection.execute(_TABLES, {"database": database}).scalars())
 
 
+def is_empty(connection: Connection, database: str) -> bool:
+    """Whether there is nothing in a database."""
+    besides = connection.execute(_BESIDES, {"database": database}).first()
+    return besides is None and not tables_of(connection, database)
+
+
 def check_only_tables(connection: Connection, database: str, what: str) -> None:
     """Raise NotSupported if there is more in a database than tables, which alone can be moved and copied."""
     found = connection.execute(_BESIDES, {"database": database}).all()

@@ -231,6 +231,9 @@ class PostgreSQLBackend:
     def bring_back(self, place: Place, name: str) -> None:
         aside.bring_back(place, name)
 
+    def drop_remains(self, place: Place) -> None:
+        """Nothing: a database gets its other name at once."""
+
     def enable_spatial(self, place: Place) -> None:
         postgis.enable(place)
 

@@ -188,6 +188,9 @@ class SQLiteBackend:
             except library.errors() as error:
                 raise self.translate(error, f"{back} can't be brought back.") from error
 
+    def drop_remains(self, place: Place) -> None:
+        """Nothing: a file appears under a name when it is complete."""
+
     def enable_spatial(self, place: Place) -> None:
         path = files.path_of(place)
         try:
