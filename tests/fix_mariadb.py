@@ -117,7 +117,7 @@ class MariaDBServer:
                     "--max-connections=300",
                     f"--log-error={self.log}",
                 ),
-                *("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--skip-log-bin"),
+                *("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--skip-log-bin"),
             ],
             user=_account(),
             stdout=subprocess.DEVNULL,
@@ -131,11 +131,6 @@ class MariaDBServer:
             self.process.kill() if kill else self.process.terminate()
             self.process.wait(60)
             self.process = None
-
-    def restart(self) -> None:
-        """Stop it, and start it again."""
-        self.stop()
-        self.start()
 
     def _await(self) -> None:
         import pymysql
@@ -304,7 +299,7 @@ def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Gr
         fingerprint=mariadb.fingerprint,
         nowhere="mariadb://penstock@127.0.0.1:1",
         clean=mariadb.clean,
-        restart=mariadb.restart,
+        running=mariadb,
         service=_service_on(mariadb, "main"),
         databases=mariadb.databases,
         run_sql=lambda database, statement: mariadb.run(statement, database),

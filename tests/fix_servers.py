@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -19,13 +20,16 @@ from sqlalchemy import make_url
 
 from penstock.backends import Capabilities, Place, backend_for
 from penstock.connect import server_of
-from penstock.embedded import Cluster, find_binaries
+from penstock.embedded import Cluster, ServerState, find_binaries
 from penstock.errors import BinariesNotFound
 from penstock.registry import Service
 from penstock.secrets import Keyring, SecretRef
 
 GROUNDS = ("sqlite", "postgresql", "mariadb")
 """Every kind of server that the tests can start."""
+
+SERVERS = ("postgresql", "mariadb")
+"""Those of them that are servers."""
 
 _MEMORY, _PLENTY = Path("/dev/shm"), 8 * 2**30
 
@@ -86,10 +90,16 @@ class PostgreSQLServer:
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
         return {name for (name,) in rows} - set(_KEPT)
 
-    def restart(self) -> None:
-        """Stop it, and start it again."""
-        self.cluster.stop()
+    def start(self) -> None:
+        """Start it, unless it runs."""
         self.cluster.start()
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it as its administrator does, or kill its first process and wait until the others notice."""
+        pid = self.cluster.status().pid
+        if kill and pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        assert self.cluster.stop().state is ServerState.STOPPED
 
     def address_of(self, database: str) -> str:
         """A database's full address, with the password of the role that owns stores."""
@@ -189,6 +199,16 @@ def files() -> int:
     return sum(path.endswith(".sqlite") for path in open_files())
 
 
+class Running(Protocol):
+    """A server that a test may stop."""
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it, as an administrator would, or as a crash would."""
+
+
 @dataclass(frozen=True)
 class Ground:
     """One kind of server that a test runs on, and what only a test may do to it.
@@ -209,7 +229,7 @@ class Ground:
         nowhere: A service's address where nothing answers.
         new_service: Another service on another server of the kind.
         clean: Removes every database, and every user that was made for one.
-        restart: Stops the server and starts it again; None for files.
+        running: The server, to be stopped and started; None for files.
         directory: Where the files are; None on a server.
         server: The server, if it is PostgreSQL.
     """
@@ -229,7 +249,7 @@ class Ground:
     nowhere: str
     new_service: Callable[[str], Service]
     clean: Callable[[], None]
-    restart: Callable[[], None] | None = None
+    running: Running | None = None
     directory: Path | None = None
     server: PostgreSQLServer | None = None
 
@@ -292,7 +312,7 @@ def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -
         fingerprint=lambda database: _versions(run_sql, database),
         nowhere="postgresql://penstock@127.0.0.1:1",
         clean=server.clean,
-        restart=server.restart,
+        running=server,
         databases=server.databases,
         run_sql=run_sql,
         make_database=do("CREATE DATABASE {} OWNER penstock TEMPLATE template0"),
@@ -373,6 +393,13 @@ def sqlite_ground(tmp_path: Path) -> Ground:
 @pytest.fixture(params=GROUNDS)
 def ground(request: pytest.FixtureRequest) -> Ground:
     """Every kind of server, one after the other."""
+    found: Ground = request.getfixturevalue(f"{request.param}_ground")
+    return found
+
+
+@pytest.fixture(params=SERVERS)
+def server_ground(request: pytest.FixtureRequest) -> Ground:
+    """Every kind of server that is one, and no folder of files."""
     found: Ground = request.getfixturevalue(f"{request.param}_ground")
     return found
 

@@ -12,6 +12,7 @@ from sqlalchemy import Column, MetaData, String, Table, func, insert, select, te
 from sqlalchemy.dialects.postgresql import HSTORE, JSONB
 from sqlalchemy.exc import DBAPIError
 
+from faults.scenes import until
 from fix_apps import Gage
 from penstock import App, Database, EngineOptions, Stores
 from penstock.engines import budget_of
@@ -22,19 +23,43 @@ if TYPE_CHECKING:
 
     from fix_servers import Ground
 
+END = {
+    "postgresql": (
+        "postgres",
+        "SELECT pid FROM pg_stat_activity WHERE usename = 'penstock'",
+        "SELECT pg_terminate_backend({})",
+    ),
+    "mariadb": (
+        "mysql",
+        "SELECT id FROM information_schema.processlist WHERE user = 'penstock'",
+        "KILL CONNECTION {}",
+    ),
+}
+"""Where and how sessions are found and ended."""
+
+TOO_LONG = {
+    "postgresql": ("SELECT pg_sleep(60)", "statement timeout"),
+    "mariadb": ("SELECT SLEEP(60)", "max_statement_time exceeded"),
+}
+"""What takes too long, and what the server says to it."""
+
 SHARED = pytest.mark.parametrize("shared", [True, False], ids=["shared statements", "statements apart"])
 
 
-def sessions_of(ground: Ground) -> list[tuple[int, str, str]]:
-    """Who is connected as the role of the stores: process, database, name."""
-    query = "SELECT pid, datname, application_name FROM pg_stat_activity WHERE usename = 'penstock'"
-    return [tuple(row) for row in ground.run_sql("postgres", query)]
+def sessions_on(ground: Ground) -> int:
+    """How many sessions of the user of the stores the server has."""
+    with ground.counting() as count:
+        return count()
 
 
 def kill_sessions(ground: Ground) -> int:
-    """End every session of the role of the stores; how many there were."""
-    query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'penstock'"
-    return len(ground.run_sql("postgres", query))
+    """End every session of the user of the stores; how many there were."""
+    were = sessions_on(ground)
+    home, find, end = END[ground.kind]
+    for (session,) in ground.run_sql(home, find):
+        ground.run_sql(home, end.format(session))
+    until(lambda: sessions_on(ground) == 0, "they have ended")
+    return were
 
 
 def is_open(desk: Stores, lab: type[App]) -> int:
@@ -52,14 +77,14 @@ def gages(desk: Stores, lab: type[App], store: str = "gages") -> int:
 
 
 def test_e1_what_the_budget_counts_is_what_the_server_has_also_after_dispose_with_one_out(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
 ) -> None:
-    desk = desk_on(postgresql_ground, lab)
+    desk = desk_on(server_ground, lab)
     assert desk.sync(lab, ["gages"])[0].ok
     engine = desk.engine(lab, "gages")
 
     def agree() -> int:
-        assert len(sessions_of(postgresql_ground)) == is_open(desk, lab)
+        assert sessions_on(server_ground) == is_open(desk, lab)
         return is_open(desk, lab)
 
     out, idle = engine.connect(), engine.connect()
@@ -82,7 +107,7 @@ def test_e1_what_the_budget_counts_is_what_the_server_has_also_after_dispose_wit
         raw = mine.connection.driver_connection
         mine.detach()
         assert is_open(desk, lab) == 0
-    assert raw.closed
+    assert raw.closed if server_ground.server else not raw.open
     desk.close()
     assert agree() == 0
 
@@ -95,7 +120,7 @@ def test_the_connection_of_a_session_that_nobody_closed_comes_back(
 
     def leak() -> None:
         session = desk.session(lab, "gages")
-        circle: list[Any] = [session.connection() if ground.server else session]
+        circle: list[Any] = [session.connection() if ground.running else session]
         circle.append(circle)
 
     for _ in range(10):
@@ -109,9 +134,9 @@ def test_the_connection_of_a_session_that_nobody_closed_comes_back(
 
 @pytest.mark.filterwarnings("ignore:.*:ResourceWarning")
 def test_the_collector_may_run_at_any_moment_in_any_thread(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
 ) -> None:
-    desk = desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=6, pool_timeout=20))
+    desk = desk_on(server_ground, lab, options=EngineOptions(max_connections=6, pool_timeout=20))
     assert desk.sync(lab, ["gages"])[0].ok
     engine = desk.engine(lab, "gages")
 
@@ -136,7 +161,7 @@ def test_the_collector_may_run_at_any_moment_in_any_thread(
         gc.set_threshold(*before)
     gc.collect()
     state = engine.pool.budget.state()
-    assert state.open == state.idle == len(sessions_of(postgresql_ground))
+    assert state.open == state.idle == sessions_on(server_ground)
 
 
 # --- one limit for all the stores of a server -----------------------------------------------------
@@ -158,9 +183,9 @@ def test_stores_of_one_server_share_one_limit_and_the_error_names_who_has_them(
 
 
 def test_two_desks_of_a_process_share_one_budget(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
 ) -> None:
-    desks = [desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=n)) for n in (9, 5)]
+    desks = [desk_on(server_ground, lab, options=EngineOptions(max_connections=n)) for n in (9, 5)]
     assert desks[0].sync(lab, ["gages"])[0].ok
     one, other = (desk.engine(lab, "gages").pool.budget for desk in desks)
     assert one is other
@@ -174,10 +199,10 @@ def test_two_desks_of_a_process_share_one_budget(
 
 @SHARED
 def test_ended_sessions_are_noticed_at_checkout_without_a_failed_request(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground, shared: bool
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground, shared: bool
 ) -> None:
     options = EngineOptions(max_connections=5, share_statements=shared)
-    desk = desk_on(postgresql_ground, lab, options=options)
+    desk = desk_on(server_ground, lab, options=options)
     assert desk.sync(lab, ["gages"])[0].ok
     together = threading.Barrier(4)
 
@@ -190,7 +215,7 @@ def test_ended_sessions_are_noticed_at_checkout_without_a_failed_request(
     for _ in range(5):
         with ThreadPoolExecutor(4) as threads:
             assert list(threads.map(use_at_once, range(4))) == [2] * 4
-        assert kill_sessions(postgresql_ground) == 4
+        assert kill_sessions(server_ground) == 4
     assert gages(desk, lab) == 2
     assert is_open(desk, lab) == 4  # The dead ones count until somebody looks at them.
 
@@ -202,17 +227,19 @@ def test_the_server_knows_each_session_by_app_and_store(
     desk.create(lab, "basins.logan")
     gages(desk, lab, "basins.logan")
     with desk.connection_engine(lab, "servers").connect():
-        named = {(database, name) for _, database, name in sessions_of(postgresql_ground)}
+        query = "SELECT datname, application_name FROM pg_stat_activity WHERE usename = 'penstock'"
+        named = set(postgresql_ground.run_sql("postgres", query))
     assert named >= {("lab_basins_logan", "penstock lab:basins.logan"), ("postgres", "penstock lab:servers")}
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
 ) -> None:
-    desk = desk_on(postgresql_ground, lab, options=EngineOptions(statement_timeout=0.05))
+    desk = desk_on(server_ground, lab, options=EngineOptions(statement_timeout=0.05))
     assert desk.sync(lab, ["gages"])[0].ok
-    with desk.session(lab, "gages") as session, pytest.raises(DBAPIError, match="statement timeout"):
-        session.execute(text("SELECT pg_sleep(60)"))
+    statement, said = TOO_LONG[server_ground.kind]
+    with desk.session(lab, "gages") as session, pytest.raises(DBAPIError, match=said):
+        session.execute(text(statement))
     assert gages(desk, lab) == 2
 
 

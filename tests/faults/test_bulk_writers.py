@@ -125,12 +125,13 @@ def test_of_a_writer_that_is_killed_each_batch_is_there_wholly_or_not_at_all(fie
 
 
 def test_a_server_that_restarts_costs_writers_no_batch(field: Field) -> None:
-    restart = field.scene.ground.restart
-    if restart is None:
+    server = field.scene.ground.running
+    if server is None:
         pytest.skip("it has no server that could restart")
     started = field.start(12, 200)
     until(lambda: len(field.batches()) >= WRITERS, "some batches are there")
-    restart()
+    server.stop()
+    server.start()
     failures = ended_well(field.wait(started))
     assert failures
     assert len(field.check(200)) == WRITERS * 12

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import OperationalError
 
 from faults.scenes import until
 from fix_apps import Base, Gage
 from penstock import App, Database, Stores, SyncOptions, use
-from penstock.embedded import ServerState
 from penstock.errors import InitializerError, ServerError, ServerUnreachable
 from penstock.provision.status import Health
 
@@ -26,11 +23,13 @@ if TYPE_CHECKING:
 
     from fix_servers import Ground
 
+HOW = pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+
 
 @pytest.fixture
-def stores(postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(server_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """A desk whose store is synced and has been used, so that it has idle connections."""
-    with use(desk_on(postgresql_ground, lab)) as desk:
+    with use(desk_on(server_ground, lab)) as desk:
         assert desk.sync(lab, ["gages"])[0].ok
         assert count(lab) == 2
         yield desk
@@ -42,49 +41,34 @@ def count(app: type[App]) -> int:
         return session.scalar(select(func.count()).select_from(Gage)) or 0
 
 
-def stop_gently(ground: Ground) -> None:
-    """Stop the server as its administrator does."""
-    assert ground.server is not None
-    ground.server.cluster.stop()
-    wait_until_silent(ground.server.port)
-
-
-def stop_hard(ground: Ground) -> None:
-    """Kill the server's first process, and wait until the others have noticed."""
-    assert ground.server is not None
-    pid = ground.server.cluster.status().pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    assert ground.server.cluster.stop().state is ServerState.STOPPED
-    wait_until_silent(ground.server.port)
-
-
-def wait_until_silent(port: int) -> None:
-    """Wait until nothing listens any more: the kernel closes a dead process's socket a little late."""
+def stop(ground: Ground, *, kill: bool = False) -> None:
+    """Stop the server; it is gone when nothing listens any more, which the kernel sees to a little late."""
+    assert ground.running is not None
+    ground.running.stop(kill=kill)
 
     def refused() -> bool:
         with socket.socket() as attempt:
-            return attempt.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+            return attempt.connect_ex(("127.0.0.1", make_url(ground.url).port)) == errno.ECONNREFUSED
 
     until(refused, "the port is closed")
 
 
 def start(ground: Ground) -> None:
     """Start it again."""
-    assert ground.server is not None
-    ground.server.cluster.start()
+    assert ground.running is not None
+    ground.running.start()
 
 
-@pytest.mark.parametrize("stop", [stop_gently, stop_hard])
+@HOW
 def test_after_a_restart_of_the_server_the_next_call_works_on_the_same_objects(
-    stores: Stores, lab: type[App], postgresql_ground: Ground, stop: Callable[[Ground], None]
+    stores: Stores, lab: type[App], server_ground: Ground, kill: bool
 ) -> None:
     engine, factory = lab.gages.engine, lab.gages.sessionmaker
     connections = [engine.connect() for _ in range(4)]
     for connection in connections:
         connection.close()
-    stop(postgresql_ground)
-    start(postgresql_ground)
+    stop(server_ground, kill=kill)
+    start(server_ground)
     assert count(lab) == 2
     with factory.begin() as session:
         session.add(Gage(number="after", altitude=1))
@@ -96,11 +80,11 @@ def test_after_a_restart_of_the_server_the_next_call_works_on_the_same_objects(
     assert stores.exists(lab, "gages")
 
 
-@pytest.mark.parametrize("stop", [stop_gently, stop_hard])
+@HOW
 def test_while_the_server_is_down_every_verb_says_so(
-    stores: Stores, lab: type[App], postgresql_ground: Ground, stop: Callable[[Ground], None]
+    stores: Stores, lab: type[App], server_ground: Ground, kill: bool
 ) -> None:
-    stop(postgresql_ground)
+    stop(server_ground, kill=kill)
     status = stores.store_status(lab, "gages")
     assert status.health is Health.UNREACHABLE
     assert status.exists is None
@@ -118,19 +102,19 @@ def test_while_the_server_is_down_every_verb_says_so(
     assert isinstance(error, ServerUnreachable)
     with pytest.raises(OperationalError):
         count(lab)
-    start(postgresql_ground)
+    start(server_ground)
     assert count(lab) == 2
     assert stores.store_status(lab, "gages").health is Health.READY
 
 
 def test_a_transaction_in_progress_fails_once_and_the_session_serves_again(
-    stores: Stores, lab: type[App], postgresql_ground: Ground
+    stores: Stores, lab: type[App], server_ground: Ground
 ) -> None:
     with lab.gages.session() as session:
         session.add(Gage(number="lost", altitude=1))
         session.flush()
-        stop_gently(postgresql_ground)
-        start(postgresql_ground)
+        stop(server_ground)
+        start(server_ground)
         with pytest.raises(OperationalError):
             session.scalar(select(func.count()).select_from(Gage))
         session.rollback()
@@ -138,22 +122,22 @@ def test_a_transaction_in_progress_fails_once_and_the_session_serves_again(
 
 
 def test_a_server_stopped_during_a_sync_fails_it_and_the_next_one_finishes_it(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    server_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     def stopping(engine: Engine, first_time: bool) -> None:
-        stop_gently(postgresql_ground)
+        stop(server_ground)
         engine.connect()
 
     class Fragile(App):
         package = "lab"
         gages = Database("Every gage.", metadata=Base.metadata, initializer=stopping)
 
-    with use(desk_on(postgresql_ground, Fragile)) as stores:
+    with use(desk_on(server_ground, Fragile)) as stores:
         error = stores.sync(Fragile, ["gages"])[0].error
         assert isinstance(error, (InitializerError, ServerError))
         assert "refused" in error.why
-        start(postgresql_ground)
+        start(server_ground)
         assert stores.store_status(Fragile, "gages").health is Health.HALF_MADE
-    with use(desk_on(postgresql_ground, lab)) as stores:
+    with use(desk_on(server_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].ok
         assert count(lab) == 2
