@@ -44,6 +44,7 @@ class MariaDBServer:
 
     folder: Path
     port: int
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -96,7 +97,7 @@ class MariaDBServer:
     @property
     def log(self) -> Path:
         """What it says."""
-        return self.data / "log"
+        return self.data / "error.log"
 
     def start(self) -> None:
         """Start it, unless it runs."""
@@ -118,6 +119,7 @@ class MariaDBServer:
                     f"--log-error={self.log}",
                 ),
                 *("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--skip-log-bin"),
+                *self.options,
             ],
             user=_account(),
             stdout=subprocess.DEVNULL,
@@ -225,12 +227,12 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def running_mariadb() -> Iterator[MariaDBServer]:
+def running_mariadb(*options: str) -> Iterator[MariaDBServer]:
     """A server in a folder of its own, removed with everything it made."""
     _program("mariadbd")
     folder = server_folder()
     folder.chmod(0o755)
-    server = MariaDBServer(folder, choose_port(folder))
+    server = MariaDBServer(folder, choose_port(folder), options)
     try:
         server.make()
         yield server
@@ -269,6 +271,12 @@ def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Gr
         second: MariaDBServer = request.getfixturevalue("_second_mariadb_server")
         second.clean()
         return _service_on(second, name)
+
+    return mariadb_ground_on(mariadb, new_service)
+
+
+def mariadb_ground_on(mariadb: MariaDBServer, new_service: Callable[[str], Service]) -> Ground:
+    """A server of MariaDB as a ground to test on."""
 
     def do(template: str) -> Callable[[str], None]:
         return lambda name: mariadb.run(template.format(name.replace("`", "``"))) and None

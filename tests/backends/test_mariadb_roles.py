@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from faults.canary import Search
 from fix_apps import all_ok, count
 from fix_mariadb import SERVICE_RIGHTS, limited
 from fix_roles import code_of, denied, edit, log_in, logged_in, roles_on, steps_of
@@ -17,8 +16,6 @@ from penstock import App, Database, Stores, use
 from penstock.backends import StoreRole
 from penstock.backends.mysql.roles import make_verifier
 from penstock.connect import Role, seal_password
-from penstock.connect.credentials import read_credential
-from penstock.connect.servers import read_password
 from penstock.errors import PermissionRefused, ServerError, StoreNotOurs
 from penstock.registry import Roles
 from penstock.secrets import SecretRef
@@ -314,37 +311,3 @@ def test_the_password_of_a_user_that_does_not_log_in_by_it_alone_stays_as_it_is(
     with pytest.raises(ServerError, match="1699"):
         stores.rotate_service("main")
     assert stores.server_version("main")
-
-
-def test_a_server_that_writes_down_all_it_is_told_never_hears_a_password(
-    mariadb: MariaDBServer,
-    mariadb_ground: Ground,
-    lab: type[App],
-    role_desk_on: Callable[..., Stores],
-    keyring: Keyring,
-) -> None:
-    mariadb.run("TRUNCATE mysql.general_log")
-    mariadb.run("SET GLOBAL log_output = 'TABLE', GLOBAL general_log = ON")
-    kept = mariadb.password_file.read_text()
-    try:
-        sealed = seal_password(mariadb_ground.service, Role.SERVICE, kept, keyring)
-        with use(role_desk_on(replace(mariadb_ground, service=sealed), lab)) as stores:
-            all_ok(stores, lab)
-            known = list(stores.registry.credentials())
-            stores.renew_logins(lab, "gages")
-            stores.retire_logins(lab, "gages", grace=0)
-            known += stores.registry.credentials()
-            service = stores.rotate_service("main")
-            assert count(lab.gages) == 2
-            passwords = [read_credential(service, each, keyring) for each in known]
-            passwords.append(str(read_password(service, Role.SERVICE, keyring)))
-    finally:
-        mariadb.run(f"SET PASSWORD FOR penstock = PASSWORD('{kept}')")
-        mariadb.run("SET GLOBAL general_log = OFF, GLOBAL log_output = 'FILE'")
-    said = "\n".join(str(said) for (said,) in mariadb.run("SELECT argument FROM mysql.general_log"))
-    assert "IDENTIFIED VIA mysql_native_password USING '*" in said
-    assert len(set(passwords)) == 5
-    for password in passwords:
-        search = Search(password)
-        search.text("log", said)
-        assert not search.found
