@@ -76,7 +76,8 @@ def test_a_store_is_remembered_where_it_is(registry: Registry) -> None:
     registry.put_store(STORE)
     registry.put_store(replace(STORE, state=StoreState.FAILED, problem="dry"))
     assert registry.find_store("lab", "gages") == replace(STORE, state=StoreState.FAILED, problem="dry")
-    assert list(registry.stores("other")) == []
+    assert list(registry.stores("other")) == list(registry.stores("lab", "other")) == []
+    assert list(registry.stores("lab", "gages")) == list(registry.stores("lab"))
     registry.remove_store(STORE)
     assert registry.find_store("lab", "gages") is None
 

@@ -308,15 +308,15 @@ class Provisioner:
 
     def entry_of(self, address: Address) -> StoreEntry | None:
         """What the registry remembers of this very database, or None."""
-        known = self._registry.stores(address.app)
-        there = (address.store.name, address.service, address.database)
-        return next((e for e in known if (e.name, e.service, e.database) == there), None)
+        known = self._registry.stores(address.app, address.store.name)
+        there = (address.service, address.database)
+        return next((e for e in known if (e.service, e.database) == there), None)
 
     def kept_of(self, address: Address) -> list[StoreEntry]:
         """What it remembers of databases that were this very one until they were dropped, and are kept."""
-        known = self._registry.stores(address.app)
-        there = (address.store.name, address.service, address.database)
-        return [e for e in known if e.state is StoreState.DROPPED and (e.name, e.service, e.was) == there]
+        known = self._registry.stores(address.app, address.store.name)
+        there = (address.service, address.database)
+        return [e for e in known if e.state is StoreState.DROPPED and (e.service, e.was) == there]
 
     def _drop_remains(self, app: AppDeclaration, address: Address) -> None:
         """Drop what a drop that was killed had made ready for the store's tables."""

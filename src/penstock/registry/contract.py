@@ -77,8 +77,8 @@ class Registry(Readable, Protocol):
     def remove_assignment(self, app: str, setting: str) -> bool:
         """Unplug; False if nothing was plugged in."""
 
-    def stores(self, app: str | None = None) -> Sequence[StoreEntry]:
-        """Every remembered store, or those of one app, by app and name; also where stores were."""
+    def stores(self, app: str | None = None, name: str | None = None) -> Sequence[StoreEntry]:
+        """Every remembered store, or those of one app, or of one name, in order; also where they were."""
 
     def find_store(self, app: str, name: str) -> StoreEntry | None:
         """Where this store is now, or None; never one where it was (`StoreState.is_current`)."""

@@ -130,12 +130,14 @@ class DatabaseRegistry:
 
     # --- stores ---
 
-    def stores(self, app: str | None = None) -> Sequence[StoreEntry]:
-        """Every remembered store, or those of one app, by app and name; left ones too."""
+    def stores(self, app: str | None = None, name: str | None = None) -> Sequence[StoreEntry]:
+        """Every remembered store, or those of one app, or of one name, in order; left ones too."""
         columns = tables.stores.c
         query = select(tables.stores).order_by(columns.app, columns.name, columns.service, columns.database)
         if app is not None:
             query = query.where(columns.app == app)
+        if name is not None:
+            query = query.where(columns.name == name)
         return [_store_entry(row) for row in self._storage.rows(query)]
 
     def find_store(self, app: str, name: str) -> StoreEntry | None:

@@ -110,9 +110,9 @@ class LayeredRegistry:
         self._refuse_assignment(app, setting)
         return self._base.remove_assignment(app, setting)
 
-    def stores(self, app: str | None = None) -> Sequence[StoreEntry]:
+    def stores(self, app: str | None = None, name: str | None = None) -> Sequence[StoreEntry]:
         """What the base remembers."""
-        return self._base.stores(app)
+        return self._base.stores(app, name)
 
     def find_store(self, app: str, name: str) -> StoreEntry | None:
         """What the base remembers."""

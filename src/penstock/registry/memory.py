@@ -82,10 +82,10 @@ class MemoryRegistry:
             self._generation += removed
             return removed
 
-    def stores(self, app: str | None = None) -> Sequence[StoreEntry]:
-        """Every remembered store, or those of one app, by app and name; left ones too."""
+    def stores(self, app: str | None = None, name: str | None = None) -> Sequence[StoreEntry]:
+        """Every remembered store, or those of one app, or of one name, in order; left ones too."""
         with self._lock:
-            kept = [e for e in self._stores.values() if app in (None, e.app)]
+            kept = [e for e in self._stores.values() if app in (None, e.app) and name in (None, e.name)]
             return sorted(kept, key=lambda e: (e.app, e.name, e.service, e.database))
 
     def find_store(self, app: str, name: str) -> StoreEntry | None:
