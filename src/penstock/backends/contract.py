@@ -225,9 +225,9 @@ class Backend(Protocol):
         """Give a database that was set aside its name again, and let those in who may connect."""
 
     def drop_remains(self, place: Place) -> None:
-        """Drop the database if nothing is in it: a `set_aside` or `bring_back` that was killed left it so.
+        """Drop what a `set_aside` or `bring_back` that was killed left under a name, if no store is there.
 
-        One that others are at work on is left to them.
+        What others are at work on is left to them.
         """
 
     def enable_spatial(self, place: Place) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _DRIVER = "sqlite+pysqlite"
 _NAME_BYTES = 200
+_ASIDE = re.compile(r"\.dropped-\d{14}-[0-9a-f]{4}\Z")
 _STORAGE_CODES = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_READONLY,
@@ -184,12 +186,16 @@ class SQLiteBackend:
             try:
                 if files.is_there(back):  # What was left of a file that others had open.
                     files.remove_database(back, spatial=place.spatial)
+                files.set_journal_mode(files.path_of(place), spatial=place.spatial)
                 files.rename(files.path_of(place), back)
             except library.errors() as error:
                 raise self.translate(error, f"{back} can't be brought back.") from error
 
     def drop_remains(self, place: Place) -> None:
-        """Nothing: a file appears under a name when it is complete."""
+        path = files.path_of(place)
+        if files.has_draft(path):
+            with suppress(StoreBusy), files.file_lock(_before_aside(path), files.BUSY_TIMEOUT):
+                files.remove_draft(path)
 
     def enable_spatial(self, place: Place) -> None:
         path = files.path_of(place)
@@ -301,6 +307,11 @@ class SQLiteBackend:
 
 def _lock_file(server: Server, name: str) -> Path:
     return files.directory_of(server) / f".{name}.lock"
+
+
+def _before_aside(path: Path) -> Path:
+    """What a file that was set aside was called before."""
+    return path.with_name(_ASIDE.sub("", path.name))
 
 
 def _check_there(place: Place) -> None:

@@ -181,14 +181,28 @@ def copy(path: Path, to: Path, lib: Any) -> None:
     It is read by a connection of its own: one that writes can't be a backup's source
     (https://sqlite.org/c3ref/backup_finish.html).
     """
-    draft = to.with_name(f"{to.name}.draft")
-    draft.unlink(missing_ok=True)
+    draft = _draft_of(to)
+    _unlink(draft)
     with closing(lib.connect(uri_of(path), uri=True)) as source, closing(lib.connect(str(draft))) as drawn:
         source.backup(drawn)
         drawn.execute("PRAGMA journal_mode=DELETE")
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     rename(draft, to)
+
+
+def has_draft(path: Path) -> bool:
+    """Whether a copy was begun that was to have this name."""
+    return is_there(_draft_of(path))
+
+
+def remove_draft(path: Path) -> None:
+    """Remove it, since nobody is at work on it any more."""
+    _unlink(_draft_of(path))
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.draft")
 
 
 def _keep_names(directory: Path) -> None:
