@@ -158,6 +158,7 @@ def test_the_demo_with_the_gages_that_are_built_in(start):
     check_tour(start(), 8, 6, 3, "SOUTH FORK NEW RIVER NR CRUMPLER, NC, 2550.00 ft")
 
 
+@pytest.mark.soak
 def test_the_demo_with_a_real_site_file(shared_data, start):
     gages = shared_data / "usgs-nwis_sites.txt"
     check_tour(start(gages), 206, 79, 25, "BRUMLEY CREEK NEAR HANSONVILLE, VA, 3371.95 ft")
