@@ -26,6 +26,7 @@ from penstock.backends.mysql.sessions import (
     password_of,
     start_up,
     until_ended,
+    version_of,
     with_driver,
     with_either,
 )
@@ -225,9 +226,7 @@ class MySQLBackend:
 
     def version(self, server: Server) -> str:
         with maintenance(server) as connection:
-            said = str(connection.exec_driver_sql("SELECT VERSION()").scalar_one())
-        number = said.partition("-")[0]
-        return f"MariaDB {number}" if "MariaDB" in said else f"MySQL {number}"
+            return " ".join(version_of(connection))
 
     def room(self, server: Server) -> int | None:
         with maintenance(server) as connection:

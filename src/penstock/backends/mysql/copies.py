@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.mysql.faults import EXISTS, number_of, translated
-from penstock.backends.mysql.sessions import has_database, maintenance, quoted
+from penstock.backends.mysql.sessions import has_database, is_mariadb, maintenance, quoted
 from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _BESIDES = text("""
 
 def create(connection: Connection, database: str) -> bool:
     """Make a database; False if it was there already."""
-    collation = _COLLATIONS["MariaDB" in str(connection.exec_driver_sql("SELECT VERSION()").scalar())]
+    collation = _COLLATIONS[is_mariadb(connection)]
     made = f"CREATE DATABASE {quoted(connection, database)} CHARACTER SET utf8mb4 COLLATE {collation}"
     try:
         connection.exec_driver_sql(made)

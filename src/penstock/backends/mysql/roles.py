@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.mysql import ending, grants
 from penstock.backends.mysql.faults import NO_RIGHT, number_of, translated
-from penstock.backends.mysql.sessions import maintenance, quoted
+from penstock.backends.mysql.sessions import is_mariadb, maintenance, quoted
 from penstock.backends.place import direct_login
 from penstock.backends.roles import NewLogin, RoleNames, StoreRole
 from penstock.errors import NotSupported, PermissionRefused, StoreNotOurs
@@ -88,7 +88,7 @@ class MariaDBRoles:
     def problem(self, server: Server) -> PenstockError | None:
         what = f"Service {server.service} can't give its stores roles of their own."
         with maintenance(server) as connection:
-            if not _is_mariadb(connection):
+            if not is_mariadb(connection):
                 return NotSupported(what, why="Its server is MySQL; Penstock makes roles on MariaDB only.")
             name, host = _service_user(connection)
             found = connection.execute(_MAY, {"grantee": f"'{name}'@'{host}'"}).scalars().all()
@@ -183,7 +183,7 @@ class MariaDBRoles:
     def change_password(self, server: Server, login: Login, password: str) -> None:
         what = f"The password of service {server.service} can't be changed."
         with maintenance(server, login) as connection, _explained(what):
-            if not _is_mariadb(connection):  # It would take the verifier for the password.
+            if not is_mariadb(connection):  # It would take the verifier for the password.
                 raise NotSupported(what, why="Its server is MySQL; Penstock does so on MariaDB only.")
             connection.exec_driver_sql(f"SET PASSWORD = '{make_verifier(password)}'")
 
@@ -230,10 +230,6 @@ def _may_look(connection: Connection) -> bool:
             raise
         return False
     return True
-
-
-def _is_mariadb(connection: Connection) -> bool:
-    return "MariaDB" in str(connection.exec_driver_sql("SELECT VERSION()").scalar())
 
 
 def _service_user(connection: Connection) -> tuple[str, str]:

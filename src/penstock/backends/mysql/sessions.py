@@ -155,3 +155,14 @@ def has_database(connection: Connection, database: str) -> bool:
     """Whether the server has a database that the user may see."""
     query = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
     return connection.execute(query, {"name": database}).first() is not None
+
+
+def version_of(connection: Connection) -> tuple[str, str]:
+    """Whether it is `MariaDB` or `MySQL`, and its version."""
+    said = str(connection.exec_driver_sql("SELECT VERSION()").scalar_one())
+    return "MariaDB" if "MariaDB" in said else "MySQL", said.partition("-")[0]
+
+
+def is_mariadb(connection: Connection) -> bool:
+    """Whether the server is MariaDB, whatever its address calls it."""
+    return version_of(connection)[0] == "MariaDB"
