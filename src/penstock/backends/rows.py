@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -376,13 +377,37 @@ def keys_of(
         Unfit: A value is of a type that its column can't hold.
     """
     places = [list(writing.columns).index(column) for column in writing.key]
-    keys = [tuple(row[place] for place in places) for row in rows]
+    keys: list[Any] = [()] * len(rows)
+    if places:
+        keys = list(zip(*(column_of(rows, place) for place in places), strict=True))
     if dialect is None:
         return keys
     try:
         return [tuple(key) for key in bound(keys, binders(dialect, writing.key))]
     except Unfit as error:
         raise Unfit(error.row, places[error.column]) from error.__cause__
+
+
+class Parted(Sequence[Sequence[Any]], ABC):
+    """Rows that are taken apart when they are read, so that not all are held twice."""
+
+    @abstractmethod
+    def column(self, place: int) -> list[Any]:
+        """The values of one column."""
+
+    @abstractmethod
+    def chosen(self, numbers: Iterable[int]) -> Parted:
+        """Some of the rows, in this order."""
+
+
+def column_of(rows: Sequence[Sequence[Any]], place: int) -> list[Any]:
+    """The values of one column of rows."""
+    return rows.column(place) if isinstance(rows, Parted) else list(map(itemgetter(place), rows))
+
+
+def chosen_of(rows: Sequence[Sequence[Any]], numbers: Iterable[int]) -> Sequence[Sequence[Any]]:
+    """Some of the rows, by their numbers and in the order of these."""
+    return rows.chosen(numbers) if isinstance(rows, Parted) else [rows[number] for number in numbers]
 
 
 def in_order(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> Sequence[Sequence[Any]]:

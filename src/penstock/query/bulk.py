@@ -277,6 +277,7 @@ class _Bulk:
                 key=self._key,
                 update=update,
             ),
+            names,
             getter(names, sequence=sequence),
             list(made.values()),
         )

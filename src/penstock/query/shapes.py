@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from penstock.backends.rows import Writing
+from penstock.backends.rows import Parted, Writing
 from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ class Shape:
 
     Args:
         writing: What is written.
+        names: What mappings call the values that are given.
         values: Takes the values that were given out of a row.
         defaults: Makes the others, that Python has to.
     """
 
     writing: Writing
+    names: tuple[str, ...]
     values: Callable[[Any], Sequence[Any]]
     defaults: Sequence[Callable[[], Any]]
 
@@ -43,8 +46,8 @@ class Unlike(Exception):
     """Rows that seemed to have the same names have others."""
 
 
-class Later(Sequence[Sequence[Any]]):
-    """Rows that are taken apart when they are read, so that not all are held twice."""
+class Later(Parted):
+    """Mappings of one shape; a column is what was given, not what Python makes."""
 
     def __init__(self, shape: Shape, given: Sequence[Mapping[str, Any]]) -> None:
         self._shape = shape
@@ -54,16 +57,32 @@ class Later(Sequence[Sequence[Any]]):
         return len(self._given)
 
     def __getitem__(self, which: Any) -> Any:
-        try:
+        with _alike():
             if isinstance(which, slice):
                 return list(map(self._shape.row, self._given[which]))
             return self._shape.row(self._given[which])
-        except KeyError:
-            raise Unlike from None
 
     def __iter__(self) -> Iterator[Sequence[Any]]:
         for start in range(0, len(self), _AT_A_TIME):
             yield from self[start : start + _AT_A_TIME]
+
+    def column(self, place: int) -> list[Any]:
+        """The values of one column; the others are not looked at."""
+        with _alike():
+            return list(map(itemgetter(self._shape.names[place]), self._given))
+
+    def chosen(self, numbers: Iterable[int]) -> Later:
+        """Some of the rows, in this order."""
+        return Later(self._shape, [self._given[number] for number in numbers])
+
+
+@contextmanager
+def _alike() -> Iterator[None]:
+    """What is missing in a row is said as what it means: that it has other names than the first."""
+    try:
+        yield
+    except KeyError:
+        raise Unlike from None
 
 
 def getter(names: tuple[str, ...], *, sequence: bool) -> Callable[[Any], Sequence[Any]]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.mysql.encoding import NULL, columns_of
 from penstock.backends.mysql.sending import insert
-from penstock.backends.rows import OnConflict, Unfit, Writing, binders
+from penstock.backends.rows import OnConflict, Unfit, Writing, binders, chosen_of, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,7 +58,7 @@ def chosen(
     """
     order = _order(connection, writing, rows)
     try:
-        yield [rows[place] for place in order]
+        yield chosen_of(rows, order)
     except Unfit as error:
         raise Unfit(order[error.row], error.column) from error.__cause__
 
@@ -77,7 +77,7 @@ def _order(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any
 def _keys(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
     """The key of each row: two are equal if the server says so."""
     places = [list(writing.columns).index(column) for column in writing.key]
-    given = [[row[place] for place in places] for row in rows]
+    given = list(zip(*(column_of(rows, place) for place in places), strict=True))
     try:
         columns = columns_of(given, binders(connection.dialect, writing.key))
         exact = _are_exact(connection, writing, columns)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from itertools import islice, pairwise
-from operator import itemgetter, lt
+from operator import lt
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
+
+from penstock.backends.rows import chosen_of, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +44,8 @@ def ordered(
     """
     if not key or None in kinds:
         return None
-    keys = list(map(itemgetter(*key), rows))
-    columns = zip(*keys, strict=True) if len(key) > 1 else [keys]
+    columns = [column_of(rows, place) for place in key]
+    keys = columns[0] if len(key) == 1 else list(zip(*columns, strict=True))
     if any(set(map(type, column)) != {kind} for column, kind in zip(columns, kinds, strict=True)):
         return None
     try:
@@ -54,5 +56,4 @@ def ordered(
         return None
     if last_of_each:
         order = [one for one, other in pairwise(order) if keys[one] != keys[other]] + order[-1:]
-    given = list(rows)
-    return [given[number] for number in order], order
+    return chosen_of(rows, order), order

@@ -125,9 +125,10 @@ class _Column:
         field = None if made_by_server else self._field()
         if field is None:
             return self._as_text(values)
-        first = next((value for value in values if value is not None), None)
-        if field.dump is not None and isinstance(first, str):  # What psycopg makes of a text is one.
-            return self._as_text(chain([first], values)) or Sent(field)
+        if field.dump is not None:
+            first = next((value for value in values if value is not None), None)
+            if isinstance(first, str):  # What psycopg makes of a text is one.
+                return self._as_text(chain([first], values)) or Sent(field)
         return Sent(field, "", self._compared(), self._type.by_bytes and self._type.oid in (*TEXTS, _CHAR))
 
     def _compared(self) -> type | None:
