@@ -56,7 +56,7 @@ def test_stores_used_in_turn_by_many_tasks_never_have_more_connections_than_the_
     desk_on: Callable[..., Stores], lab: type[App], async_ground: Ground
 ) -> None:
     desk = desk_on(async_ground, lab, options=EngineOptions(max_connections=6))
-    in_turn(desk, lab, async_ground, 100 if async_ground.server is None else 12, 60)
+    in_turn(desk, lab, async_ground, 12 if async_ground.directory is None else 100, 60)
 
 
 @pytest.mark.soak
