@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from penstock import Stores
 
 WRITERS = 8
+RESTARTED = 24
+"""Batches of each writer that are not all written by the time a server restarts."""
 
 
 class Field:
@@ -128,10 +130,10 @@ def test_a_server_that_restarts_costs_writers_no_batch(field: Field) -> None:
     server = field.scene.ground.running
     if server is None:
         pytest.skip("it has no server that could restart")
-    started = field.start(12, 200)
+    started = field.start(RESTARTED, 200)
     until(lambda: len(field.batches()) >= WRITERS, "some batches are there")
     server.stop()
     server.start()
     failures = ended_well(field.wait(started))
     assert failures
-    assert len(field.check(200)) == WRITERS * 12
+    assert len(field.check(200)) == WRITERS * RESTARTED
