@@ -71,8 +71,10 @@ def created_by_lists(
         writing: What is written.
         lists: The values of each column.
     """
-    kinds: list[Any] = [ARRAY(_list_type(column)) for column in writing.columns]  # type: ignore[arg-type]
-    given = [func.unnest(bindparam(f"{GIVEN}{number}", type_=kind)) for number, kind in enumerate(kinds)]
+    kinds = [kind for kind in map(_list_type, writing.columns) if kind is not None]
+    given = [
+        func.unnest(bindparam(f"{GIVEN}{number}", type_=ARRAY(kind))) for number, kind in enumerate(kinds)
+    ]
     statement = insertion.from_select(list(writing.columns), select(*given), include_defaults=False)
     statement = statement.returning(*writing.table.columns)
     values = {f"{GIVEN}{number}": each for number, each in enumerate(lists)}
