@@ -192,7 +192,11 @@ def columns_of(rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None], 
     Raises:
         Unfit: A value is of a type that its column can't hold.
     """
-    columns: list[Any] = list(zip(*rows, strict=True))
+    return bound_columns(list(zip(*rows, strict=True)), binders, first)
+
+
+def bound_columns(columns: list[Any], binders: Sequence[Binder | None], first: int = 0) -> list[Any]:
+    """Columns of values as the driver takes them; see `columns_of`."""
     for place, bind in enumerate(binders):
         if bind is not None:
             columns[place] = _each(bind, columns[place], first, place)

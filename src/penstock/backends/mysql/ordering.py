@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.mysql.encoding import NULL, columns_of
+from penstock.backends.mysql.encoding import NULL, bound_columns
 from penstock.backends.mysql.sending import insert
 from penstock.backends.rows import OnConflict, Unfit, Writing, binders, chosen_of, column_of
 
@@ -77,12 +77,13 @@ def _order(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any
 def _keys(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
     """The key of each row: two are equal if the server says so."""
     places = [list(writing.columns).index(column) for column in writing.key]
-    given = list(zip(*(column_of(rows, place) for place in places), strict=True))
+    given = [column_of(rows, place) for place in places]
     try:
-        columns = columns_of(given, binders(connection.dialect, writing.key))
+        columns = bound_columns(list(given), binders(connection.dialect, writing.key))
         exact = _are_exact(connection, writing, columns)
         if not all(_is_plain(values, one) for values, one in zip(columns, exact, strict=True)):
-            return _ranks(connection, replace(writing, columns=writing.key), given)
+            keys = list(zip(*given, strict=True))
+            return _ranks(connection, replace(writing, columns=writing.key), keys)
     except Unfit as error:
         raise Unfit(error.row, places[error.column]) from error.__cause__
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
