@@ -23,6 +23,8 @@ from penstock.registry import DatabaseRegistry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from sqlalchemy import Engine
+
 VERBS = ("nothing", "update", "get")
 _PATIENCE = 60.0
 
@@ -80,13 +82,13 @@ def rows_of(writer: int, batch: int, size: int) -> list[dict[str, Any]]:
     return [{"oid": key, "writer": writer, "batch": batch} for key in keys]
 
 
-def write_rows(session: Session, verb: str, rows: Iterable[dict[str, Any]]) -> Written:
+def write_rows(on: Session | Engine, verb: str, rows: Iterable[dict[str, Any]]) -> Written:
     """Write them; what became of them."""
     if verb == "nothing":
-        return bulk_insert(session, Object, rows, on_conflict="nothing")
+        return bulk_insert(on, Object, rows, on_conflict="nothing")
     if verb == "update":
-        return upsert(session, Object, rows)
-    found = get_or_create_many(session, Object, rows)
+        return upsert(on, Object, rows)
+    found = get_or_create_many(on, Object, rows)
     made = sum(created for _, created in found)
     return Written(inserted=made, skipped=len(found) - made)
 

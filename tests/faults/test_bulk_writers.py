@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from penstock import Stores
 
 WRITERS = 8
+DEADLOCK = 1213
 RESTARTED = 24
 """Batches of each writer that are not all written by the time a server restarts."""
 
@@ -65,6 +66,15 @@ class Field:
         """The batches that are there, by writer and number."""
         with self.desk.session(Broker, "objects") as session:
             return {(batch.writer, batch.number): batch for batch in find(session, Batch)}
+
+    def may_end(self, failure: str) -> bool:
+        """Whether a transaction may fail like this where rows that it waits for are taken back.
+
+        All that wait for a row of InnoDB's go on at once, each with a lock on the gap that it leaves, so
+        that none can make it anew, and all but one are ended; see "Locks Set by Different SQL Statements"
+        in MySQL's manual. Such a transaction is to be done again.
+        """
+        return self.scene.ground.kind == "mariadb" and f"({DEADLOCK}, " in failure
 
     def check(self, size: int) -> dict[tuple[int, int], Batch]:
         """Every batch is there wholly or not at all, and the counts add up; which are there."""
@@ -120,7 +130,7 @@ def test_d4_what_eight_processes_write_in_fifty_batches_each_adds_up(field: Fiel
 def test_of_a_writer_that_is_killed_each_batch_is_there_wholly_or_not_at_all(field: Field, kill: str) -> None:
     ended = field.wait(field.start(4, 200, kill={0: kill}))
     assert ended[0].killed
-    assert ended_well(ended[1:]) == []
+    assert [failure for failure in ended_well(ended[1:]) if not field.may_end(failure)] == []
     batches = field.check(200)
     assert [sum(writer == number for writer, _ in batches) for number in range(1, WRITERS)] == [4] * 7
     assert sum(writer == 0 for writer, _ in batches) == 2
