@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fix_apps import Gage, count
 from penstock import use
+from penstock.engines.twin import async_twin
 from penstock.errors import NotSupported
 from penstock.testing import stores_for_tests
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from fix_servers import Ground
     from penstock import App
+    from penstock.engines.aio import AsyncStoreEngine
+    from penstock.engines.engine import StoreEngine
     from penstock.testing import CopiedStores
 
 MINE = "INSERT INTO gage VALUES ('{}', 1)"
@@ -256,6 +260,23 @@ def test_tasks_that_run_at_once_all_keep_what_they_commit(stores: CopiedStores, 
     async def work() -> None:
         await asyncio.gather(*(put_async(lab, f"{number}") for number in range(20)))
 
+    with stores.rolled_back():
+        asyncio.run(work())
+        assert count(lab.gages) == 22
+    assert count(lab.gages) == 2
+
+
+def test_a_store_is_held_back_wholly_before_any_of_the_tasks_that_come_first_has_it(
+    stores: CopiedStores, lab: type[App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(store: StoreEngine) -> AsyncStoreEngine:
+        time.sleep(0.05)
+        return async_twin(store)
+
+    async def work() -> None:
+        await asyncio.gather(*(put_async(lab, f"{number}") for number in range(20)))
+
+    monkeypatch.setattr("penstock.testing.copies.async_twin", late)
     with stores.rolled_back():
         asyncio.run(work())
         assert count(lab.gages) == 22

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration, Copies, StoreName
@@ -53,6 +54,7 @@ class CopiedStores(Stores):
         self._layers = layers
         self._known = known
         self._pins: dict[int, Pin] | None = None
+        self._pinning = Lock()
         self._templates: Mapping[tuple[str, str, str], str] = {}
 
     # --- making them ---
@@ -161,11 +163,12 @@ class CopiedStores(Stores):
     # --- helpers ---
 
     def _held_back(self, engine: StoreEngine) -> StoreEngine:
-        pins = self._pins
-        if pins is not None and id(engine) not in pins:
-            pins[id(engine)] = Pin(engine.engine)
-            with suppress(MissingExtra):  # Then no test uses it.
-                pins[id(engine)].pin_async(async_twin(engine).engine.sync_engine)
+        with self._pinning:  # Nobody gets an engine that is held back by half.
+            pins = self._pins
+            if pins is not None and id(engine) not in pins:
+                pins[id(engine)] = Pin(engine.engine)
+                with suppress(MissingExtra):  # Then no test uses it.
+                    pins[id(engine)].pin_async(async_twin(engine).engine.sync_engine)
         return engine
 
     def _drop_but(self, app: AppDeclaration, keep: frozenset[str]) -> list[PenstockError]:
