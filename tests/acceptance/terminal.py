@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import json
 import os
@@ -13,13 +14,16 @@ import sys
 import termios
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from acceptance.forks import Forks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PENSTOCK = Path(sys.executable).with_name("penstock")
+PENSTOCK = _USUAL = Path(sys.executable).with_name("penstock")
 
 LAB = """
 from penstock import App, Connection, Database
@@ -86,18 +90,12 @@ class Terminal:
     printed: list[str] = field(default_factory=list)
 
     def __call__(self, *words: object, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Done:
-        """Run `penstock` in a pipe."""
-        done = subprocess.run(
-            [PENSTOCK, *map(str, words)],
-            cwd=self.folder,
-            env=self._environment(env),
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=120,
-        )
-        self.printed.append((done.stdout + done.stderr).decode())
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        """Run `penstock`, with files as its input and output."""
+        environment = self._environment(env)
+        run = _executed if PENSTOCK != _USUAL or "PYTHONPATH" in environment else _forks().run
+        code, out, err = run([*map(str, words)], self.folder, environment, stdin)
+        self.printed.append((out + err).decode())
+        return Done(code, out.decode(), err.decode())
 
     def ok(self, *words: object, **options: Any) -> str:
         """Run it, and expect that all is well; what it says on stdout."""
@@ -151,6 +149,23 @@ class Terminal:
         kept = {name: value for name, value in os.environ.items() if name.startswith("COV")}
         always = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8"}
         return {**kept, **always, **self.env, **(more or {})}
+
+
+@cache
+def _forks() -> Forks:
+    forks = Forks(_USUAL)
+    atexit.register(forks.close)
+    return forks
+
+
+def _executed(
+    words: Sequence[str], folder: Path, env: Mapping[str, str], stdin: bytes
+) -> tuple[int, bytes, bytes]:
+    """Run a `penstock` that is not the usual one; its exit code, and what it printed."""
+    done = subprocess.run(
+        [PENSTOCK, *words], cwd=folder, env=env, input=stdin, capture_output=True, check=False, timeout=120
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 def _take_terminal() -> None:
