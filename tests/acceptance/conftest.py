@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from fix_servers import Ground
 
 
-@pytest.fixture(params=["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.soak)])
-def ground(request: pytest.FixtureRequest) -> Ground:
-    """Two kinds of server; how MariaDB does under every command is a matter of minutes."""
-    found: Ground = request.getfixturevalue(f"{request.param}_ground")
-    return found
-
-
 @pytest.fixture
 def empty(tmp_path: Path) -> Terminal:
     """A terminal in an empty folder."""

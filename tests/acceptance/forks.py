@@ -1,4 +1,4 @@
-"""Forks a `penstock` for every command, from a process that has loaded all it needs.
+"""Forks a `penstock` for every command, from a process that has loaded it.
 
 A command is a process of its own as any other, with its own folder, environment, input and output, but it
 begins in milliseconds. Run as a program, with that of `penstock`, this is the process that is forked.

@@ -83,16 +83,20 @@ class Terminal:
     Args:
         folder: The working directory.
         env: Variables beside the few that every command gets.
+        forked: Whether commands are forked, which takes less time, or executed; on a terminal they are
+            always executed.
     """
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    forked: bool = True
     printed: list[str] = field(default_factory=list)
 
     def __call__(self, *words: object, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Done:
         """Run `penstock`, with files as its input and output."""
         environment = self._environment(env)
-        run = _executed if PENSTOCK != _USUAL or "PYTHONPATH" in environment else _forks().run
+        usual = PENSTOCK == _USUAL and "PYTHONPATH" not in environment
+        run = _forks().run if self.forked and usual else _executed
         code, out, err = run([*map(str, words)], self.folder, environment, stdin)
         self.printed.append((out + err).decode())
         return Done(code, out.decode(), err.decode())

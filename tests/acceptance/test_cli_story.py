@@ -12,7 +12,6 @@ import pytest
 
 from acceptance.conftest import add_service
 from acceptance.terminal import Terminal
-from fix_servers import GROUNDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from fix_servers import Ground
 
 
-@pytest.mark.parametrize("ground", GROUNDS, indirect=True)
 def test_the_five_minute_story_works_line_by_line(empty: Terminal, ground: Ground) -> None:
+    empty.forked = False
     empty.ok("init")
     empty.ok("scaffold", "my_first_app")
     add_service(empty, ground)
