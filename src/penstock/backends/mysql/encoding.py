@@ -13,7 +13,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-from penstock.backends.rows import Binder, Unfit
+import orjson
+
+from penstock.backends.rows import Binder, Unfit, chosen_of, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +101,8 @@ class Form:
     def _floats(self, values: Sequence[float]) -> Texts:
         if not all(map(isfinite, values)):
             raise ValueError("There is no NaN, and nothing infinite, in MariaDB.")
-        made = list(map(repr, map(float, values)))
+        # Five times as fast as repr, and as short: all that is left of a float is its shortest decimal.
+        made = orjson.dumps(list(map(float, values))).decode()[1:-1].split(",")
         return [one if "e" in one else one + self.real for one in made] if self.real else made
 
 
@@ -181,21 +184,28 @@ FILE = Form(
 """In a file whose values are between tabs; bytes are in hexadecimal digits."""
 
 
-def columns_of(rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None], first: int = 0) -> list[Any]:
-    """The columns of rows, as the driver takes them.
+def columns_of(
+    rows: Sequence[Sequence[Any]], numbers: range, binders: Sequence[Binder | None]
+) -> list[Sequence[Any]]:
+    """The columns of some rows, as the driver takes them.
 
     Args:
         rows: The rows.
-        binders: What makes of a value what the driver takes.
-        first: The number of the first row.
+        numbers: Of those that are meant.
+        binders: What makes of a value what the driver takes, for each column.
 
     Raises:
         Unfit: A value is of a type that its column can't hold.
     """
-    return bound_columns(list(zip(*rows, strict=True)), binders, first)
+    # Rows in between would be many objects at once, for which Python looks through all that there are.
+    some = chosen_of(rows, numbers)
+    columns: list[Sequence[Any]] = [column_of(some, place) for place in range(len(binders))]
+    return bound_columns(columns, binders, numbers.start)
 
 
-def bound_columns(columns: list[Any], binders: Sequence[Binder | None], first: int = 0) -> list[Any]:
+def bound_columns(
+    columns: list[Sequence[Any]], binders: Sequence[Binder | None], first: int = 0
+) -> list[Sequence[Any]]:
     """Columns of values as the driver takes them; see `columns_of`."""
     for place, bind in enumerate(binders):
         if bind is not None:

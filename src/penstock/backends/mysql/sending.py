@@ -75,8 +75,8 @@ def insert(
     bind = binders(connection.dialect, writing.columns)
     done, size = 0, _ROWS
     while done < len(rows):
-        some = rows[done : done + size]
-        values = STATEMENT.rows(encoded(STATEMENT, columns_of(some, bind, done), done), len(some))
+        some = range(done, min(done + size, len(rows)))
+        values = STATEMENT.rows(encoded(STATEMENT, columns_of(rows, some, bind), done), len(some))
         if len(values) > _STATEMENT and len(some) > 1:
             size = max(1, len(some) * _STATEMENT // len(values))
             continue
@@ -177,8 +177,8 @@ def _blocks(
     bind = binders(connection.dialect, writing.columns)
     read = [_READ[kind] | {NULL} for kind in kinds]
     for first in range(0, len(rows), _LOADED):
-        some = rows[first : first + _LOADED]
-        columns = columns_of(some, bind, first)
+        some = range(first, min(first + _LOADED, len(rows)))
+        columns = columns_of(rows, some, bind)
         for values, known in zip(columns, read, strict=True):
             if not set(map(type, values)) <= known:
                 raise _NotAlike
