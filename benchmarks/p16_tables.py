@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import adbc_driver_postgresql
 import pandas as pd
 import pyarrow as pa
+from adbc_driver_manager import AdbcConnection, AdbcStatement
 from measure import Target, Way, arguments, desk, interleaved, report, server
 from sqlalchemy import Column, DateTime, Double, Engine, Integer, MetaData, Table, Text, select
 
@@ -16,15 +18,19 @@ from penstock.query import bulk_insert, to_arrow, to_pandas, to_polars
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from adbc_driver_manager import AdbcDatabase
+
 ROUNDS, ROWS = 7, 200_000
 
-LIMIT = "COPY, bytes thrown away"
+LIMIT, DRIVER = "COPY, bytes thrown away", "ADBC alone"
 TARGETS = [
     Target("P16", "to_arrow", LIMIT, 1.25),
     Target("P16", "to_pandas", LIMIT, 2.0),
     Target("P16", "to_polars", LIMIT, 2.0),
     Target("P17", "to_arrow", "Core rows", 1 / 5),
     Target("P17", "to_pandas", "pandas.read_sql", 1 / 5),
+    Target("", DRIVER, LIMIT),
+    Target("", "to_arrow", DRIVER),
     Target("", "to_arrow, in a transaction", LIMIT),
 ]
 
@@ -69,14 +75,17 @@ def main() -> None:
     with server() as found, desk(found.service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         bulk_insert(engine, detection, rows(count))
-        times = interleaved(ways(engine), rounds, unit="ms")
+        url = stores.url(Lab, "alerts").set(drivername="postgresql")
+        with adbc_driver_postgresql.connect(url.render_as_string(hide_password=False)) as driver:
+            times = interleaved(ways(engine, driver), rounds, unit="ms")
     report(f"{count:,} rows of {len(detection.columns)} columns", times, TARGETS, unit="ms", rows=count)
 
 
-def ways(engine: Engine) -> Mapping[str, Way]:
+def ways(engine: Engine, driver: AdbcDatabase) -> Mapping[str, Way]:
     """Each way."""
     return {
         LIMIT: Way(work=partial(copy, engine)),
+        DRIVER: Way(work=partial(read, driver)),
         "to_arrow": Way(work=partial(to_arrow, engine, everything)),
         "to_pandas": Way(work=partial(to_pandas, engine, everything)),
         "to_polars": Way(work=partial(to_polars, engine, everything)),
@@ -93,6 +102,15 @@ def copy(engine: Engine) -> None:
         with raw.cursor().copy("COPY detection TO STDOUT (FORMAT BINARY)") as reading:
             for _ in reading:
                 pass
+
+
+def read(driver: AdbcDatabase) -> pa.Table:
+    """By a new connection of the driver."""
+    with AdbcConnection(driver) as connection, AdbcStatement(connection) as statement:
+        statement.set_sql_query("SELECT * FROM detection")
+        stream, _ = statement.execute_query()
+        with pa.RecordBatchReader.from_stream(stream) as reader:
+            return reader.read_all()
 
 
 def within(engine: Engine) -> pa.Table:
