@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from penstock.backends.postgresql.encoder import Field
 
-_AT_A_TIME = 4000
-"""Rows that are encoded while the server stores those before them."""
+_AT_A_TIME = 500
+"""Rows that are encoded while the server stores those before them: few objects at once, so that Python does
+not look for garbage among all that there are."""
 
 
 @dataclass(frozen=True, slots=True)
