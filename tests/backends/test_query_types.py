@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -37,6 +36,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, Unicode
 
 from fix_apps import engine_of, run_async
+from fix_tables import TEXTS, VALUES, Kind
 from penstock import App, Database
 from penstock.errors import RowRefused
 from penstock.query import OnConflict, bulk_insert, bulk_update
@@ -58,11 +58,6 @@ class Shouted(TypeDecorator[str]):
 
     def process_bind_param(self, value: Any, dialect: object) -> str | None:
         return None if value is None else value.upper()
-
-
-class Kind(enum.Enum):
-    STREAM = "stream"
-    LAKE = "lake"
 
 
 class Base(DeclarativeBase):
@@ -103,31 +98,16 @@ def engine(ground: Ground) -> Iterator[Engine]:
         yield engine
 
 
-EARLY, LATE = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  (of any time zone)
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+_ALIKE = ("small", "truth", "data", "day", "moment", "zoned", "clock", "span", "uuid", "kind", "document")
 EVERYTHING = st.fixed_dictionaries(
     {
-        "small": st.integers(-(2**15), 2**15 - 1),
+        **{name: VALUES[name] for name in _ALIKE},
         "text": TEXTS,
         "shouted": TEXTS,
         "real": st.floats(allow_nan=False) | st.integers(-(2**50), 2**50),
         "exact": st.decimals(-(10**13), 10**13, places=6)
         | st.integers(-(10**9), 10**9)
         | st.sampled_from([0.1 + 0.2]),
-        "truth": st.booleans(),
-        "data": st.binary(max_size=20),
-        "day": st.dates(),
-        "moment": st.datetimes(),
-        "zoned": st.datetimes(timezones=st.just(UTC), min_value=EARLY, max_value=LATE),
-        "clock": st.times(),
-        "span": st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000)),
-        "uuid": st.uuids(version=4),
-        "kind": st.sampled_from(Kind),
-        "document": st.recursive(
-            st.booleans() | st.integers(-(2**31), 2**31) | TEXTS,
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-            max_leaves=5,
-        ),
     }
 )
 
