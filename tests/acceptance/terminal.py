@@ -165,7 +165,7 @@ def _forks() -> Forks:
 def _executed(
     words: Sequence[str], folder: Path, env: Mapping[str, str], stdin: bytes
 ) -> tuple[int, bytes, bytes]:
-    """Run a `penstock` that is not the usual one; its exit code, and what it printed."""
+    """Run `penstock` as a shell does; its exit code, and what it printed."""
     done = subprocess.run(
         [PENSTOCK, *words], cwd=folder, env=env, input=stdin, capture_output=True, check=False, timeout=120
     )

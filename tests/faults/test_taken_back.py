@@ -23,12 +23,12 @@ WRITERS = 3
 ROWS: list[dict[str, Any]] = [{"oid": f"o{number:03}", "writer": 0, "batch": 0} for number in range(200)]
 
 
-def waited(engine: Engine, write: Callable[[int], Any]) -> list[Any]:
+def waited(engine: Engine, write: Callable[[], Any]) -> list[Any]:
     """What writers give that wait for rows another transaction has made, which is then rolled back."""
     with ThreadPoolExecutor(WRITERS) as writers:
         with engine.connect() as connection:
             upsert(connection, Object, ROWS)
-            started = [writers.submit(write, writer) for writer in range(WRITERS)]
+            started = [writers.submit(write) for _ in range(WRITERS)]
             time.sleep(0.5)
             assert not any(each.done() for each in started)
             connection.rollback()
@@ -38,7 +38,7 @@ def waited(engine: Engine, write: Callable[[int], Any]) -> list[Any]:
 @pytest.mark.parametrize("verb", VERBS)
 def test_rows_that_are_taken_back_are_made_by_those_that_waited(ground: Ground, verb: str) -> None:
     with engine_of(ground, Broker, "objects") as engine:
-        done = waited(engine, lambda _: write_rows(engine, verb, ROWS))
+        done = waited(engine, lambda: write_rows(engine, verb, ROWS))
         assert sorted(each.inserted for each in done) == [0, 0, len(ROWS)]
         assert sum(each.inserted + each.updated + each.skipped for each in done) == WRITERS * len(ROWS)
         assert sorted(row.oid for row in find(engine, Object)) == [row["oid"] for row in ROWS]
@@ -47,6 +47,6 @@ def test_rows_that_are_taken_back_are_made_by_those_that_waited(ground: Ground, 
 def test_one_row_that_is_taken_back_is_made_by_one_of_those_that_waited(ground: Ground) -> None:
     values = {"writer": 1, "batch": 1}
     with engine_of(ground, Broker, "objects") as engine:
-        done = waited(engine, lambda _: get_or_create(engine, Object, {"oid": "o000"}, values))
+        done = waited(engine, lambda: get_or_create(engine, Object, {"oid": "o000"}, values))
         assert sorted(created for _, created in done) == [False, False, True]
         assert [tuple(row) for row in find(engine, Object.__table__)] == [("o000", 1, 1)]
