@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -16,8 +15,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
-    Float,
-    Integer,
     Table,
     Update,
     bindparam,
@@ -96,9 +93,11 @@ class RowBackend(Protocol):
 
     Attributes:
         returns_new_only: What an INSERT with RETURNING gives are rows that were not there before.
+        nonfinite: What columns of numbers hold of "NaN", "Infinity" and "-Infinity".
     """
 
     returns_new_only: bool
+    nonfinite: frozenset[str]
 
     def begin(self, connection: Connection) -> None:
         """See to it that the server is in a transaction, where a savepoint would be one by itself."""
@@ -333,39 +332,6 @@ def _bound(number: int, row: Sequence[Any], binders: Sequence[Binder | None]) ->
         except Exception as error:
             raise Unfit(number, len(made)) from error
     return made
-
-
-def bound_in_pieces(
-    rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None], size: int
-) -> Iterator[Sequence[Sequence[Any]]]:
-    """So many rows at a time as the driver takes them; see `bound`."""
-    for first in range(0, len(rows), size):
-        yield bound(rows[first : first + size], binders, first)
-
-
-def cleaned(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]] | None:
-    """The rows without what data frames make of missing values; None if there is nothing of the kind."""
-    made, changed = list(rows), False
-    for number, row in enumerate(rows):
-        clean = [_clean(column, value) for column, value in zip(columns, row, strict=True)]
-        if any(new is not old for new, old in zip(clean, row, strict=True)):
-            made[number], changed = clean, True
-    return made if changed else None
-
-
-def _clean(column: Column[Any], value: Any) -> Any:
-    """A value as its column holds it, where a data frame could only say it by a floating number."""
-    floating = isinstance(column.type, Float) and not column.type.asdecimal
-    if not floating and is_missing(value):
-        return None
-    if isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value):
-        return round(value)  # As servers do it: halves to the even one.
-    return value
-
-
-def is_missing(value: Any) -> bool:
-    """Whether it is NaN or NaT, which differ from themselves."""
-    return type(value).__name__ in ("float", "float64", "float32", "NaTType") and bool(value != value)  # noqa: PLR0124
 
 
 def keys_of(

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 from sqlalchemy import MetaData, inspect
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written, cleaned, savepoint
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written, savepoint
+from penstock.backends.values import cleaned, without_nan
 from penstock.errors import RowRefused
 from penstock.query.incoming import frame_of
+from penstock.query.nonfinite import nulls_nan, refused, strange_column
 from penstock.query.shapes import Later, Shape, Unlike, getter, made_by_python
 from penstock.query.target import Target, again, connection_of, target_of, writing
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Connection
 
     from penstock.backends.rows import RowBackend
+    from penstock.query.nonfinite import Missing
     from penstock.query.target import Model, On
 
 Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
@@ -48,6 +51,7 @@ def bulk_insert(
     columns: Sequence[str] | None = None,
     on_conflict: OnConflict | str = OnConflict.ERROR,
     key: Sequence[str] | None = None,
+    **missing: Unpack[Missing],
 ) -> Written:
     """Store many rows: all of them, or none.
 
@@ -60,11 +64,13 @@ def bulk_insert(
         model: A mapped class, or a table.
         rows: Mappings by attribute, which may differ in what they have; or objects of the class; or
             sequences; or a data frame of pandas or polars, or a table of Arrow, whose columns are attributes
-            (`penstock[frames]`). An iterator is read 50,000 rows at a time. NaN is stored as NULL where the
-            column is not for floating numbers.
+            (`penstock[frames]`). An iterator is read 50,000 rows at a time. What is missing in a frame
+            of pandas (`isna()`) is NULL.
         columns: What sequences hold, in order.
         on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
         key: What tells whether a row is there; the primary key by default.
+        missing: `nan="keep"` (the default) stores NaN where a column of the server's holds it, and refuses
+            it elsewhere; `nan="null"` stores NULL for NaN, NaT and NA, also in documents and arrays.
 
     Returns:
         How many were inserted, updated, skipped. Of rows with one key that are given together, the first
@@ -89,7 +95,7 @@ def bulk_insert(
     >>> bulk_insert(engine, gage, named, columns=("number", "name"), on_conflict="update")
     Written(inserted=1, updated=1, skipped=0)
     """
-    bulk = _Bulk(target_of(model), OnConflict(on_conflict), key, None, columns)
+    bulk = _Bulk(target_of(model), OnConflict(on_conflict), key, None, columns, missing)
     return bulk.write(on, rows)
 
 
@@ -101,6 +107,7 @@ def upsert(
     columns: Sequence[str] | None = None,
     key: Sequence[str] | None = None,
     update: Sequence[str] | None = None,
+    **missing: Unpack[Missing],
 ) -> Written:
     """Store many rows; those that are there get the new values. See `bulk_insert`.
 
@@ -111,11 +118,12 @@ def upsert(
         columns: What sequences hold, in order.
         key: What tells whether a row is there; the primary key by default.
         update: What rows that are there get, of what is given; by default all of it, but the key.
+        missing: `nan="keep"` or `nan="null"`.
 
     Raises:
         UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
     """
-    return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns).write(on, rows)
+    return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns, missing).write(on, rows)
 
 
 def bulk_update(
@@ -125,6 +133,7 @@ def bulk_update(
     *,
     columns: Sequence[str] | None = None,
     key: Sequence[str] | None = None,
+    **missing: Unpack[Missing],
 ) -> Written:
     """Give many rows that are there new values; those that are not there are skipped. See `bulk_insert`.
 
@@ -136,11 +145,12 @@ def bulk_update(
         rows: The rows: their keys, and what they get.
         columns: What sequences hold, in order.
         key: What tells which row is meant; the primary key by default.
+        missing: `nan="keep"` or `nan="null"`.
 
     Raises:
         UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
     """
-    return _Update(target_of(model), OnConflict.UPDATE, key, None, columns).write(on, rows)
+    return _Update(target_of(model), OnConflict.UPDATE, key, None, columns, missing).write(on, rows)
 
 
 class _Bulk:
@@ -153,6 +163,7 @@ class _Bulk:
         key: Sequence[str] | None,
         update: Sequence[str] | None,
         columns: Sequence[str] | None,
+        missing: Missing,
     ) -> None:
         self._target = target
         self._on_conflict = on_conflict
@@ -160,6 +171,7 @@ class _Bulk:
         self._key = [target.column(name) for name in names]
         self._update = None if update is None else [target.column(name) for name in update]
         self._columns = None if columns is None else tuple(columns)
+        self._nulls_nan = nulls_nan(**missing)
         self._shapes: dict[Any, Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
@@ -190,7 +202,8 @@ class _Bulk:
         done = Written()
         for shape, numbers, given in groups:
             writing_here = _in_schema_of(connection, shape.writing)
-            done += _Group(self._target, writing_here, numbers, backend, verb).write(connection, given)
+            values = without_nan(shape.writing.columns, given) if self._nulls_nan else given
+            done += _Group(self._target, writing_here, numbers, backend, verb).write(connection, values)
         return done
 
     def _verb(self, backend: RowBackend) -> _Verb:
@@ -354,18 +367,16 @@ class _Group:
         )
 
     def _unfit(self, error: Unfit, rows: Sequence[Sequence[Any]]) -> RowRefused:
-        column = self._writing.columns[error.column]
-        value = rows[error.row][error.column]
-        return RowRefused(
-            f"Row {self._numbers[error.row]} of {self._target.name} can't be stored:"
-            f" a {type(value).__name__} is no value for {column.name} ({column.type}).",
-            hint="Nothing was stored. Mend the row, then write all of them again.",
-        )
+        number, value = self._numbers[error.row], rows[error.row][error.column]
+        return refused(self._target, number, self._writing.columns[error.column], value)
 
     def _refused(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
         place = self._first_refused(connection, rows)
         which = "A row" if place is None else f"Row {self._numbers[place]}"
         column = self._backend.faulty_column(error, self._writing)
+        strange = None if place is None else strange_column(self._writing, rows[place], self._backend, column)
+        if place is not None and strange is not None:
+            return self._unfit(Unfit(place, strange), rows)
         where = f" for its {column}" if column else ""
         return RowRefused(
             f"{which} of {self._target.name} can't be stored{where}.",

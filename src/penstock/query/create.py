@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, time
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, inspect, literal_column, select, tuple_
@@ -15,6 +15,7 @@ from penstock.backends import backend_for
 from penstock.backends.rows import GIVEN, OnConflict, Writing, savepoint
 from penstock.errors import RowRefused
 from penstock.query.incoming import frame_of
+from penstock.query.nonfinite import check_nonfinite, in_python, nulls_nan, without_nan_in
 from penstock.query.target import Target, again, connection_of, target_of, writing
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import BindParameter, Select
 
     from penstock.backends.rows import RowBackend
+    from penstock.query.nonfinite import Missing
     from penstock.query.target import Model, On
 
 _Object = TypeVar("_Object")
@@ -65,6 +67,7 @@ def get_or_create(
 
     Raises:
         UnknownColumn: There is no such attribute.
+        RowRefused: It would have NaN for a column that does not hold it.
         sqlalchemy.exc.IntegrityError: It can't be made; the transaction is as it was before.
         sqlalchemy.exc.MultipleResultsFound: There are several.
 
@@ -79,7 +82,7 @@ def get_or_create(
     ((1,), False)
     """
     target = target_of(model)
-    values = {**(defaults or {}), **where}
+    where, values = in_python(where), in_python({**(defaults or {}), **where})
     _check(target, values)
     return again(on, lambda: _got_or_created(on, target, where, values))
 
@@ -101,7 +104,12 @@ def _got_or_created(
 
 
 def get_or_create_many(
-    on: On, model: Model, rows: Iterable[Mapping[str, Any]], *, key: Sequence[str] | None = None
+    on: On,
+    model: Model,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    key: Sequence[str] | None = None,
+    **missing: Unpack[Missing],
 ) -> list[tuple[Any, bool]]:
     """The rows with these keys; those that are not there are made. See `get_or_create`.
 
@@ -110,6 +118,7 @@ def get_or_create_many(
         model: A mapped class, or a table.
         rows: Values by attribute: the key, and what a new row gets besides.
         key: What tells a row; the primary key by default.
+        missing: `nan="keep"` or `nan="null"`; see `bulk_insert`.
 
     Returns:
         For each of the given rows, in their order, what there is now, and whether it is new. Of several
@@ -118,13 +127,16 @@ def get_or_create_many(
     Raises:
         UnknownColumn: There is no such attribute.
         NoPrimaryKey: It can't be told whether a row is there.
-        RowRefused: A row has no value for its key, or was deleted by others at this moment.
+        RowRefused: A row has no value for its key, or has NaN for a column that does not hold it, or was
+            deleted by others at this moment.
         sqlalchemy.exc.IntegrityError: A row can't be made; then none was.
     """
     target = target_of(model)
     names = tuple(key or target.key)
     frame = frame_of(rows, target)
-    given = list(rows if frame is None else frame.mappings())
+    given = list(map(in_python, rows if frame is None else frame.mappings()))
+    if nulls_nan(**missing):
+        given = [without_nan_in(target, row) for row in given]
     keys = [_key(target, names, number, row) for number, row in enumerate(given)]
     found, made = again(on, lambda: _found_and_made(on, target, names, keys, given))
     new = set(made)
@@ -141,6 +153,7 @@ def _found_and_made(
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """The rows with these keys, and those of them that were made now."""
     with writing(on) as source:
+        check_nonfinite(target, given, _backend(source, target))
         found = _by_key(source, target, names, dict.fromkeys(keys))
         first = {
             key: row for key, row in zip(reversed(keys), reversed(given), strict=True) if key not in found
@@ -242,6 +255,7 @@ def _made_one(
     """The row that was stored, or None; a failure leaves the transaction as it was."""
     connection = connection_of(source, target)
     backend = backend_for(connection.engine.url).rows
+    check_nonfinite(target, [values], backend)
     plain = not isinstance(source, Session) or not target.mapped or not backend.returns_new_only
     if plain or _is_versioned(target.model):
         made = _made(source, target, [values], on_conflict)
@@ -349,7 +363,11 @@ def _by_key(
 
 def _latest(source: Session | Connection, target: Target, query: Select[Any]) -> Select[Any]:
     """The query, but it sees what others have committed since the transaction began."""
-    return backend_for(connection_of(source, target).engine.url).rows.latest(query)
+    return _backend(source, target).latest(query)
+
+
+def _backend(source: Session | Connection, target: Target) -> RowBackend:
+    return backend_for(connection_of(source, target).engine.url).rows
 
 
 def _key_of(target: Target, names: Sequence[str], row: Any) -> tuple[Any, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ARRAY, JSON, Float, Integer, Numeric, Uuid
 
 from penstock.backends.arrow import is_geometry, load_arrow, uuid_of
+from penstock.backends.values import plain
 from penstock.errors import NotSupported, RowRefused
 
 if TYPE_CHECKING:
@@ -139,29 +141,18 @@ def _reader(given: Any) -> Any:
 
 
 def _of_series(column: Column[Any], series: Any) -> list[Any]:
+    """The values of a column; what pandas calls missing is None."""
     arrow = load_arrow()
     if series.dtype == object:
         return [
-            None if missing and not _stays(column, value) else _of_numpy(value)
+            None if missing else plain(value)
             for value, missing in zip(series.tolist(), series.isna().tolist(), strict=True)
         ]
-    numbers = series.dtype.kind == "f" and type(series.dtype).__module__.startswith("numpy")
     try:
-        # Only here is NaN a number: everywhere else it is how pandas says that there is none.
-        array = arrow.array(series.to_numpy(), from_pandas=False) if numbers else arrow.array(series)
+        array = arrow.array(series)  # What is missing is NULL in it.
     except (arrow.ArrowException, TypeError, ValueError) as error:
         raise _no_column(column, f"{series.dtype}: {error}") from error
     return _of_array(column, array)
-
-
-def _of_numpy(value: Any) -> Any:
-    """A value of an object column as Python has it."""
-    kind = type(value)
-    if kind.__name__ == "Timestamp":
-        return value.to_pydatetime(warn=False)
-    if kind.__name__ == "Timedelta":
-        return value.to_pytimedelta()
-    return value.item() if kind.__module__ == "numpy" and hasattr(value, "item") else value
 
 
 # --- values of Arrow ------------------------------------------------------------------------------
@@ -177,8 +168,8 @@ def _of_array(column: Column[Any], array: Any) -> list[Any]:
         return [None if place is None else known[place] for place in array.indices.to_pylist()]
     if isinstance(array.type, arrow.BaseExtensionType):
         array = _storage(column, array)
-    if types.is_floating(array.type) and not _is_floating(column.type):
-        array = _without_nan(column, array)
+    if types.is_floating(array.type) and isinstance(column.type, Integer):
+        array = _whole(array)
     if types.is_nested(array.type):
         return list(array.to_pylist())
     return _fast(array)
@@ -191,17 +182,13 @@ def _storage(column: Column[Any], array: Any) -> Any:
     return array.storage
 
 
-def _without_nan(column: Column[Any], array: Any) -> Any:
-    """Numbers for a column that can't hold NaN; whole ones as such, if it is for these."""
+def _whole(array: Any) -> Any:
+    """Whole numbers as such; some others among them are left to the server."""
     arrow = load_arrow()
-    array = array.cast(arrow.float64())
-    array = arrow.compute.if_else(arrow.compute.is_nan(array), None, array)
-    if isinstance(column.type, Integer):
-        try:
-            return array.cast(arrow.int64())
-        except arrow.ArrowInvalid:
-            return array  # Some are no whole numbers: they are rounded, one by one.
-    return array
+    try:
+        return array.cast(arrow.float64()).cast(arrow.int64())
+    except arrow.ArrowInvalid:
+        return array
 
 
 def _fast(array: Any) -> list[Any]:
@@ -224,22 +211,31 @@ def _fast(array: Any) -> list[Any]:
 
 
 def _moments(array: Any) -> list[Any]:
-    """Moments; those with a zone as of UTC."""
+    """Moments, in the zone that they have if they have one: what is stored without it is the time there."""
     arrow = load_arrow()
-    zoned = array.type.tz is not None
+    name = array.type.tz
+    if array.type.unit == "ns":  # A cast would round to 1970.
+        array = arrow.compute.floor_temporal(array.cast(arrow.timestamp("ns")), unit="microsecond")
     found = array.cast(arrow.timestamp("us"), safe=False).to_numpy(zero_copy_only=False).tolist()
-    if not zoned:
+    if name is None:
         return list(found)
-    return [value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for value in found]
+    zone = _zone(name)
+    return [
+        value.replace(tzinfo=UTC).astimezone(zone) if isinstance(value, datetime) else value
+        for value in found
+    ]
+
+
+def _zone(name: str) -> tzinfo:
+    """A zone by what Arrow calls it: a name, or its distance from UTC."""
+    if name in ("UTC", "+00:00"):
+        return UTC
+    sign = name[0]
+    return datetime.strptime(name, "%z").tzinfo or UTC if sign in "+-" else ZoneInfo(name)
 
 
 def _is_floating(kind: TypeEngine[Any]) -> bool:
     return isinstance(kind, Float) and not kind.asdecimal
-
-
-def _stays(column: Column[Any], value: Any) -> bool:
-    """Whether it is NaN, and its column holds that."""
-    return isinstance(value, float) and _is_floating(column.type)
 
 
 # --- values of columns ----------------------------------------------------------------------------

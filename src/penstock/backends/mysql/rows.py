@@ -24,6 +24,7 @@ from penstock.backends.rows import (
     last_of_each,
     update_one,
 )
+from penstock.backends.values import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,7 @@ class MySQLRows:
     """
 
     returns_new_only = False
+    nonfinite: frozenset[str] = frozenset()
 
     def begin(self, connection: Connection) -> None:
         """Nothing: the server begins a transaction with the first statement that can be undone."""
@@ -156,6 +158,7 @@ class MySQLRows:
         self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
     ) -> Written:
         """By SQLAlchemy's own way, for types whose values the server makes."""
+        checked(writing.columns, rows, self.nonfinite)
         some = last_of_each(rows, keys_of(writing, rows)) if _new(writing) else rows
         keys = [column.key for column in writing.columns]
         _reset(connection)
@@ -222,6 +225,7 @@ def _same(connection: Connection, writing: Writing) -> str:
 
 def _update_one_by_one(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
     names = [f"{GIVEN}{column.key}" for column in writing.columns]
+    checked(writing.columns, rows, frozenset())
     given = (dict(zip(names, row, strict=True)) for row in last_of_each(rows, keys_of(writing, rows)))
     return sum(connection.execute(update_one(writing), each).rowcount > 0 for each in given)
 

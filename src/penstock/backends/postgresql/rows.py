@@ -23,12 +23,12 @@ from penstock.backends.rows import (
     Unfit,
     Writing,
     Written,
-    cleaned,
     in_order,
     keys_of,
     last_of_each,
     update_one,
 )
+from penstock.backends.values import INFINITE, NAN, checked, cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +54,7 @@ class PostgreSQLRows(StandardRows):
     """
 
     _of_dialect = staticmethod(insert)
+    nonfinite = INFINITE | {NAN}
 
     def create(
         self,
@@ -104,7 +105,7 @@ class PostgreSQLRows(StandardRows):
             return copied.updated(rows)
         names = [f"{GIVEN}{column.key}" for column in writing.columns]
         done = 0
-        clean = cleaned(writing.columns, rows) or rows
+        clean = checked(writing.columns, cleaned(writing.columns, rows) or rows, self.nonfinite)
         for row in last_of_each(clean, keys_of(writing, clean, connection.dialect)):
             there = connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
             done += bool(there)
@@ -114,7 +115,7 @@ class PostgreSQLRows(StandardRows):
         self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
     ) -> Written:
         """By SQLAlchemy's own way, for types that can't be copied."""
-        clean = cleaned(writing.columns, rows) or rows
+        clean = checked(writing.columns, cleaned(writing.columns, rows) or rows, self.nonfinite)
         sort = last_of_each if writing.on_conflict is OnConflict.UPDATE else in_order
         chosen = sort(clean, keys_of(writing, clean, connection.dialect))
         keys = [column.key for column in writing.columns]

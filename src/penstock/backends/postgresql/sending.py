@@ -17,7 +17,6 @@ from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.postgresql.encoder import Field, field_of
 from penstock.backends.postgresql.ordering import COMPARED, TEXTS
-from penstock.backends.rows import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -210,7 +209,5 @@ def _unwrapped(bind: Binder, value: Any) -> Any:
 
 
 def _decimal(value: Any) -> Any:
-    """A float as the server would round it to a numeric: to 15 digits; NULL for one that is none."""
-    if not isinstance(value, float):
-        return value
-    return None if is_missing(value) else Decimal(f"{value:.15g}")
+    """A float as the server would round it to a numeric: to 15 digits."""
+    return Decimal(f"{value:.15g}") if isinstance(value, float) else value

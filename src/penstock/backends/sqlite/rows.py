@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,16 @@ from penstock.backends.rows import (
     Written,
     binders,
     bound,
-    bound_in_pieces,
     in_chunks,
     keys_of,
     last_of_each,
     update_one,
 )
+from penstock.backends.sqlite.values import as_kept, checks
+from penstock.backends.values import INFINITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Column, Connection, Select
     from sqlalchemy.exc import DBAPIError
@@ -44,6 +46,7 @@ class SQLiteRows(StandardRows):
     """Writes rows to SQLite."""
 
     _of_dialect = staticmethod(insert)
+    nonfinite = INFINITE
 
     def begin(self, connection: Connection) -> None:
         """Begin the transaction that Python would begin before the first INSERT, but not before a savepoint.
@@ -57,11 +60,11 @@ class SQLiteRows(StandardRows):
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
-        bind = binders(connection.dialect, writing.columns)
+        pieces = _bound(connection, writing, rows)
         if writing.on_conflict is not OnConflict.UPDATE:
-            done = self._insert(connection, writing, bound_in_pieces(rows, bind, _PIECE))
+            done = self._insert(connection, writing, pieces)
             return Written(done, 0, len(rows) - done)
-        made = bound(rows, bind)
+        made: Sequence[Sequence[Any]] = list(chain.from_iterable(pieces))
         made = last_of_each(made, keys_of(writing, made))
         there = _there(connection, writing, made)
         self._insert(connection, writing, [made])
@@ -69,7 +72,7 @@ class SQLiteRows(StandardRows):
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
-        made = bound(rows, binders(connection.dialect, writing.columns))
+        made: Sequence[Sequence[Any]] = list(chain.from_iterable(_bound(connection, writing, rows)))
         made = last_of_each(made, keys_of(writing, made))
         statement = update_one(writing).compile(dialect=connection.dialect)
         names = [column.key for column in writing.columns]
@@ -112,6 +115,16 @@ class SQLiteRows(StandardRows):
         order = [list(writing.columns).index(column) for column in columns]
         done = (connection.exec_driver_sql(str(statement), _arranged(piece, order)) for piece in pieces)
         return sum(result.rowcount for result in done)
+
+
+def _bound(
+    connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
+) -> Iterator[Sequence[Sequence[Any]]]:
+    """Some rows at a time as the driver takes them; raises Unfit for what SQLite would change."""
+    bind = binders(connection.dialect, writing.columns)
+    check = checks(connection.dialect, writing.columns)
+    for first in range(0, len(rows), _PIECE):
+        yield as_kept(bound(rows[first : first + _PIECE], bind, first), check, first)
 
 
 def _in_order(writing: Writing) -> list[Column[Any]]:

@@ -1,0 +1,141 @@
+"""Values that a server may not have: NaN, infinity, what numpy and pandas have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from math import isfinite
+from operator import is_not
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ARRAY, JSON, Integer, Numeric
+from sqlalchemy.types import TypeDecorator
+
+from penstock.backends.rows import Unfit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import Column
+    from sqlalchemy.types import TypeEngine
+
+INFINITE = frozenset({"Infinity", "-Infinity"})
+NAN = "NaN"
+
+_MISSING = {"NaTType": "NaT", "NAType": "NA"}
+"""The types of what pandas has for a value that is missing, and what it is called."""
+
+
+def nonfinite(value: Any) -> str:
+    """What a value is called that is no number, no moment, or infinite; empty for any other."""
+    if type(value).__name__ in _MISSING:
+        return _MISSING[type(value).__name__]
+    if is_of_numpy(value):
+        return "NaT" if value.dtype.kind in "mM" and value != value else nonfinite(plain(value))  # noqa: PLR0124
+    if not isinstance(value, float | Decimal) or isfinite(value):
+        return ""
+    return NAN if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124
+
+
+def nonfinite_in(column: Column[Any], value: Any) -> str:
+    """The same, also of what a document or an array holds."""
+    if not isinstance(column.type, JSON | ARRAY) or isinstance(value, str | bytes):
+        return nonfinite(value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, Sequence):
+        return next(filter(None, (nonfinite_in(column, each) for each in value)), "")
+    return nonfinite(value)
+
+
+def is_held(kind: TypeEngine[Any], name: str, held: frozenset[str]) -> bool:
+    """Whether a column takes what is called so, where a server holds these."""
+    return name in held and isinstance(kind, Numeric)
+
+
+def unheld(column: Column[Any], value: Any, held: frozenset[str]) -> str:
+    """What a value is called that a column can't take, where a server holds these; empty if it can.
+
+    What an app's own type makes of a value is not known here.
+    """
+    name = "" if isinstance(column.type, TypeDecorator) else nonfinite(value)
+    return "" if is_held(column.type, name, held) else name
+
+
+def without_nan(columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+    """The rows with None for NaN, NaT and NA, also in documents and arrays."""
+    inside = [isinstance(column.type, JSON | ARRAY) for column in columns]
+    return [
+        [none_for_nan(value, inside=deep) for value, deep in zip(row, inside, strict=True)] for row in rows
+    ]
+
+
+def none_for_nan(value: Any, *, inside: bool) -> Any:
+    """None for NaN, NaT and NA; else the value.
+
+    Args:
+        value: The value.
+        inside: Whether those are looked for in lists and mappings, too.
+    """
+    if inside and isinstance(value, Mapping):
+        return {name: none_for_nan(each, inside=True) for name, each in value.items()}
+    if inside and isinstance(value, list | tuple):
+        return [none_for_nan(each, inside=True) for each in value]
+    name = nonfinite(value)
+    return None if name and name not in INFINITE else value
+
+
+def plain(value: Any) -> Any:
+    """A value of numpy's or pandas' as Python has it; moments to the microsecond."""
+    name = type(value).__name__
+    if name == "Timestamp" and hasattr(value, "to_pydatetime"):
+        return value.to_pydatetime(warn=False)
+    if name == "Timedelta" and hasattr(value, "to_pytimedelta"):
+        return value.to_pytimedelta()
+    if not (is_of_numpy(value) or name == "ndarray"):
+        return value
+    kind = value.dtype.kind
+    made = value.tolist()
+    if kind in "mM" and isinstance(made, int):  # Python has no nanoseconds.
+        made = value.astype(f"{kind}8[us]").tolist()
+    return made
+
+
+def checked(
+    columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]], held: frozenset[str]
+) -> Sequence[Sequence[Any]]:
+    """The rows; raises Unfit if a column can't take a value, where a server holds what is called so."""
+    for number, row in enumerate(rows):
+        for place, (column, value) in enumerate(zip(columns, row, strict=True)):
+            if unheld(column, value, held):
+                raise Unfit(number, place)
+    return rows
+
+
+def cleaned(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]] | None:
+    """The rows with values of Python's; if they were so, with whole numbers for columns of these; or None."""
+    return _made(columns, rows, lambda _, value: plain(value)) or _made(columns, rows, _whole)
+
+
+def _made(
+    columns: Sequence[Column[Any]],
+    rows: Sequence[Sequence[Any]],
+    make: Callable[[Column[Any], Any], Any],
+) -> Sequence[Sequence[Any]] | None:
+    made, changed = list(rows), False
+    for number, row in enumerate(rows):
+        new = list(map(make, columns, row))
+        if any(map(is_not, new, row)):
+            made[number], changed = new, True
+    return made if changed else None
+
+
+def _whole(column: Column[Any], value: Any) -> Any:
+    """A number for a column of whole ones, as servers round it: halves to the even one."""
+    rounded = isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value)
+    return round(value) if rounded else value
+
+
+def is_of_numpy(value: Any) -> bool:
+    """Whether it is a single value of numpy's."""
+    return type(value).__module__ == "numpy" and type(value).__name__ != "ndarray" and hasattr(value, "dtype")
