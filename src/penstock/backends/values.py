@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
 from decimal import Decimal
 from math import isfinite
 from operator import is_not
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, JSON, Integer, Numeric
+from sqlalchemy import ARRAY, JSON, DateTime, Float, Integer, Numeric, null
 from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.rows import Unfit
@@ -50,39 +51,37 @@ def nonfinite_in(column: Column[Any], value: Any) -> str:
 
 def is_held(kind: TypeEngine[Any], name: str, held: frozenset[str]) -> bool:
     """Whether a column takes what is called so, where a server holds these."""
-    return name in held and isinstance(kind, Numeric)
+    return name in held and isinstance(kind, Numeric | Float)
 
 
 def unheld(column: Column[Any], value: Any, held: frozenset[str]) -> str:
     """What a value is called that a column can't take, where a server holds these; empty if it can.
 
-    What an app's own type makes of a value is not known here.
+    What an app's own type makes of a value is not known here; in a document it may be a text.
     """
-    name = "" if isinstance(column.type, TypeDecorator) else nonfinite(value)
+    name = "" if isinstance(column.type, TypeDecorator | JSON) else nonfinite(value)
     return "" if is_held(column.type, name, held) else name
 
 
 def without_nan(columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-    """The rows with None for NaN, NaT and NA, also in documents and arrays."""
+    """The rows with NULL for NaN, NaT and NA, also in documents and arrays."""
+    nulls = [null_of(column.type) for column in columns]
     inside = [isinstance(column.type, JSON | ARRAY) for column in columns]
-    return [
-        [none_for_nan(value, inside=deep) for value, deep in zip(row, inside, strict=True)] for row in rows
-    ]
+    return [list(map(_without_nan, row, nulls, inside)) for row in rows]
 
 
-def none_for_nan(value: Any, *, inside: bool) -> Any:
-    """None for NaN, NaT and NA; else the value.
+def null_of(kind: TypeEngine[Any]) -> Any:
+    """What stands for NULL in a column: None may be a value of JSON, too."""
+    return null() if isinstance(kind, JSON) and not kind.none_as_null else None
 
-    Args:
-        value: The value.
-        inside: Whether those are looked for in lists and mappings, too.
-    """
+
+def _without_nan(value: Any, instead: Any, inside: bool) -> Any:
     if inside and isinstance(value, Mapping):
-        return {name: none_for_nan(each, inside=True) for name, each in value.items()}
+        return {name: _without_nan(each, None, inside) for name, each in value.items()}
     if inside and isinstance(value, list | tuple):
-        return [none_for_nan(each, inside=True) for each in value]
+        return [_without_nan(each, None, inside) for each in value]
     name = nonfinite(value)
-    return None if name and name not in INFINITE else value
+    return instead if name and name not in INFINITE else value
 
 
 def plain(value: Any) -> Any:
@@ -113,8 +112,8 @@ def checked(
 
 
 def cleaned(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]] | None:
-    """The rows with values of Python's; if they were so, with whole numbers for columns of these; or None."""
-    return _made(columns, rows, lambda _, value: plain(value)) or _made(columns, rows, _whole)
+    """The rows with values of Python's; if they were so, with those of the columns' types; or None."""
+    return _made(columns, rows, lambda _, value: plain(value)) or _made(columns, rows, _of_type)
 
 
 def _made(
@@ -130,10 +129,16 @@ def _made(
     return made if changed else None
 
 
-def _whole(column: Column[Any], value: Any) -> Any:
-    """A number for a column of whole ones, as servers round it: halves to the even one."""
-    rounded = isinstance(column.type, Integer) and isinstance(value, float) and isfinite(value)
-    return round(value) if rounded else value
+def _of_type(column: Column[Any], value: Any) -> Any:
+    """A value as servers make it one of a column's type."""
+    kind = column.type
+    if isinstance(kind, Integer) and isinstance(value, float) and isfinite(value):
+        return round(value)  # Halves become the even one.
+    if isinstance(kind, Integer) and isinstance(value, Decimal) and isfinite(value) and value == int(value):
+        return int(value)
+    if isinstance(kind, DateTime) and not kind.timezone and type(value) is date:
+        return datetime.combine(value, time())
+    return value
 
 
 def is_of_numpy(value: Any) -> bool:

@@ -7,16 +7,17 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ARRAY, JSON, Float, Integer, Numeric, Uuid
 
 from penstock.backends.arrow import is_geometry, load_arrow, uuid_of
-from penstock.backends.values import plain
+from penstock.backends.values import null_of, plain
 from penstock.errors import NotSupported, RowRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import Column
     from sqlalchemy.types import TypeEngine
@@ -98,6 +99,11 @@ class _Stream(Frame):
 
     def __init__(self, given: Any, target: Target) -> None:
         arrow = load_arrow()
+        objects = [name for name, kind in _schema(given) if str(kind) == "Object"]
+        if objects:  # Of these, polars gives others where they are in memory.
+            raise NotSupported(
+                f"The frame's {objects[0]} has objects of Python.", hint="Give its rows: frame.iter_rows()."
+            )
         try:
             self._reader = _reader(given)
         except (arrow.ArrowException, TypeError, ValueError) as error:
@@ -125,6 +131,12 @@ class _Pandas(Frame):
             yield [
                 _of_series(column, some[name]) for column, name in zip(self._columns, self.names, strict=True)
             ]
+
+
+def _schema(given: Any) -> Iterable[tuple[str, Any]]:
+    """What the columns of a frame of polars are called, and their types; nothing of another."""
+    of_polars = type(given).__module__.partition(".")[0] == "polars" and hasattr(given, "columns")
+    return given.schema.items() if of_polars else ()
 
 
 def _reader(given: Any) -> Any:
@@ -167,6 +179,8 @@ def _of_array(column: Column[Any], array: Any) -> list[Any]:
         known = _of_array(column, array.dictionary)
         return [None if place is None else known[place] for place in array.indices.to_pylist()]
     if isinstance(array.type, arrow.BaseExtensionType):
+        if array.type.extension_name == "arrow.uuid":
+            return list(array.to_pylist())  # Its bytes would be no UUID for a column of texts.
         array = _storage(column, array)
     if types.is_floating(array.type) and isinstance(column.type, Integer):
         array = _whole(array)
@@ -243,13 +257,13 @@ def _is_floating(kind: TypeEngine[Any]) -> bool:
 
 def _converted(column: Column[Any], values: list[Any], first: int) -> list[Any]:
     """The values as SQLAlchemy takes them for a column."""
-    convert = _converter(column.type)
+    convert, none = _converter(column.type), null_of(column.type)
     if convert is None:
         return values
     found: list[Any] = []
     try:
         for value in values:
-            found.append(None if value is None else convert(value))
+            found.append(none if value is None else convert(value))
     except (ValueError, ArithmeticError) as error:
         raise RowRefused(
             f"Row {first + len(found)} can't be stored for its {column.name}.",
@@ -270,7 +284,9 @@ def _converter(kind: TypeEngine[Any]) -> Convert | None:
         return lambda value: _geometry(value, srid)
     if isinstance(kind, Numeric) and not _is_floating(kind):
         return lambda value: Decimal(value) if isinstance(value, str) else value
-    return uuid_of if isinstance(kind, Uuid) and kind.as_uuid else None
+    if isinstance(kind, Uuid):
+        return uuid_of if kind.as_uuid else lambda value: str(value) if isinstance(value, UUID) else value
+    return None
 
 
 def _each(convert: Convert, values: Any) -> Any:

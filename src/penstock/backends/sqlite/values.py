@@ -11,6 +11,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Enum,
+    Float,
     Integer,
     Interval,
     LargeBinary,
@@ -45,7 +46,7 @@ def checks(dialect: Dialect, columns: Sequence[Column[Any]]) -> list[Check | Non
 
 
 def _check(kind: TypeEngine[Any]) -> Callable[[Sequence[Any]], bool]:
-    if isinstance(kind, Numeric):
+    if isinstance(kind, Numeric | Float):
         return lambda values: isfinite(sum(filter(None, values)))
     if isinstance(kind, Integer):
         return lambda values: type(sum(filter(None, values))) is int
