@@ -181,10 +181,11 @@ def test_d3_what_is_no_column_is_refused_and_nothing_is_stored(session: Session)
     assert numbers(session) == []
 
 
-def test_d3_nan_is_null_where_the_column_is_not_for_floating_numbers(session: Session) -> None:
+def test_d3_nan_is_null_if_the_caller_says_so(session: Session) -> None:
     nan = float("nan")
     given = [{"number": 1, "site": "a", "altitude": 1.0, "readings": nan, "basin": nan}]
-    assert bulk_insert(session, Gage, [*given, *rows(2, altitude=2.0, readings=3, basin=None)]).inserted == 2
+    given += rows(2, altitude=2.0, readings=3, basin=None)
+    assert bulk_insert(session, Gage, given, nan="null").inserted == 2
     found = find(session, Gage, order_by=Gage.number)
     assert [(gage.readings, gage.basin) for gage in found] == [(None, None), (3, None)]
 
@@ -219,7 +220,8 @@ def test_rows_that_are_there_are_updated_and_the_others_skipped(session: Session
     assert [(gage.altitude, gage.site) for gage in found] == [(3, "site 1"), (1, "site 2"), (1, "site 3")]
     session.expire_all()
     by_site = [("site 2", 7.0), ("site 3", float("nan"))]
-    assert bulk_update(session, Gage, by_site, columns=("site", "readings"), key=("site",)).updated == 2
+    done = bulk_update(session, Gage, by_site, columns=("site", "readings"), key=("site",), nan="null")
+    assert done.updated == 2
     assert [gage.readings for gage in find(session, Gage, order_by=Gage.number)] == [None, 7, None]
     with pytest.raises(RowRefused, match="Row 1 of Gage can't be stored for its site"):
         bulk_update(session, Gage, [{"number": 1, "site": "x"}, {"number": 2, "site": None}])

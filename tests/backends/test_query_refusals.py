@@ -100,7 +100,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"number": 3, "site": "c", "sound": 5}, RowRefused, "Row 2 of Gage"),
     ({"number": 3, "site": "c", "day": object()}, RowRefused, "Row 2 of Gage"),
     ({"number": 3, "site": "lone \udc80"}, RowRefused, "Row 2 of Gage"),
-    ({"number": 3, "site": math.nan}, RowRefused, "Row 2 of Gage .* for its site"),
+    ({"number": 3, "site": math.nan}, RowRefused, "Row 2 of Gage .* NaN is no value for site"),
 ]
 
 
@@ -191,7 +191,7 @@ def test_what_is_stored_of_an_odd_value_is_what_sqlalchemy_stores_or_it_is_refus
 
 
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
-def test_d3_not_a_number_is_null_wherever_numbers_are_not_floating(
+def test_d3_not_a_number_is_null_if_the_caller_says_so_and_else_refused(
     door_to: Doors, on_conflict: OnConflict
 ) -> None:
     names = ("readings", "exact", "day", "sound")
@@ -201,12 +201,15 @@ def test_d3_not_a_number_is_null_wherever_numbers_are_not_floating(
             given = [*rows(1), *rows(2, **dict.fromkeys(some, math.nan))]
             undone(session, lambda given=given: check(session, given))
         bulk_insert(session, Gage, rows(3, readings=1, exact=1))
-        bulk_update(session, Gage, [{"number": 3, "readings": math.nan, "exact": math.nan}])
+        bulk_update(session, Gage, [{"number": 3, "readings": math.nan, "exact": math.nan}], nan="null")
         stored = session.execute(select(Gage.readings, Gage.exact)).one()
         assert tuple(stored) == (None, None)
 
     def check(session: Session, given: list[dict[str, Any]]) -> None:
-        bulk_insert(session, Gage, given, on_conflict=on_conflict)
+        if given[1].keys() & {"readings", "day", "sound"}:
+            with pytest.raises(RowRefused, match=r"Row 1 of Gage .* NaN is no value for "):
+                bulk_insert(session, Gage, given, on_conflict=on_conflict)
+        bulk_insert(session, Gage, given, on_conflict=on_conflict, nan="null")
         columns = [Gage.__table__.c[name] for name in names]
         stored = session.execute(select(*columns).where(Gage.number == 2)).one()
         assert set(stored) == {None}

@@ -85,7 +85,7 @@ def _without_nan(value: Any, instead: Any, inside: bool) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of numpy's or pandas' as Python has it; moments to the microsecond."""
+    """A value of numpy's or pandas' as Python has it; moments to the microsecond; NaT as it is."""
     name = type(value).__name__
     if name == "Timestamp" and hasattr(value, "to_pydatetime"):
         return value.to_pydatetime(warn=False)
@@ -97,7 +97,7 @@ def plain(value: Any) -> Any:
     made = value.tolist()
     if kind in "mM" and isinstance(made, int):  # Python has no nanoseconds.
         made = value.astype(f"{kind}8[us]").tolist()
-    return made
+    return value if made is None else made
 
 
 def checked(

@@ -102,7 +102,11 @@ def strange_column(writing: Writing, row: Sequence[Any], backend: RowBackend, sa
     """
     for number, (column, value) in enumerate(zip(writing.columns, row, strict=True)):
         name = nonfinite_in(column, value)
-        if name and said in ("", column.name) and not _is_fine(column, name, backend):
+        if (
+            name
+            and said in ("", column.name, f"{writing.table.name}.{column.name}")
+            and not _is_fine(column, name, backend)
+        ):
             return number
     return None
 
