@@ -183,8 +183,7 @@ def test_d3_what_is_no_column_is_refused_and_nothing_is_stored(session: Session)
 
 def test_d3_nan_is_null_if_the_caller_says_so(session: Session) -> None:
     nan = float("nan")
-    given = [{"number": 1, "site": "a", "altitude": 1.0, "readings": nan, "basin": nan}]
-    given += rows(2, altitude=2.0, readings=3, basin=None)
+    given = rows(1, altitude=1.0, readings=nan, basin=nan) + rows(2, altitude=2.0, readings=3, basin=None)
     assert bulk_insert(session, Gage, given, nan="null").inserted == 2
     found = find(session, Gage, order_by=Gage.number)
     assert [(gage.readings, gage.basin) for gage in found] == [(None, None), (3, None)]

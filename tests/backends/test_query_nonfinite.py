@@ -1,4 +1,4 @@
-"""NaN and the like are stored where the server has them, else refused by name; missing values are NULL."""
+"""NaN is stored where the server has it, else refused; what is missing is NULL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a value is taken from, the server has the same text of it as from SQLAlchemy's own INSERT."""
+"""Whatever a value is taken from, it is stored as SQLAlchemy stores it."""
 
 from __future__ import annotations
 

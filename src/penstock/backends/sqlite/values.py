@@ -47,12 +47,19 @@ def checks(dialect: Dialect, columns: Sequence[Column[Any]]) -> list[Check | Non
 
 def _check(kind: TypeEngine[Any]) -> Callable[[Sequence[Any]], bool]:
     if isinstance(kind, Numeric | Float):
-        return lambda values: isfinite(sum(filter(None, values)))
+        return lambda values: isfinite(_sum(values))
     if isinstance(kind, Integer):
-        return lambda values: type(sum(filter(None, values))) is int
+        return lambda values: type(_sum(values)) is int
     if isinstance(kind, String):
         return lambda values: type("".join(filter(None, values))) is str
     return lambda values: _BASIC.issuperset(map(type, values))
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    try:
+        return sum(values)
+    except TypeError:  # There are NULLs, as in most pieces or in none.
+        return sum(filter(None, values))
 
 
 def as_kept(
