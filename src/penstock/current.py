@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from penstock.connect.acting import in_use
 from penstock.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_in_use: ContextVar[Stores | None] = ContextVar("penstock_stores", default=None)
 _default: dict[str, Stores] = {}
 
 
 def current_stores() -> Stores:
-    """The desk in use here: that of `use`, else one made from the configuration on first use."""
-    stores = _in_use.get()
+    """The desk in use here: that of `use`, else one made from the configuration on first use.
+
+    In code that a desk runs, such as an initializer, it is that desk.
+    """
+    stores = in_use.get()
     if stores is not None:
-        return stores
+        return cast("Stores", stores)
     found = _default.get("desk")
     if found is None:  # Two threads may both make one; a lock could be held while the process forks.
         found = _default.setdefault("desk", Stores.from_config())
@@ -41,13 +43,14 @@ def use(stores: Stores, *, everywhere: bool = False) -> Iterator[Stores]:
     ...     current_stores() is stores
     True
     """
-    token, before = _in_use.set(stores), dict(_default)
+    token, before = in_use.set(stores), dict(_default)
     if everywhere:
         _default["desk"] = stores
     try:
-        yield stores
+        with stores.standing_in():
+            yield stores
     finally:
-        _in_use.reset(token)
+        in_use.reset(token)
         if everywhere:
             _default.clear()
             _default.update(before)

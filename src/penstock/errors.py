@@ -259,6 +259,12 @@ class RegistryConflict(PenstockError):
 # --- stores -------------------------------------------------------------------------------------
 
 
+class RealStoreUnderTest(PenstockError):
+    """A test opens the real store of an app, though copies stand in for its stores."""
+
+    code = "real-store-under-test"
+
+
 class StoreNotCreated(PenstockError):
     """The store is declared and assigned, but its database does not exist."""
 

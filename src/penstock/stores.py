@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from penstock.connect import Address, AddressBook, AppLike, EngineCache, Role, Sessions
+from penstock.connect.acting import on_its_behalf
 from penstock.connect.health import ServiceHealth, health_of, server_version
 from penstock.connect.rotation import rotate_password
 from penstock.declare import AppDeclaration, StoreName
@@ -171,10 +172,12 @@ class Stores(Sessions):
 
     # --- change ---
 
+    @on_its_behalf
     def plan(self, app: AppLike, name: str, options: SyncOptions | None = None) -> Plan:
         """What a sync of one store would do now; changes nothing."""
         return self._provisioner.plan(self.declaration(app), name, options or SyncOptions())
 
+    @on_its_behalf
     def sync(
         self, app: AppLike, names: Sequence[str] = (), options: SyncOptions | None = None
     ) -> list[SyncResult]:
@@ -199,6 +202,7 @@ class Stores(Sessions):
         work = [partial(self._sync_one, declaration, name, options) for name in chosen]
         return in_parallel(work, options.jobs)
 
+    @on_its_behalf
     def create(
         self, app: AppLike, name: str, asked: NewStore | None = None, options: SyncOptions | None = None
     ) -> bool:
@@ -219,6 +223,7 @@ class Stores(Sessions):
         self._dynamic.create(declaration, StoreName(name), asked or NewStore(), options or SyncOptions())
         return True
 
+    @on_its_behalf
     def create_many(
         self,
         app: AppLike,
@@ -236,6 +241,7 @@ class Stores(Sessions):
         work = [partial(self._create_one, declaration, name, asked, options) for name in names]
         return in_parallel(work, options.jobs)
 
+    @on_its_behalf
     def drop(self, app: AppLike, name: str, *, now: bool = False) -> bool:
         """Drop a store; a declared store stays declared. Idempotent.
 
@@ -256,6 +262,7 @@ class Stores(Sessions):
         self._remover.drop(declaration, self.book.get(declaration, name), self._keep(now=now))
         return True
 
+    @on_its_behalf
     def drop_remembered(self, entry: StoreEntry, *, now: bool = False) -> bool:
         """Drop a store where the registry remembers it, though nobody declares it any more; see `drop`.
 
@@ -268,6 +275,7 @@ class Stores(Sessions):
         app = AppDeclaration(entry.app, entry.app, ())
         return self._remover.drop(app, self.book.remembered(app, entry), self._keep(now=now))
 
+    @on_its_behalf
     def undrop(self, app: AppLike, name: str, database: str | None = None) -> Address:
         """Let a dropped store be what it was, as long as it is kept.
 
@@ -288,6 +296,7 @@ class Stores(Sessions):
         package = app if app is None or isinstance(app, str) else self.declaration(app).package
         return self._remover.kept(package)
 
+    @on_its_behalf
     def purge(self, *, every: bool = False) -> list[Purged]:
         """Let dropped stores go for good: those whose time is over, or all that are kept.
 
@@ -296,6 +305,7 @@ class Stores(Sessions):
         """
         return self._remover.purge(every=every)
 
+    @on_its_behalf
     def adopt(self, app: AppLike, name: str, database: str | None = None) -> Address:
         """Make an existing database this store's, with the data in it.
 
@@ -306,6 +316,7 @@ class Stores(Sessions):
         """
         return self._provisioner.adopt(self.declaration(app), name, database)
 
+    @on_its_behalf
     def rotate(self, app: AppLike, names: Sequence[str] = (), *, grace: float = GRACE) -> list[Rotated]:
         """Give stores new logins, with new passwords, while their apps run, and drop the old ones later.
 

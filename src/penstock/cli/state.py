@@ -44,7 +44,7 @@ class State:
         from penstock.stores import Stores
 
         desk = Stores.from_config(self._config)
-        return self._open.enter_context(use(self._open.enter_context(desk)))
+        return self._open.enter_context(use(self._open.enter_context(desk), everywhere=True))
 
     @cached_property
     def writable(self) -> Stores:

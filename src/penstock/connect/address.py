@@ -17,6 +17,7 @@ from penstock.backends import (
 )
 from penstock.connect.credentials import find_current, login_of
 from penstock.connect.servers import server_of
+from penstock.connect.standins import check_not_under_test
 from penstock.declare import AppDeclaration, Copies, DatabaseSetting, StoreName, physical_name
 from penstock.errors import (
     ConfigError,
@@ -145,7 +146,10 @@ class AddressBook:
             UnknownSetting, UnknownStore: Nobody declared or made a store of this name.
             WrongSetting: It names a connection setting or a whole kind.
             NotAssigned: No service is plugged into its setting.
+            RealStoreUnderTest: A test copy stands in for it.
         """
+        if self.copies is None:
+            check_not_under_test(app.package, name)
         found = self._find(app, StoreName(name))
         return found if role is StoreRole.APP else self._for_reader(found)
 

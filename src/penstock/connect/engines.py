@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from penstock.backends import backend_for
+from penstock.connect.standins import check_not_under_test
 from penstock.engines import Fixed, StoreEngine, budget_of, reserved, withdraw
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ class _StoreLookup:
         return self.cache.book.get(self.cache.app(self.app), self.name).place
 
     def generation(self, max_age: float) -> int:
-        """Changes when the place may have."""
+        """Changes when the place may have; raises RealStoreUnderTest."""
+        if self.cache.book.copies is None:
+            check_not_under_test(self.app, self.name)
         return self.cache.registry.generation(max_age)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -13,6 +13,7 @@ from penstock.errors import UnknownApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import URL, Engine
 
@@ -79,6 +80,10 @@ class Sessions:
         return self.declaration(self._apps[app])
 
     # --- use ---
+
+    def standing_in(self) -> AbstractContextManager[None]:
+        """A block in which these stores are used, for `use`; test copies shut the real ones meanwhile."""
+        return nullcontext()
 
     def engine(self, app: AppLike, name: str) -> Engine:
         """The engine of a store: one object per process; nothing is connected yet.

@@ -6,15 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.connect.standins import real_stores
     from penstock.testing.copies import CopiedStores
     from penstock.testing.run import stores_for_tests
 
 _HOMES = {
     "CopiedStores": "penstock.testing.copies",
+    "real_stores": "penstock.connect.standins",
     "stores_for_tests": "penstock.testing.run",
 }
 
-__all__ = ["CopiedStores", "stores_for_tests"]
+__all__ = ["CopiedStores", "real_stores", "stores_for_tests"]
 
 
 def __getattr__(name: str) -> Any:

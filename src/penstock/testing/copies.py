@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from penstock.connect.standins import standing_in
 from penstock.declare import AppDeclaration, Copies, StoreName
 from penstock.engines.pinned import Pin
 from penstock.engines.twin import async_twin
@@ -15,6 +16,7 @@ from penstock.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from penstock.connect import Address, AppLike
     from penstock.engines import StoreEngine
@@ -102,6 +104,10 @@ class CopiedStores(Stores):
         if (asked is None or asked.connection is None) and declaration.find(StoreName(name).setting) is None:
             asked = self._known(declaration.package, name) or asked
         return super().create(app, name, asked, options)
+
+    def standing_in(self) -> AbstractContextManager[None]:
+        """A block in which the copies are used, and the real stores of their apps stay shut."""
+        return standing_in(frozenset(self._apps))
 
     def forget(self, app: AppLike) -> None:
         """Know an app no more; its copies are dropped before."""

@@ -1,0 +1,39 @@
+"""For which `Stores` object the code of an app runs just now."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.connect.sessions import Sessions
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_Stores = TypeVar("_Stores", bound="Sessions")
+
+in_use: ContextVar[Sessions | None] = ContextVar("penstock_stores", default=None)
+"""The object of the innermost `use` block, or whose method runs; None outside of both."""
+
+
+def on_its_behalf(
+    method: Callable[Concatenate[_Stores, _Arguments], _Result],
+) -> Callable[Concatenate[_Stores, _Arguments], _Result]:
+    """Let a method of `Stores` run with its object as the current one.
+
+    An app's own code runs inside: initializers, listeners on its tables, callbacks. Where it asks for a store
+    by its class (`App.store`), it means the store that is being worked on.
+    """
+
+    @wraps(method)
+    def run(stores: _Stores, /, *args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        token = in_use.set(stores)
+        try:
+            return method(stores, *args, **options)
+        finally:
+            in_use.reset(token)
+
+    return run
