@@ -118,10 +118,7 @@ class FoundApps:
             app = _load(target)
             self._add_class(app, target, where, package)
         except (Exception, SystemExit) as error:
-            broken = FoundApp(
-                package=expected, target=target, where=where, error=_broken(target, where, error)
-            )
-            self._found.setdefault(expected, broken)
+            self._add_broken(expected, target, where, _broken(target, where, error))
 
     def look_here(self) -> None:
         """Let modules be found in the working directory, and beside `penstock.toml`."""
@@ -157,10 +154,13 @@ class FoundApps:
                     return
             except (Exception, SystemExit) as error:
                 where = f"module {name}"
-                self._found[package] = FoundApp(
-                    package=package, target=name, where=where, error=_broken(name, where, error)
-                )
+                self._add_broken(package, name, where, _broken(name, where, error))
                 return
+
+    def _add_broken(self, package: str, target: str, where: str, error: UnknownApp) -> None:
+        if package not in self._found:
+            self._found[package] = FoundApp(package=package, target=target, where=where, error=error)
+            self._stores.broken_apps[package] = error
 
     def _is_here(self, package: str) -> bool:
         """Whether a directory we look in has a package, or module, of this name."""

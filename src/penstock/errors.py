@@ -259,6 +259,12 @@ class RegistryConflict(PenstockError):
 # --- stores -------------------------------------------------------------------------------------
 
 
+class AppNotImported(PenstockError):
+    """The app of a store can't be imported, so nobody can tell whether the store is still needed."""
+
+    code = "app-not-imported"
+
+
 class RealStoreUnderTest(PenstockError):
     """A test opens the real store of an app, though copies stand in for its stores."""
 

@@ -61,6 +61,7 @@ class Stores(Sessions):
 
     Attributes:
         keep_dropped: Days for which a dropped store can be brought back; default 7, 0 for none.
+        broken_apps: Why apps could not be imported, by package; their stores are no orphans.
 
     >>> desk = Stores(MemoryRegistry())
     >>> desk.registry.put_service(Service(name="local", url="sqlite:///stores"))
@@ -83,6 +84,7 @@ class Stores(Sessions):
         self.on_step = on_step
         self.keep_dropped = KEEP_DROPPED
         self.config: FileConfig | None = None
+        self.broken_apps: dict[str, PenstockError] = {}
         self.operator = Operator(registry)
         self._roles = RoleKeeper(registry, self.book, self._engines, self.keyring)
         self._provisioner = Provisioner(registry, self.book, self._engines, self._emit, self._roles)
@@ -139,23 +141,27 @@ class Stores(Sessions):
         return self._inspector.exists(self.declaration(app), name)
 
     def status(self, app: AppLike | None = None) -> list[StoreStatus]:
-        """What every store is like right now; orphans and dropped ones that are kept come last."""
+        """What every store is like right now; those that no app uses come last (see `left_over`)."""
         apps = self.apps if app is None else [self.declaration(app)]
         statuses = [self.store_status(each, name) for each in apps for name in self.names(each)]
         return statuses + self.left_over(None if app is None else apps[0].package)
 
     def orphans(self) -> list[StoreStatus]:
-        """What the remembered stores are like that nobody declares any more, or that were left behind."""
+        """What the remembered stores are like that their apps declare no more, or that were left behind."""
         return self._inspector.orphans(self.apps)
 
+    def broken(self) -> list[StoreStatus]:
+        """What the remembered stores are like whose apps can't be imported, or are not here."""
+        return self._inspector.broken(self.apps, self.broken_apps)
+
     def left_over(self, package: str | None = None) -> list[StoreStatus]:
-        """What the stores are like that no app uses: the orphans, then the dropped ones that are kept.
+        """The stores that no app here uses: of broken apps, orphans, dropped ones that are kept.
 
         Args:
             package: Those of one app only, which may be gone; of all by default.
         """
-        orphans = [each for each in self.orphans() if package in (None, each.app)]
-        return orphans + [self._inspector.kept(entry) for entry in self._remover.kept(package)]
+        left = [each for each in (*self.broken(), *self.orphans()) if package in (None, each.app)]
+        return left + [self._inspector.kept(entry) for entry in self._remover.kept(package)]
 
     def selected(self, app: AppLike, names: Sequence[str] = ()) -> list[str]:
         """The stores that names, or names of kinds, stand for; all of the app's by default.

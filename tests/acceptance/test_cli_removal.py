@@ -143,7 +143,7 @@ def test_the_kept_store_of_an_app_that_is_gone_is_listed_and_comes_back(
     [row] = kept(synced)
     assert healths(synced) == healths(synced, "lab") == {row["database"]: "dropped"}
     synced.ok("stores", "undrop", "lab:gages")
-    assert healths(synced) == {"lab_gages": "orphan"}
+    assert healths(synced) == {"lab_gages": "broken"}
     assert numbers(ground) == ["1", "2", "mine"]
 
 

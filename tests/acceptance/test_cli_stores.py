@@ -94,7 +94,7 @@ def test_a_store_made_anew_is_dropped_only_after_a_yes(plugged: Terminal, ground
 # --- orphans --------------------------------------------------------------------------------------
 
 
-def test_t19_the_stores_of_an_app_that_is_gone_are_orphans_and_can_be_dropped(
+def test_t19_the_stores_of_an_app_that_is_gone_are_listed_and_dropped_only_if_that_is_said(
     plugged: Terminal, ground: Ground
 ) -> None:
     plugged.ok("syncstores", "lab")
@@ -103,18 +103,69 @@ def test_t19_the_stores_of_an_app_that_is_gone_are_orphans_and_can_be_dropped(
     done = plugged("stores", "status")
     assert done.code == 0
     assert {tuple(line.split()[:4]) for line in done.out.splitlines()[1:]} == {
-        ("lab:basins.logan", "orphan", "main", "lab_basins_logan"),
-        ("lab:gages", "orphan", "main", "lab_gages"),
+        ("lab:basins.logan", "broken", "main", "lab_basins_logan"),
+        ("lab:gages", "broken", "main", "lab_gages"),
     }
     assert "No app lab is installed" in done.err
-    assert {row["health"] for row in plugged.json("stores", "status", "lab")["stores"]} == {"orphan"}
-    assert {row["state"] for row in plugged.json("stores", "list")["stores"]} == {"orphan"}
+    assert "stores drop" not in done.err
+    assert {row["health"] for row in plugged.json("stores", "status", "lab")["stores"]} == {"broken"}
+    assert {row["state"] for row in plugged.json("stores", "list")["stores"]} == {"broken"}
+    assert plugged("stores", "status", "--check").code == 1
+    done = plugged("stores", "drop", "lab:gages", "--now", "--yes")
+    assert (done.code, "it may be in use" in done.err) == (1, True)
     assert ground.databases() == {"lab_basins_logan", "lab_gages"}
-    assert plugged("stores", "drop", "lab:gages").code == 2
-    plugged.ok("stores", "drop", "lab:gages", "--now", "--yes")
-    plugged.ok("stores", "drop", "lab:basins.logan", "--now", "--yes")
+    assert plugged("stores", "drop", "lab:gages", "--app-is-gone").code == 2  # It asks.
+    plugged.ok("stores", "drop", "lab:gages", "--now", "--yes", "--app-is-gone")
+    plugged.ok("stores", "drop", "lab:basins.logan", "--now", "--yes", "--app-is-gone")
     assert ground.databases() == set()
     assert plugged.json("stores", "status")["stores"] == []
+
+
+def test_the_stores_of_an_app_with_an_error_in_it_are_broken_and_every_command_says_why(
+    plugged: Terminal, ground: Ground
+) -> None:
+    plugged.ok("syncstores", "lab")
+    plugged.app("lab", "x = = 1  # penstock")
+    done = plugged("stores", "status")
+    assert (done.code, "lab:gages is broken" in done.err, "SyntaxError" in done.err) == (0, True, True)
+    [row] = plugged.json("stores", "status")["stores"]
+    assert (row["health"], row["exists"], "(app.py, line 1)" in row["problem"]) == ("broken", True, True)
+    for command in (
+        ("stores", "status", "--check"),
+        ("stores", "status", "lab", "--check"),
+        ("doctor",),
+        ("syncstores", "all", "--plan"),
+        ("syncstores", "all"),
+        ("run", "--", "true"),
+        ("stores", "drop", "lab:gages", "--yes"),
+        ("stores", "drop", "lab:gages", "--service", "main", "--now", "--yes"),
+    ):
+        done = plugged(*command)
+        assert (done.code in (1, 2), "SyntaxError" in done.out + done.err) == (True, True), command
+        assert "stores drop" not in done.out + done.err, command
+    assert ground.databases() == {"lab_gages"}
+
+
+def test_an_app_that_never_had_a_store_is_missed_when_it_is_broken(site: Terminal) -> None:
+    site.ok("link", "local", "lab:gages")
+    site.app("lab", "import no_such_module_of_penstock")
+    assert site("stores", "status").code == 0
+    done = site("stores", "status", "--check")
+    assert (done.code, "no_such_module_of_penstock" in done.err) == (1, True)
+
+
+def test_a_command_that_runs_in_another_folder_takes_no_store_for_an_orphan(
+    plugged: Terminal, ground: Ground
+) -> None:
+    plugged.ok("syncstores", "lab")
+    (plugged.folder / "lab").rename(plugged.folder / "moved")
+    (plugged.folder / "moved" / "app.py").rename(plugged.folder / "moved" / "other.py")
+    done = plugged("stores", "status", "--check")
+    assert (done.code, "lab:gages is broken" in done.err) == (1, True)
+    assert "Run this where the app is" in done.err
+    assert plugged("run", "--", "true").code != 0
+    assert plugged("stores", "drop", "lab:gages", "--yes").code == 1
+    assert ground.databases() == {"lab_gages"}
 
 
 def test_t19_a_store_whose_declaration_is_gone_and_one_left_behind_are_orphans(

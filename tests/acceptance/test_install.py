@@ -65,8 +65,8 @@ def test_a_scaffold_is_installed_used_and_uninstalled(
     assert [row["health"] for row in empty.json("stores", "status")["stores"]] == ["ready"]
     assert "entry point of my_first_app 0.1.0" in empty.ok("apps", "list")
     done = empty("uninstall", "my_first_app", "--yes")
-    assert (done.code, "Leaves an orphan: my_first_app:example_db" in done.err) == (0, True)
-    assert [row["health"] for row in empty.json("stores", "status")["stores"]] == ["orphan"]
+    assert (done.code, "Leaves a store: my_first_app:example_db" in done.err) == (0, True)
+    assert [row["health"] for row in empty.json("stores", "status")["stores"]] == ["broken"]
     shown = empty.ok("install", "../work", "--no-deps", "--yes")
     assert (own_python / "my_first_app" / "app.py").is_file()
     assert "my_first_app:example_db uses service local already" in shown
@@ -96,12 +96,13 @@ def test_t19_an_app_that_is_uninstalled_leaves_its_stores_each_with_the_command_
     empty.ok("stores", "create", "lab:basins.logan")
     done = empty("uninstall", "lab", "--yes")
     assert done.code == 0, done.err
+    drop = "  to drop it, if nobody needs it: penstock stores drop"
     assert done.err.splitlines() == [
         f"Removes lab 1.0, with lab: {own_python.parents[2]}/bin/python -m pip uninstall --yes lab",
-        "Leaves an orphan: lab:basins.logan, database lab_basins_logan on local",
-        "  to drop it: penstock stores drop lab:basins.logan --service local",
-        "Leaves an orphan: lab:gages, database lab_gages on local",
-        "  to drop it: penstock stores drop lab:gages --service local",
+        "Leaves a store: lab:basins.logan, database lab_basins_logan on local",
+        f"{drop} lab:basins.logan --service local --app-is-gone",
+        "Leaves a store: lab:gages, database lab_gages on local",
+        f"{drop} lab:gages --service local --app-is-gone",
         "Leaves local plugged into lab:basins  (registry .penstock/registry.sqlite3)",
         "Leaves local plugged into lab:gages  (registry .penstock/registry.sqlite3)",
         "Leaves local plugged into lab:servers  (registry .penstock/registry.sqlite3)",
@@ -110,12 +111,12 @@ def test_t19_an_app_that_is_uninstalled_leaves_its_stores_each_with_the_command_
     assert journal(empty)[-1] == ("uninstall app", "lab", "done")
     rows = empty.json("stores", "status")["stores"]
     assert [(row["store"], row["health"], row["exists"]) for row in rows] == [
-        ("basins.logan", "orphan", True),
-        ("gages", "orphan", True),
+        ("basins.logan", "broken", True),
+        ("gages", "broken", True),
     ]
     for line in done.err.splitlines()[2:5:2]:
         empty.ok(*line.partition("penstock ")[2].split(), "--yes")
-    assert "orphan" not in {row["health"] for row in empty.json("stores", "status")["stores"]}
+    assert "broken" not in {row["health"] for row in empty.json("stores", "status")["stores"]}
 
 
 def distribute(package: Path, packages: Path) -> None:
@@ -285,7 +286,7 @@ def test_an_app_that_is_only_a_folder_is_not_uninstalled(site: Terminal) -> None
     done = site("uninstall", "lab", "--yes")
     assert (done.code, "error[defined-elsewhere]" in done.err) == (1, True)
     assert "Leaves a store: lab:gages, database lab_gages on local" in done.err
-    assert "  to drop it: penstock stores drop lab:gages\n" in done.err
+    assert "  to drop it, if nobody needs it: penstock stores drop lab:gages\n" in done.err
     assert "  try: Remove it, if nobody needs it: lab\n" in done.err
 
 

@@ -85,13 +85,14 @@ def test_t16_a_connection_over_sqlite_makes_stores_but_is_no_engine(
         assert sqlite_ground.databases() == {"lab_extra"}
 
 
-def test_t19_the_stores_of_an_app_that_is_gone_are_listed_as_orphans(
+def test_t19_the_stores_of_an_app_that_is_not_here_are_listed_but_no_orphans(
     desk: Stores, lab: type[App], ground: Ground
 ) -> None:
     all_ok(desk, lab)
     without = Stores(desk.registry)
-    (orphan,) = without.status()
-    assert (orphan.app, orphan.store, orphan.health, orphan.exists) == ("lab", "gages", Health.ORPHAN, True)
+    (left,) = without.status()
+    assert (left.app, left.store, left.health, left.exists) == ("lab", "gages", Health.BROKEN, True)
+    assert (left.required, "drop" in left.hint) == (True, False)
 
     class Lab(App):
         package = "lab"

@@ -232,12 +232,12 @@ def _stays(desk: Stores, package: str, *, gone: bool) -> Iterator[str]:
     for entry in desk.registry.stores(package):
         state = entry.state.value
         as_orphan = gone or state == "left"
-        word = "a dropped store" if state == "dropped" else "an orphan" if as_orphan else "a store"
+        word = {"dropped": "a dropped store", "left": "an orphan"}.get(state, "a store")
         yield f"Leaves {word}: {package}:{entry.name}, database {entry.database} on {entry.service}"
         if state == "dropped":
             yield "  to let it go, once its time is over: penstock stores purge"
         else:
-            yield f"  to drop it: {_drop(entry, as_orphan=as_orphan)}"
+            yield f"  to drop it, if nobody needs it: {_drop(entry, as_orphan=as_orphan)}"
     for link in desk.registry.assignments():
         if link.app == package:
             source = output.shorten(str(link.source))
@@ -246,7 +246,8 @@ def _stays(desk: Stores, package: str, *, gone: bool) -> Iterator[str]:
 
 def _drop(entry: StoreEntry, *, as_orphan: bool) -> str:
     command = f"penstock stores drop {entry.app}:{entry.name}"
-    return f"{command} --service {entry.service}" if as_orphan else command
+    gone = " --app-is-gone" if entry.state.value != "left" else ""
+    return f"{command} --service {entry.service}{gone}" if as_orphan else command
 
 
 def _not_installed(found: FoundApp, here: Path | None) -> DefinedElsewhere:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,7 @@ from penstock.cli.names import Target, complete_stores, target
 from penstock.cli.root import FAILED, example, from_env_option, need_from_env, yes_option
 from penstock.cli.state import State, pass_state
 from penstock.cli.watch import watched
-from penstock.errors import UnknownApp, UnknownStore
+from penstock.errors import AppNotImported, UnknownApp, UnknownStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,9 @@ _store_argument = click.argument("store", metavar="APP:STORE", type=target, shel
 @click.command()
 @_store_argument
 @click.option("--service", metavar="NAME", help="The service it was left behind on, for an orphan.")
+@click.option(
+    "--app-is-gone", "gone", is_flag=True, help="Also though its app can't be imported: it is gone for good."
+)
 @click.option("--now", is_flag=True, help="For good, at once; else it can be brought back for some days.")
 @from_env_option
 @yes_option
@@ -35,24 +38,25 @@ _store_argument = click.argument("store", metavar="APP:STORE", type=target, shel
     "penstock stores drop stream_gages:basins.logan",
     "penstock stores drop stream_gages:basins.logan --now --yes",
 )
-def drop(state: State, store: Target, service: str | None, now: bool, from_env: bool, yes: bool) -> None:
+def drop(state: State, /, store: Target, **options: Any) -> None:
     """Drop a store. A declared store stays declared; the next sync makes it anew.
 
     Its database is kept under another name for some days (keep_dropped in penstock.toml, 7 by default),
     where nobody can connect to it; `stores undrop` brings it back. Orphans can be dropped, too: stores
-    whose app or setting is gone, or that were left behind on another service. Never touches a database
-    that is not marked as this store's.
+    whose setting is gone, or that were left behind on another service. A store whose app can't be imported
+    may be alive: it is dropped only with --app-is-gone. Never touches a database that is not marked as
+    this store's.
     """
     desk = state.desk
-    orphan = _orphan(state, store, service)
+    orphan = _unused(state, store, options["service"], gone=options["gone"])
     if orphan is None:
         app = state.app(store.app)
         desk.address(app, store.name)  # For a name that stands for nothing, this raises.
         found = desk.store_status(app, store.name)
     else:
-        found = next(each for each in desk.orphans() if _same(each, orphan))
-    now = now or _goes_at_once(desk, found)
-    confirm_drops(desk, [found], yes=yes, from_env=from_env, now=now)
+        found = next(each for each in desk.left_over(store.app) if _same(each, orphan))
+    now = options["now"] or _goes_at_once(desk, found)
+    confirm_drops(desk, [found], yes=options["yes"], from_env=options["from_env"], now=now)
     with watched(desk, output.Steps()) as steps:
         if orphan is None:
             desk.drop(store.app, store.name, now=now)
@@ -134,7 +138,7 @@ def confirm_drops(
 
 def _variables(desk: Stores, lost: Iterable[StoreStatus]) -> dict[str, str]:
     """The variables that name what is lost; what is not ours is left alone in any case."""
-    ours = [each for each in lost if each.health.name not in ("ORPHAN", "NOT_OURS")]
+    ours = [each for each in lost if each.health.name not in ("ORPHAN", "BROKEN", "NOT_OURS")]
     addresses = ((each, desk.address(each.app, each.store)) for each in ours)
     return {f"{each.app}:{each.store}": address.service for each, address in addresses if address.external}
 
@@ -166,10 +170,18 @@ def _said(desk: Stores, store: Target, *, dropped: bool, now: bool) -> None:
     output.done(f"{store} is dropped, and kept until {until}: penstock stores undrop {store}")
 
 
-def _orphan(state: State, store: Target, service: str | None) -> StoreEntry | None:
-    """The remembered store that is meant, if it is one that nobody declares or that was left behind."""
+def _unused(state: State, store: Target, service: str | None, *, gone: bool) -> StoreEntry | None:
+    """The remembered store that is meant, if it is an orphan, or of an app that is said to be gone."""
     list(state.apps)
-    orphans = [s for s in state.desk.orphans() if (s.app, s.store) == (store.app, store.name)]
+    desk = state.desk
+    broken = [s for s in desk.broken() if (s.app, s.store) == (store.app, store.name)]
+    if broken and not gone:
+        raise AppNotImported(
+            f"{store} is not dropped: its app can't be imported here, so it may be in use.",
+            why=broken[0].problem,
+            hint=broken[0].hint,
+        )
+    orphans = broken + [s for s in desk.orphans() if (s.app, s.store) == (store.app, store.name)]
     if service is not None:
         orphans = [s for s in orphans if s.service == service]
         if not orphans:

@@ -40,9 +40,12 @@ def run(state: State, packages: tuple[str, ...], command: tuple[str, ...]) -> No
     """Run CMD with the stores' addresses, passwords included, in its environment.
 
     A store's variable is PENSTOCK_STORE__APP__STORE; where there is exactly one store, DATABASE_URL
-    is its address as well. The exit code is that of CMD.
+    is its address as well. The exit code is that of CMD; CMD is not run if an app can't be imported.
     """
     apps = state.chosen(packages)
+    broken = [] if packages else state.apps.broken
+    if broken and broken[0].error is not None:
+        raise broken[0].error  # A program without its addresses may find others by itself.
     found = _addresses(state.desk, apps)
     environment = {**os.environ, **found}
     if len(found) == 1:

@@ -18,7 +18,7 @@ from penstock.cli.watch import watched
 from penstock.errors import PenstockError, UnknownApp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from penstock.declare import AppDeclaration
     from penstock.provision.dynamic import NewStore
@@ -64,12 +64,17 @@ def list_(state: State, app: str | None, as_json: bool) -> None:
 
 @stores.command()
 @click.argument("app", required=False, shell_complete=complete_apps)
-@click.option("--check", is_flag=True, help="Exit 1 if a required store is not ready.")
+@click.option(
+    "--check", is_flag=True, help="Exit 1 if a required store is not ready, or an app can't be imported."
+)
 @json_option
 @pass_state
 @example("penstock stores status", "penstock stores status my_first_app --check")
 def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
-    """Ask the servers what the stores are like: there, complete, ours, how large. Orphans come last."""
+    """Ask the servers what the stores are like: there, complete, ours, how large.
+
+    Those that no app here uses come last: broken ones, whose app can't be imported, orphans, dropped ones.
+    """
     found = _statuses(state, app)
     columns = [
         output.store_column(),
@@ -86,8 +91,19 @@ def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
         _show_problems(found)
         for service, why in dict.fromkeys((each.service, each.no_roles) for each in found if each.no_roles):
             output.note(f"stores on {service} have no roles of their own. {why}")
-    if check and not all(_is_well(each) for each in found):
+    broken = _without_stores(state, app, found)
+    if not as_json:
+        for cause in broken:
+            output.error(cause)
+    if check and (broken or not all(_is_well(each) for each in found)):
         click.get_current_context().exit(FAILED)
+
+
+def _without_stores(state: State, package: str | None, found: Sequence[StoreStatus]) -> list[PenstockError]:
+    """Why apps can't be imported of which no store is remembered: what they declare is nowhere else."""
+    shown = {each.app for each in found}
+    causes = state.desk.broken_apps.items()
+    return [cause for app, cause in causes if package in (None, app) and app not in shown]
 
 
 def _listed(state: State, package: str | None) -> Iterator[dict[str, Any]]:
@@ -97,9 +113,12 @@ def _listed(state: State, package: str | None) -> Iterator[dict[str, Any]]:
         for name in state.desk.names(app):
             shown.add((app.package, name))
             yield _listed_row(state.desk, app, name)
+    known = {app.package for app in state.desk.apps}
     for entry in state.desk.registry.stores(package):
         if entry.state.value == "dropped":
             yield _entry_row(entry)
+        elif entry.app not in known:
+            yield _entry_row(entry) | {"state": "broken"}
         elif entry.state.value == "left" or (entry.app, entry.name) not in shown:
             yield _entry_row(entry) | {"state": "orphan"}
 

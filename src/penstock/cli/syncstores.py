@@ -107,8 +107,9 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
     wanted = Wanted(**options)
     desk, chosen = state.desk, state.chosen(apps)
     jobs = _jobs(desk, chosen, wanted)
+    broken = [_broken(app) for app in state.apps.broken] if "all" in apps else []
     if wanted.plan:
-        rows = [_planned(desk, job, wanted) for job in jobs]
+        rows = [*(_planned(desk, job, wanted) for job in jobs), *broken]
         _show_plan(rows, as_json=wanted.as_json)
     else:
         if wanted.refresh:
@@ -116,9 +117,9 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
         rows = _run(desk, jobs, wanted)
         if not wanted.names:
             rows += _unassigned(desk, chosen)
-        if "all" in apps:
-            rows += [_broken(app) for app in state.apps.broken]
+        rows += broken
         _show_results(rows, as_json=wanted.as_json)
+        _show_causes([] if wanted.as_json or not broken else state.apps.broken)
     if any(row["result"] in ("failed", "refused") for row in rows):
         click.get_current_context().exit(FAILED)
 
@@ -291,6 +292,12 @@ def _unassigned_row(app: AppDeclaration, setting: str, *, required: bool) -> dic
         hint=f"penstock link SERVICE {app.package}:{setting}",
     )
     return Job(app=app, name=setting).row("failed" if required else "skipped", [], problem)
+
+
+def _show_causes(apps: Sequence[FoundApp]) -> None:
+    for app in apps:
+        if app.error is not None:
+            output.error(app.error)
 
 
 def _broken(app: FoundApp) -> dict[str, Any]:

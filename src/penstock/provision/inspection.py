@@ -6,12 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration
-from penstock.errors import NotAssigned, PenstockError
-from penstock.provision.status import Health, StoreStatus, is_complete, kept_status, orphan_of, status_of
+from penstock.errors import NotAssigned, PenstockError, UnknownApp
+from penstock.provision.status import (
+    Health,
+    StoreStatus,
+    broken_of,
+    is_complete,
+    kept_status,
+    orphan_of,
+    status_of,
+)
 from penstock.registry import Roles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from penstock.connect import Address, AddressBook
     from penstock.provision.provisioner import Provisioner
@@ -61,8 +69,24 @@ class Inspector:
         return self._with_roles(status_of(address, entry, required=required), address)
 
     def orphans(self, apps: Iterable[AppDeclaration]) -> list[StoreStatus]:
-        """The remembered stores that nobody declares any more, or that were left behind."""
-        return [self._orphan(entry, why) for entry, why in self._provisioner.orphans(apps)]
+        """The remembered stores that their apps do not declare any more, or that were left behind."""
+        return [
+            orphan_of(self._remembered(entry), entry, why) for entry, why in self._provisioner.orphans(apps)
+        ]
+
+    def broken(
+        self, apps: Iterable[AppDeclaration], causes: Mapping[str, PenstockError]
+    ) -> list[StoreStatus]:
+        """The remembered stores of apps that are not here, or can't be imported.
+
+        Args:
+            apps: The apps that could be.
+            causes: Why others could not, by package.
+        """
+        return [
+            broken_of(self._remembered(entry), causes.get(entry.app) or not_here(entry.app))
+            for entry in self._provisioner.of_no_app(apps)
+        ]
 
     def kept(self, entry: StoreEntry) -> StoreStatus:
         """Whether a store that was dropped and is kept is there."""
@@ -86,16 +110,27 @@ class Inspector:
         why = "The next sync gives it its own." if problem is None else problem.why or problem.what
         return replace(status, roles=Roles.SERVICE.value, no_roles=why)
 
-    def _orphan(self, entry: StoreEntry, why: str) -> StoreStatus:
+    def _remembered(self, entry: StoreEntry) -> StoreStatus:
+        """What a store is like where the registry remembers it."""
         try:
             address = self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)
         except PenstockError as error:
             return StoreStatus(
                 app=entry.app,
                 store=entry.name,
-                health=Health.ORPHAN,
+                health=Health.UNREACHABLE,
                 service=entry.service,
                 database=entry.database,
-                problem=f"{why} {error.what}",
+                problem=error.what,
+                hint=error.hint,
             )
-        return orphan_of(address, entry, why)
+        return status_of(address, entry)
+
+
+def not_here(package: str) -> UnknownApp:
+    """The cause where an app was found nowhere."""
+    return UnknownApp(
+        f"No app {package} is installed or configured here.",
+        why="So it can't be told whether it still needs this store.",
+        hint="Run this where the app is, or install it; --app module:Class names it.",
+    )

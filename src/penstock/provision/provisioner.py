@@ -205,16 +205,22 @@ class Provisioner:
         return address
 
     def orphans(self, apps: Iterable[AppDeclaration]) -> Iterator[tuple[StoreEntry, str]]:
-        """Remembered stores that nobody declares any more, each with the reason."""
+        """Remembered stores that their apps do not declare any more, each with the reason."""
         declared = {app.package: app for app in apps}
-        for entry in (e for e in self._registry.stores() if e.state is not StoreState.DROPPED):
-            why = self._why_orphan(declared.get(entry.app), entry)
+        for entry in self._undropped():
+            why = self._why_orphan(declared[entry.app], entry) if entry.app in declared else ""
             if why:
                 yield entry, why
 
-    def _why_orphan(self, app: AppDeclaration | None, entry: StoreEntry) -> str:
-        if app is None:
-            return f"No app {entry.app} is installed or configured here."
+    def of_no_app(self, apps: Iterable[AppDeclaration]) -> Iterator[StoreEntry]:
+        """Remembered stores whose apps are not among these."""
+        declared = {app.package for app in apps}
+        return (entry for entry in self._undropped() if entry.app not in declared)
+
+    def _undropped(self) -> Iterator[StoreEntry]:
+        return (entry for entry in self._registry.stores() if entry.state is not StoreState.DROPPED)
+
+    def _why_orphan(self, app: AppDeclaration, entry: StoreEntry) -> str:
         store = StoreName(entry.name)
         declared = isinstance(app.find(store.setting), DatabaseSetting)
         if not declared and (store.kind is not None or not entry.dynamic):

@@ -27,7 +27,8 @@ class Health(Enum):
         NOT_OURS: The database exists, but belongs to someone else.
         UNASSIGNED: No service is plugged into its setting.
         UNREACHABLE: Its server can't be asked.
-        ORPHAN: Nobody declares it any more, or its setting is plugged in elsewhere.
+        ORPHAN: Its app does not declare it any more, or its setting is plugged in elsewhere.
+        BROKEN: Its app can't be imported here, so nobody can tell whether it is still wanted.
         DROPPED: It was dropped, and is kept for a while.
     """
 
@@ -38,6 +39,7 @@ class Health(Enum):
     UNASSIGNED = "unassigned"
     UNREACHABLE = "unreachable"
     ORPHAN = "orphan"
+    BROKEN = "broken"
     DROPPED = "dropped"
 
 
@@ -119,12 +121,18 @@ def is_complete(address: Address) -> bool:
     return _judge(address, seen, None)[0] is Health.READY
 
 
-def orphan_of(address: Address, entry: StoreEntry, why: str) -> StoreStatus:
-    """The status of a store that nobody declares any more, or that was left behind."""
-    status = status_of(address, entry, required=False)
-    drop = f"penstock stores drop {entry.app}:{entry.name} --service {entry.service}, if nobody needs it"
-    hint = status.hint if status.health is Health.UNREACHABLE else drop
-    return replace(status, health=Health.ORPHAN, problem=why, hint=hint)
+def orphan_of(status: StoreStatus, entry: StoreEntry, why: str) -> StoreStatus:
+    """The status of a store that its app does not declare any more, or that was left behind."""
+    hint = f"penstock stores drop {entry.app}:{entry.name} --service {entry.service}, if nobody needs it"
+    if status.health is Health.UNREACHABLE:
+        why, hint = f"{why} {status.problem}".strip(), status.hint
+    return replace(status, health=Health.ORPHAN, problem=why, hint=hint, required=False)
+
+
+def broken_of(status: StoreStatus, cause: PenstockError) -> StoreStatus:
+    """The status of a store whose app can't be imported, which may be alive all the same."""
+    problem = f"{cause.what} {cause.why}".strip()
+    return replace(status, health=Health.BROKEN, problem=problem, hint=cause.hint, required=True)
 
 
 def kept_status(entry: StoreEntry, exists: bool | None, unknown: str = "") -> StoreStatus:
