@@ -283,6 +283,12 @@ class StoreNotOurs(PenstockError):
     code = "store-not-ours"
 
 
+class OtherRegistry(StoreNotOurs):
+    """The store was made by another registry, for an app of the same name."""
+
+    code = "store-of-another-registry"
+
+
 class StoreExists(PenstockError):
     """There is a store where a dropped one was to be brought back."""
 

@@ -108,8 +108,9 @@ def _clone(step: CloneDatabase, work: Work) -> None:
 
 
 def _stamp(step: StampRecord, work: Work) -> None:
+    wanted = work.wanted
     with _own_transaction(work) as connection:
-        stamp_copy(connection, work.address.backend, work.wanted.app, work.wanted.store)
+        stamp_copy(connection, work.address.backend, wanted.app, wanted.store, wanted.registry)
 
 
 def _prepare(step: PrepareDatabase, work: Work) -> None:
@@ -117,8 +118,9 @@ def _prepare(step: PrepareDatabase, work: Work) -> None:
 
 
 def _write_record(step: WriteRecord, work: Work) -> None:
+    wanted = work.wanted
     with _own_transaction(work) as connection:
-        write_record(connection, work.address.backend, work.wanted.app, work.wanted.store)
+        write_record(connection, work.address.backend, wanted.app, wanted.store, wanted.registry)
 
 
 def _enable_spatial(step: EnableSpatial, work: Work) -> None:

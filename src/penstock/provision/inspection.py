@@ -48,7 +48,7 @@ class Inspector:
     def exists(self, app: AppDeclaration, name: str) -> bool:
         """Whether the store is there, ours, and complete; raises if its server can't be asked."""
         address = self._book.find(app, name)
-        return address is not None and is_complete(address)
+        return address is not None and is_complete(address, self._registry.identity())
 
     def status(self, app: AppDeclaration, name: str) -> StoreStatus:
         """What one store is like right now."""
@@ -66,7 +66,8 @@ class Inspector:
                 required=required,
             )
         entry = self._registry.find_store(app.package, name)
-        return self._with_roles(status_of(address, entry, required=required), address)
+        found = status_of(address, entry, self._registry.identity(), required=required)
+        return self._with_roles(found, address)
 
     def orphans(self, apps: Iterable[AppDeclaration]) -> list[StoreStatus]:
         """The remembered stores that their apps do not declare any more, or that were left behind."""
@@ -124,7 +125,7 @@ class Inspector:
                 problem=error.what,
                 hint=error.hint,
             )
-        return status_of(address, entry)
+        return status_of(address, entry, self._registry.identity())
 
 
 def not_here(package: str) -> UnknownApp:

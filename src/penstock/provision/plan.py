@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.errors import PenstockError, StoreNotOurs
+from penstock.errors import OtherRegistry, PenstockError, StoreNotOurs
 from penstock.provision.steps import (
     CloneDatabase,
     CreateDatabase,
@@ -23,6 +23,7 @@ from penstock.provision.steps import (
     Step,
     WriteRecord,
 )
+from penstock.registry.service import NO_REGISTRY, RegistryIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Wanted:
         default_privileges: Whether its roles may use tables that are made later.
         template: The complete database that a missing one is copied from; empty to make it from nothing.
         aside: What the database is to be called while it is kept, when it is dropped; empty to drop it.
+        registry: The registry that remembers it.
+        external: Whether its address is given by the environment, which may name a store of others.
         refresh: Whether to drop what is there, if it is ours, and begin anew.
         force_first_time: Whether the initializer is told that it is the first time.
     """
@@ -58,6 +61,8 @@ class Wanted:
     default_privileges: bool = True
     template: str = ""
     aside: str = ""
+    registry: RegistryIdentity = NO_REGISTRY
+    external: bool = False
     refresh: bool = False
     force_first_time: bool = False
 
@@ -73,6 +78,7 @@ class FoundRecord:
         first_time: Whether no initializer ever completed.
         template: Whether it is a template rather than a store.
         dropping: Whether a drop of it began, and was killed.
+        registry: The registry that made it.
     """
 
     app: str
@@ -81,6 +87,7 @@ class FoundRecord:
     first_time: bool = True
     template: bool = False
     dropping: bool = False
+    registry: RegistryIdentity = NO_REGISTRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +135,7 @@ def plan_sync(wanted: Wanted, found: Found) -> Plan:
     >>> [str(step) for step in plan_sync(wanted, NOTHING).steps][:2]
     ['create database lab_main', 'prepare database lab_main']
     """
-    refused = refusal(wanted, found)
+    refused = refusal(wanted, found, destroys=wanted.refresh)
     if refused is not None:
         return Plan(refused=refused)
     steps: list[Step] = []
@@ -152,7 +159,7 @@ def plan_drop(wanted: Wanted, found: Found) -> Plan:
         return Plan()
     if found.record is None:
         return Plan(refused=_unrecorded(wanted))
-    refused = refusal(wanted, found)
+    refused = refusal(wanted, found, destroys=True)
     if refused is not None:
         return Plan(refused=refused)
     if wanted.aside:
@@ -160,8 +167,14 @@ def plan_drop(wanted: Wanted, found: Found) -> Plan:
     return Plan(steps=_dropping(wanted, found))
 
 
-def refusal(wanted: Wanted, found: Found) -> PenstockError | None:
-    """Why what is there is not ours to touch, or None."""
+def refusal(wanted: Wanted, found: Found, *, destroys: bool = False) -> PenstockError | None:
+    """Why what is there is not ours to touch, or None.
+
+    Args:
+        wanted: What the store shall be.
+        found: What is there.
+        destroys: Whether it is to be dropped; then an address from the environment is not enough.
+    """
     record = found.record
     if record is None:
         return _unrecorded(wanted) if found.relations else None
@@ -169,6 +182,9 @@ def refusal(wanted: Wanted, found: Found) -> PenstockError | None:
         return _not_ours(wanted, "It is a template.")
     if not record.template and (record.app, record.store) != (wanted.app, wanted.store):
         return _not_ours(wanted, f"Its record says that it is {record.app}:{record.store}.")
+    may_use = not destroys and (wanted.external or not wanted.registry.id)
+    if record.registry.id not in ("", wanted.registry.id) and not may_use:
+        return _of_another_registry(wanted, record.registry)
     return None
 
 
@@ -216,6 +232,16 @@ def _initializer_step(wanted: Wanted, found: Found) -> RunInitializer | None:
     in_transaction = wanted.form is not InitializerForm.ENGINE and wanted.transactional_ddl
     return RunInitializer(
         wanted.initializer, wanted.form, wanted.force_first_time or never_ran, in_transaction
+    )
+
+
+def _of_another_registry(wanted: Wanted, other: RegistryIdentity) -> OtherRegistry:
+    return OtherRegistry(
+        f"The database {wanted.database} is {wanted.app}:{wanted.store} of another registry, "
+        "so it is left alone.",
+        why=f"It belongs to {other.label}; this is {wanted.registry.label}.",
+        hint="Let both use one registry ([registry] in penstock.toml); or take the store over: "
+        f"penstock stores adopt {wanted.app}:{wanted.store}",
     )
 
 

@@ -18,7 +18,7 @@ from penstock.provision.record import read_record, stamp
 from penstock.provision.steps import InitializerForm, StepEvent
 from penstock.provision.sync import plan_of, sync_store
 from penstock.provision.work import Work, look
-from penstock.registry import Registry, StoreEntry, StoreState, journalled
+from penstock.registry import Registry, RegistryIdentity, StoreEntry, StoreState, journalled
 
 if TYPE_CHECKING:
     from penstock.connect import Address, AddressBook, EngineCache
@@ -150,6 +150,7 @@ class Provisioner:
         """Sync one store and remember how that ended."""
         action = "refresh store" if options.refresh else "sync store"
         with journalled(self._registry, action, subject_of(address), where_of(address)):
+            self._registry.identity(make=True)
             work = self.work_on(app, address, contents, options)
             work.let_go()
             known = self._registry.find_store(app.package, entry.name) is not None
@@ -194,7 +195,7 @@ class Provisioner:
             adopted = replace(address.entry(before), state=StoreState.READY, problem="")
             self._remember(address, adopted)
             try:
-                record_id = _stamped(address)
+                record_id = _stamped(address, self._registry.identity(make=True))
             except PenstockError:
                 self._registry.remove_store(adopted)
                 if before is not None:
@@ -266,7 +267,7 @@ class Provisioner:
         name = address.store.name
         roles = self._roles.of(address, known_as)
         problem = None if roles is None else roles.problem()
-        wanted = _wanted(address, contents, options, initializer)
+        wanted = replace(_wanted(address, contents, options, initializer), registry=self._registry.identity())
 
         def let_go() -> None:
             self._engines.let_go(app.package, name)
@@ -357,15 +358,16 @@ def _wanted(
         default_privileges=address.backend.capabilities.default_privileges,
         refresh=options.refresh,
         force_first_time=options.force_first_time,
+        external=address.external,
     )
 
 
-def _stamped(address: Address) -> str:
+def _stamped(address: Address, registry: RegistryIdentity) -> str:
     """Write into an existing database whose it is; the id of its record."""
     backend = address.backend
     try:
         with own_connection(address) as connection, connection.begin():
-            stamp(connection, backend, address.app, address.store.name)
+            stamp(connection, backend, address.app, address.store.name, registry)
             record = read_record(connection, backend)
     except DBAPIError as error:
         what = f"The database {backend.shown(address.place)} can't be marked as {subject_of(address)}."

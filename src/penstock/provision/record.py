@@ -26,6 +26,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateTable
 
 from penstock.provision.plan import FoundRecord
+from penstock.registry import RegistryIdentity
 
 if TYPE_CHECKING:
     from penstock.backends import Backend
@@ -54,6 +55,8 @@ def _table(schema: str | None) -> Table:
         Column("initializer", Text),
         Column("copied_from", Text),
         Column("copied_by", Text),
+        Column("registry", String(36)),
+        Column("registry_label", Text),
     )
 
 
@@ -69,6 +72,8 @@ class Record:
         created: When it was made.
         initialised: When a sync completed first; None if none did.
         initializer: The initializer that completed last; None if none did.
+        registry: The registry that made it; None where that does not last.
+        registry_label: What people call that.
     """
 
     store_id: str
@@ -78,6 +83,8 @@ class Record:
     created: datetime
     initialised: datetime | None
     initializer: str | None
+    registry: str | None
+    registry_label: str | None
 
     def facts(self) -> FoundRecord:
         """What a plan needs to know of it."""
@@ -88,10 +95,14 @@ class Record:
             first_time=self.initializer is None,
             template=self.purpose == _TEMPLATE,
             dropping=self.purpose == _DROPPING,
+            registry=RegistryIdentity(self.registry or "", self.registry_label or "another registry"),
         )
 
 
-_FIELDS = ("store_id", "purpose", "app", "store", "created", "initialised", "initializer")
+_FIELDS = (
+    "store_id", "purpose", "app", "store", "created", "initialised", "initializer",
+    "registry", "registry_label",
+)  # fmt: skip
 
 
 def read_record(connection: Connection, backend: Backend) -> Record | None:
@@ -110,7 +121,9 @@ def read_record(connection: Connection, backend: Backend) -> Record | None:
     return Record(**{**row, "created": _aware(row["created"]), "initialised": _aware(row["initialised"])})
 
 
-def write_record(connection: Connection, backend: Backend, app: str, store: str) -> None:
+def write_record(
+    connection: Connection, backend: Backend, app: str, store: str, registry: RegistryIdentity
+) -> None:
     """Write a new record, not initialised; nothing happens if there is one."""
     table = _table(backend.default_schema)
     if not backend.has_table(connection, TABLE_NAME):
@@ -118,7 +131,7 @@ def write_record(connection: Connection, backend: Backend, app: str, store: str)
         connection.execute(CreateTable(table))
     if connection.execute(select(table.c.one)).first() is None:
         row = {"one": 1, "store_id": str(uuid4()), "purpose": _STORE, "app": app, "store": store}
-        connection.execute(insert(table).values(**row, created=datetime.now(UTC)))
+        connection.execute(insert(table).values(**row, **_of(registry), created=datetime.now(UTC)))
 
 
 def mark_initialised(connection: Connection, backend: Backend, initializer: str) -> None:
@@ -142,31 +155,38 @@ def mark_template(connection: Connection, backend: Backend) -> None:
     connection.execute(update(_table(backend.default_schema)).values(purpose=_TEMPLATE))
 
 
-def stamp_copy(connection: Connection, backend: Backend, app: str, store: str) -> None:
+def stamp_copy(
+    connection: Connection, backend: Backend, app: str, store: str, registry: RegistryIdentity
+) -> None:
     """Make the record of a copied template that of a store, under an identity of its own.
 
     What was done in the template was done in the copy, so it stays as initialised as it is.
     """
     table = _table(backend.default_schema)
     source = connection.execute(select(table.c.store_id)).scalar()
-    now = {"purpose": _STORE, "app": app, "store": store, "created": datetime.now(UTC)}
+    now = {"purpose": _STORE, "app": app, "store": store, "created": datetime.now(UTC), **_of(registry)}
     values = {**now, "copied_from": source, "copied_by": "template", "store_id": str(uuid4())}
     connection.execute(update(table).where(table.c.purpose == _TEMPLATE).values(**values))
 
 
-def stamp(connection: Connection, backend: Backend, app: str, store: str) -> None:
+def stamp(connection: Connection, backend: Backend, app: str, store: str, registry: RegistryIdentity) -> None:
     """Make the record that of this store, initialised: an adoption.
 
-    What was another store is this one's from now on, under an identity of its own, so that nothing of the
-    other's, such as its roles, is taken for this one's.
+    What was another store, or another registry's, is this one's from now on, under an identity of its own,
+    so that nothing of the other's, such as its roles, is taken for this one's.
     """
     before = read_record(connection, backend)
-    write_record(connection, backend, app, store)
-    adopted = {"purpose": _STORE, "app": app, "store": store, "initializer": ADOPTED}
-    if before is not None and (before.app, before.store, before.purpose) != (app, store, _STORE):
+    write_record(connection, backend, app, store, registry)
+    adopted = {"purpose": _STORE, "app": app, "store": store, "initializer": ADOPTED, **_of(registry)}
+    mine = (app, store, _STORE, registry.id or None)
+    if before is not None and (before.app, before.store, before.purpose, before.registry) != mine:
         adopted |= {"store_id": str(uuid4()), "copied_from": before.store_id, "copied_by": "adopt"}
     table = _table(backend.default_schema)
     connection.execute(update(table).values(**adopted, initialised=datetime.now(UTC)))
+
+
+def _of(registry: RegistryIdentity) -> dict[str, str | None]:
+    return {"registry": registry.id or None, "registry_label": registry.label if registry.id else None}
 
 
 def _aware(when: datetime | None) -> datetime | None:

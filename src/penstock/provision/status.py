@@ -11,7 +11,7 @@ from penstock.engines import BudgetState, budget_of
 from penstock.errors import PenstockError
 from penstock.provision.plan import Wanted, refusal
 from penstock.provision.work import Seen, look
-from penstock.registry import StoreEntry, StoreState
+from penstock.registry import RegistryIdentity, StoreEntry, StoreState
 
 if TYPE_CHECKING:
     from penstock.connect import Address
@@ -85,7 +85,9 @@ class StoreStatus:
     connections: BudgetState | None = None
 
 
-def status_of(address: Address, entry: StoreEntry | None, *, required: bool = True) -> StoreStatus:
+def status_of(
+    address: Address, entry: StoreEntry | None, registry: RegistryIdentity, *, required: bool = True
+) -> StoreStatus:
     """Ask the store's server what it is like; never raises for what the server says."""
     unknown = StoreStatus(
         app=address.app,
@@ -101,7 +103,7 @@ def status_of(address: Address, entry: StoreEntry | None, *, required: bool = Tr
         seen = look(address)
     except PenstockError as error:
         return replace(unknown, problem=error.why or error.what, hint=error.hint)
-    health, problem, hint = _judge(address, seen, entry)
+    health, problem, hint = _judge(address, seen, entry, registry)
     record = seen.record
     return replace(
         unknown,
@@ -115,10 +117,10 @@ def status_of(address: Address, entry: StoreEntry | None, *, required: bool = Tr
     )
 
 
-def is_complete(address: Address) -> bool:
+def is_complete(address: Address, registry: RegistryIdentity) -> bool:
     """Whether the store exists, is ours, and a sync has completed; raises if it can't be asked."""
     seen = look(address)
-    return _judge(address, seen, None)[0] is Health.READY
+    return _judge(address, seen, None, registry)[0] is Health.READY
 
 
 def orphan_of(status: StoreStatus, entry: StoreEntry, why: str) -> StoreStatus:
@@ -162,12 +164,20 @@ def kept_status(entry: StoreEntry, exists: bool | None, unknown: str = "") -> St
     )
 
 
-def _judge(address: Address, seen: Seen, entry: StoreEntry | None) -> tuple[Health, str, str]:
+def _judge(
+    address: Address, seen: Seen, entry: StoreEntry | None, registry: RegistryIdentity
+) -> tuple[Health, str, str]:
     sync = f"penstock syncstores {address.app} -d {address.store.name}"
     failed = entry.problem if entry is not None and entry.state is StoreState.FAILED else ""
     if not seen.found.exists:
         return Health.MISSING, failed, sync
-    wanted = Wanted(app=address.app, store=address.store.name, database=address.database)
+    wanted = Wanted(
+        app=address.app,
+        store=address.store.name,
+        database=address.database,
+        registry=registry,
+        external=address.external,
+    )
     refused = refusal(wanted, seen.found)
     if refused is not None:
         return Health.NOT_OURS, refused.why, refused.hint

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from penstock.registry.service import Assignment, Credential, JournalEntry, Service, StoreEntry
+    from penstock.registry.service import (
+        Assignment,
+        Credential,
+        JournalEntry,
+        RegistryIdentity,
+        Service,
+        StoreEntry,
+    )
 
 
 class Readable(Protocol):
@@ -48,6 +55,14 @@ class Registry(Readable, Protocol):
     @property
     def lasting(self) -> bool:
         """Whether it still knows tomorrow, in another process, what it is told now."""
+
+    def identity(self, *, make: bool = False) -> RegistryIdentity:
+        """Which registry it is.
+
+        Args:
+            make: Whether its database is made, if it is not there; else one that was never written to has
+                an id that nobody has. Default False.
+        """
 
     def put_service(self, service: Service, *, replace: bool = False) -> None:
         """Remember a service.

@@ -17,6 +17,7 @@ from penstock.registry.service import (
     Assignment,
     Credential,
     JournalEntry,
+    RegistryIdentity,
     Service,
     Source,
     StoreEntry,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+_UNMADE = "unmade"
 _PASSWORDS = ("password", "admin_password", "next_password", "next_admin_password")
 
 
@@ -76,6 +78,14 @@ class DatabaseRegistry:
     def _ask_generation(self) -> int:
         rows = self._storage.rows(select(tables.registry.c.generation))
         return int(rows[0]["generation"]) if rows else 0
+
+    def identity(self, *, make: bool = False) -> RegistryIdentity:
+        """Its id, and where it is; one that was never written to has the id of none."""
+        if make:
+            with self._storage.adding():
+                pass
+        rows = self._storage.rows(select(tables.registry.c.id))
+        return RegistryIdentity(str(rows[0]["id"]) if rows else _UNMADE, self._storage.whereabouts)
 
     # --- services and assignments ---
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from penstock.registry.conflicts import defined_elsewhere
-from penstock.registry.service import Assignment, Credential, JournalEntry, Service, StoreEntry
+from penstock.registry.service import (
+    Assignment,
+    Credential,
+    JournalEntry,
+    RegistryIdentity,
+    Service,
+    StoreEntry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -75,6 +82,10 @@ class LayeredRegistry:
     def lasting(self) -> bool:
         """Whether the base is."""
         return self._base.lasting
+
+    def identity(self, *, make: bool = False) -> RegistryIdentity:
+        """That of the base."""
+        return self._base.identity(make=make)
 
     def services(self) -> Sequence[Service]:
         """Every service, by name."""

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from penstock.engines import fork
 from penstock.registry.conflicts import check_unchanged, collision, moved, successor
-from penstock.registry.service import Assignment, Credential, JournalEntry, Service, StoreEntry, StoreState
+from penstock.registry.service import (
+    Assignment,
+    Credential,
+    JournalEntry,
+    RegistryIdentity,
+    Service,
+    StoreEntry,
+    StoreState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +51,10 @@ class MemoryRegistry:
     def generation(self, max_age: float = 0.0) -> int:
         """How often a service, an assignment, or a known store's place changed."""
         return self._generation
+
+    def identity(self, *, make: bool = False) -> RegistryIdentity:
+        """That of none that lasts."""
+        return RegistryIdentity(label=self.label)
 
     def services(self) -> Sequence[Service]:
         """Every service, by name."""

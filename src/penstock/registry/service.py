@@ -13,6 +13,23 @@ from penstock.secrets import SecretRef
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryIdentity:
+    """Which registry it is, whatever its address: what the records of its stores say.
+
+    Args:
+        id: Random, from when it was made; empty for one that does not last.
+        label: What people call it, on whatever host they are.
+    """
+
+    id: str = ""
+    label: str = ""
+
+
+NO_REGISTRY = RegistryIdentity()
+"""What a record says that was written where no registry lasts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where an answer comes from, for people: a file and line, a variable, the registry.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from platform import node
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select, update
@@ -50,6 +51,13 @@ class Storage:
         self._place = self._placed(*self._backend.split(address), password)
         self._engine = self._make_engine()
         self._ready = False
+
+    @property
+    def whereabouts(self) -> str:
+        """What messages on other hosts call the registry."""
+        is_file = not self._place.server.login.url.host
+        where = f"{self._backend.shown(self._place)} on {node()}" if is_file else self.label
+        return f"registry {where}"
 
     def rows(self, query: Any) -> list[dict[str, Any]]:
         """What a query finds; nothing if the registry was not made yet."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from penstock.backends import StoreRole
 from penstock.registry.service import CredentialState, Roles, StoreState
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest revision in `versions/`, which makes the tables below; known here without Alembic."""
 
 VERSION_TABLE = "penstock_registry_version"
@@ -43,6 +43,7 @@ registry = Table(
     metadata,
     Column("format", Integer, primary_key=True),
     Column("generation", BigInteger, nullable=False),
+    Column("id", String(36), nullable=False),
 )
 
 services = Table(
