@@ -88,7 +88,7 @@ class Stores(Sessions):
         self.operator = Operator(registry)
         self._roles = RoleKeeper(registry, self.book, self._engines, self.keyring)
         self._provisioner = Provisioner(registry, self.book, self._engines, self._emit, self._roles)
-        self._inspector = Inspector(registry, self.book, self._provisioner, self._roles)
+        self._inspector = Inspector(registry, self.book, self._provisioner, self._roles, self._engines)
         self._rotator = Rotator(registry, self.book, self._engines, self._roles)
         self._remover = Remover(registry, self.book, self._engines, self._provisioner, self._emit)
         self._dynamic = DynamicStores(registry, self.book, self._provisioner)
@@ -128,9 +128,8 @@ class Stores(Sessions):
 
     def members(self, app: AppLike, kind: str) -> list[str]:
         """The stores of one kind, by the names they have within it."""
-        declaration = self.declaration(app)
-        declaration.get_kind(kind)
-        return self._provisioner.members(declaration, kind)
+        self.declaration(app).get_kind(kind)
+        return self._provisioner.members(self.declaration(app), kind)
 
     def exists(self, app: AppLike, name: str) -> bool:
         """Ask the server whether the store is there, ours, and complete.
@@ -202,8 +201,7 @@ class Stores(Sessions):
         Raises:
             UnknownStore: A name stands for nothing.
         """
-        declaration = self.declaration(app)
-        options = options or SyncOptions()
+        declaration, options = self.declaration(app), options or SyncOptions()
         chosen = self.selected(declaration, names)
         work = [partial(self._sync_one, declaration, name, options) for name in chosen]
         return in_parallel(work, options.jobs)
@@ -242,8 +240,7 @@ class Stores(Sessions):
         Returns:
             How each ended, in order; one that fails does not stop the others.
         """
-        declaration = self.declaration(app)
-        options = options or SyncOptions()
+        declaration, options = self.declaration(app), options or SyncOptions()
         work = [partial(self._create_one, declaration, name, asked, options) for name in names]
         return in_parallel(work, options.jobs)
 

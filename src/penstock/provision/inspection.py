@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from penstock.declare import AppDeclaration
 from penstock.errors import NotAssigned, PenstockError, UnknownApp
 from penstock.provision.status import (
@@ -21,7 +23,7 @@ from penstock.registry import Roles
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from penstock.connect import Address, AddressBook
+    from penstock.connect import Address, AddressBook, EngineCache
     from penstock.provision.provisioner import Provisioner
     from penstock.provision.roles import RoleKeeper
     from penstock.registry import Registry, StoreEntry
@@ -35,11 +37,18 @@ class Inspector:
         book: Where they are.
         provisioner: Knows what belongs inside.
         roles: Knows which get roles of their own.
+        engines: Tries their logins.
     """
 
     def __init__(
-        self, registry: Registry, book: AddressBook, provisioner: Provisioner, roles: RoleKeeper
+        self,
+        registry: Registry,
+        book: AddressBook,
+        provisioner: Provisioner,
+        roles: RoleKeeper,
+        engines: EngineCache,
     ) -> None:
+        self._engines = engines
         self._registry = registry
         self._book = book
         self._provisioner = provisioner
@@ -104,12 +113,33 @@ class Inspector:
         if roles is None:
             return status
         if address.place.own_login is not None:
-            return replace(status, roles=Roles.STORE.value)
+            return self._with_login(replace(status, roles=Roles.STORE.value), address)
         if status.health is Health.UNREACHABLE:
             return status
         problem = roles.problem()
         why = "The next sync gives it its own." if problem is None else problem.why or problem.what
         return replace(status, roles=Roles.SERVICE.value, no_roles=why)
+
+    def _with_login(self, status: StoreStatus, address: Address) -> StoreStatus:
+        """The status, once its app's own login was tried: somebody else may have changed it."""
+        if status.health is not Health.READY:
+            return status
+        engine = self._engines.at(address.place)
+        try:
+            with engine.engine.connect():
+                return status
+        except DBAPIError as error:
+            refused = address.backend.translate(error, "The login of its app is refused.")
+        except PenstockError as error:
+            refused = error
+        finally:
+            engine.dispose()
+        return replace(
+            status,
+            health=Health.NO_LOGIN,
+            problem=f"{refused.what} {refused.why}".strip(),
+            hint=f"penstock stores rotate {status.app}:{status.store}, for a new login",
+        )
 
     def _remembered(self, entry: StoreEntry) -> StoreStatus:
         """What a store is like where the registry remembers it."""

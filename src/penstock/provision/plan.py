@@ -240,7 +240,7 @@ def _of_another_registry(wanted: Wanted, other: RegistryIdentity) -> OtherRegist
         f"The database {wanted.database} is {wanted.app}:{wanted.store} of another registry, "
         "so it is left alone.",
         why=f"It belongs to {other.label}; this is {wanted.registry.label}.",
-        hint="Let both use one registry ([registry] in penstock.toml); or take the store over: "
+        hint="Let both use one registry (registry = in penstock.toml); or take the store over: "
         f"penstock stores adopt {wanted.app}:{wanted.store}",
     )
 

@@ -28,6 +28,7 @@ class Health(Enum):
         UNASSIGNED: No service is plugged into its setting.
         UNREACHABLE: Its server can't be asked.
         ORPHAN: Its app does not declare it any more, or its setting is plugged in elsewhere.
+        NO_LOGIN: It is there, but the login of its app is refused.
         BROKEN: Its app can't be imported here, so nobody can tell whether it is still wanted.
         DROPPED: It was dropped, and is kept for a while.
     """
@@ -39,6 +40,7 @@ class Health(Enum):
     UNASSIGNED = "unassigned"
     UNREACHABLE = "unreachable"
     ORPHAN = "orphan"
+    NO_LOGIN = "login refused"
     BROKEN = "broken"
     DROPPED = "dropped"
 
