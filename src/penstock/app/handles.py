@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast, o
 
 from penstock.aio import AsyncConnection, AsyncKind, AsyncStore
 from penstock.current import current_stores
-from penstock.declare import AppDeclaration, ConnectionSetting, DatabaseSetting, Initializer, Tables
+from penstock.declare import (
+    AppDeclaration,
+    ConnectionSetting,
+    DatabaseSetting,
+    Initializer,
+    TableMaker,
+    Tables,
+)
 from penstock.errors import DeclarationError
 from penstock.provision.provisioner import SyncOptions
 
@@ -164,25 +171,8 @@ class _Declared(_Handle):
 
     _origin: _Declared | None = None
 
-    def __init__(
-        self,
-        description: str = "",
-        *,
-        required: bool = True,
-        metadata: Tables | None = None,
-        initializer: Initializer = "",
-        spatial: bool = False,
-        many: bool = False,
-    ) -> None:
-        self._setting = DatabaseSetting(
-            _UNNAMED,
-            description,
-            required,
-            metadata=metadata,
-            initializer=initializer,
-            spatial=spatial,
-            many=many,
-        )
+    def __init__(self, description: str = "", *, required: bool = True, **options: Any) -> None:
+        self._setting = DatabaseSetting(_UNNAMED, description, required, **options)
 
     @property
     def setting(self) -> DatabaseSetting:
@@ -209,6 +199,8 @@ class Database(_Declared):
         description: One line for the operator who plugs a service in.
         required: Whether the app can't work without it; default True.
         metadata: Tables to create when they are missing.
+        tables: Who makes tables: `"penstock"`, and the app reads and writes rows; or the `"app"`, which may
+            then do all that the store's owner may. By default the app, if there is no `metadata`.
         initializer: A function, or its dotted path; see also the decorator of this name.
         spatial: Whether it needs spatial types and functions; default False.
         many: Whether this declares any number of stores, made at run time; default False.
@@ -232,6 +224,7 @@ class Database(_Declared):
         *,
         required: bool = True,
         metadata: Tables | None = None,
+        tables: TableMaker | None = None,
         initializer: Initializer = "",
         spatial: bool = False,
         many: Literal[False] = False,
@@ -243,6 +236,7 @@ class Database(_Declared):
         *,
         required: bool = True,
         metadata: Tables | None = None,
+        tables: TableMaker | None = None,
         initializer: Initializer = "",
         spatial: bool = False,
         many: Literal[True],

@@ -94,6 +94,7 @@ class Place:
         own_login: The store's own login, for its app; None where that uses the service's.
         role: The role that takes the login's place once a session has begun; empty for none.
         spatial: Whether connections to it need spatial types and functions.
+        app_makes_tables: Whether its app may do in it all that the owner may.
     """
 
     server: Server
@@ -102,6 +103,7 @@ class Place:
     own_login: Login | None = None
     role: str = ""
     spatial: bool = False
+    app_makes_tables: bool = False
 
     @property
     def login(self) -> Login:

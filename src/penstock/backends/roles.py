@@ -35,11 +35,13 @@ class RoleNames:
         owner: Owns the database and all that is made in it; empty where the service's own user does.
         app: Has what `StoreRole.APP` may do.
         reader: Has what `StoreRole.READER` may do.
+        app_makes_tables: Whether `app` also has all that the owner has in this store.
     """
 
     owner: str
     app: str
     reader: str
+    app_makes_tables: bool = False
 
     def of(self, role: StoreRole) -> str:
         """The role that the logins of a kind are members of."""
@@ -73,6 +75,9 @@ class RoleBackend(Protocol):
 
     def problem(self, server: Server) -> PenstockError | None:
         """Why the service's role can't give its stores roles of their own, or None; asks the server."""
+
+    def owner_problem(self, place: Place) -> PenstockError | None:
+        """Why the app of a store can't have what its owner has, or None; asks the server."""
 
     def names(self, database: str, store_id: str) -> RoleNames:
         """What the roles of a store are called: the same for ever, and no other store's."""

@@ -301,11 +301,13 @@ def _place(
 ) -> Place:
     setting = app.find(store.setting)
     declared = isinstance(setting, DatabaseSetting) and setting.spatial
+    penstock_makes_tables = isinstance(setting, DatabaseSetting) and not setting.app_makes_tables
     return Place(
         server=server,
         database=database,
         label=f"{app.package}:{store.name}",
         spatial=declared or (entry is not None and entry.spatial),
+        app_makes_tables=not penstock_makes_tables,
     )
 
 

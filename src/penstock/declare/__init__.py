@@ -2,7 +2,14 @@
 
 from penstock.declare.app import AppDeclaration
 from penstock.declare.naming import Copies, StoreName, physical_name, run_of_copy
-from penstock.declare.settings import ConnectionSetting, DatabaseSetting, Initializer, Setting, Tables
+from penstock.declare.settings import (
+    ConnectionSetting,
+    DatabaseSetting,
+    Initializer,
+    Setting,
+    TableMaker,
+    Tables,
+)
 
 __all__ = [
     "AppDeclaration",
@@ -12,6 +19,7 @@ __all__ = [
     "Initializer",
     "Setting",
     "StoreName",
+    "TableMaker",
     "Tables",
     "physical_name",
     "run_of_copy",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from penstock.declare.naming import checked_label
 from penstock.errors import DeclarationError, InvalidName
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Initializer: TypeAlias = "str | Callable[..., Any]"
+
+TableMaker: TypeAlias = Literal["app", "penstock"]
+"""Who makes a store's tables."""
 
 
 class Tables(Protocol):
@@ -52,7 +55,13 @@ class _DatabaseOptions:
     initializer: Initializer = ""
     spatial: bool = False
     metadata: Tables | None = None
+    tables: TableMaker | None = None
     many: bool = False
+
+    @property
+    def app_makes_tables(self) -> bool:
+        """Whether the app makes the store's tables itself, rather than Penstock."""
+        return self.metadata is None if self.tables is None else self.tables == "app"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +76,13 @@ class DatabaseSetting(_DatabaseOptions):
             (or a connection, or a session) and `first_time`.
         spatial: Whether the database needs spatial types and functions.
         metadata: Tables to create when they are missing, before the initializer runs.
+        tables: Who makes tables: `"penstock"`, and the app reads and writes rows; or the `"app"`, which may
+            then do all that the store's owner may. By default the app, if there is no `metadata`.
         many: Whether this is a kind: one declaration, any number of stores made at run time.
 
     Raises:
         InvalidName: The name is empty, too long, has a dot, or characters no server can carry.
-        DeclarationError: The initializer is neither a function nor a dotted path.
+        DeclarationError: The initializer is neither a function nor a dotted path; `tables` is neither word.
 
     >>> DatabaseSetting("main", "Every gage.", initializer="lab.model.seed").many
     False
@@ -84,6 +95,10 @@ class DatabaseSetting(_DatabaseOptions):
     def __post_init__(self) -> None:
         _check_common(self)
         _check_initializer(self)
+        if self.tables not in (None, "app", "penstock"):
+            raise DeclarationError(
+                f"Setting {self.name!r} has tables={self.tables!r}.", hint='Write "app" or "penstock".'
+            )
 
 
 Setting: TypeAlias = ConnectionSetting | DatabaseSetting

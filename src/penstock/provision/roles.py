@@ -138,7 +138,11 @@ class OwnRoles:
 
     def problem(self) -> PenstockError | None:
         """Why the store gets no roles of its own, or None."""
-        return self._keeper.problem(self._service, self._backend, self._address.place.server)
+        place = self._address.place
+        found = self._keeper.problem(self._service, self._backend, place.server)
+        if found is None and place.app_makes_tables:
+            found = self._backend.owner_problem(place)
+        return found
 
     @property
     def required(self) -> bool:
@@ -149,7 +153,7 @@ class OwnRoles:
         """Whether all of them are there, and have what they shall have."""
         if record is None:
             return False
-        self.names = self._backend.names(self._known_as, record.store_id)
+        self.names = self._all_names(record.store_id)
         logins = [current_of(self._known(), role) for role in StoreRole]
         made = [login.login for login in logins if login is not None]
         self.present, complete = self._backend.state(connection, self.names, made)
@@ -272,14 +276,14 @@ class OwnRoles:
         Args:
             store_id: What the record in the store said, where it was not read.
         """
-        names = self._backend.names(self._known_as, store_id) if store_id else self.names
+        names = self._all_names(store_id) if store_id else self.names
         if names is not None and (store_id or self.present):
             self._backend.shut_out(self._address.place.server, names)
 
     def let_in(self, store_id: str) -> None:
         """Let them in again, before the store's database has its name again."""
         if store_id:
-            self._backend.let_in(self._address.place.server, self._backend.names(self._known_as, store_id))
+            self._backend.let_in(self._address.place.server, self._all_names(store_id))
 
     def drop(self, store_id: str = "") -> None:
         """Drop them once the store is gone, and forget their passwords.
@@ -288,7 +292,7 @@ class OwnRoles:
             store_id: What the record in the store said, where it could not be read any more.
         """
         if self.names is None and store_id:
-            self.names = self._backend.names(self._known_as, store_id)
+            self.names = self._all_names(store_id)
         if self.names is not None:
             self._backend.drop(self._address.place.server, self.names)
         self.present = False
@@ -300,8 +304,12 @@ class OwnRoles:
 
     def logins_of(self, store_id: str) -> list[Credential]:
         """The logins remembered for this database that are those of the store whose record says so."""
-        names = self._backend.names(self._known_as, store_id)
+        names = self._all_names(store_id)
         return [login for login in self._known() if login.login.startswith(names.of(login.role))]
+
+    def _all_names(self, store_id: str) -> RoleNames:
+        names = self._backend.names(self._known_as, store_id)
+        return replace(names, app_makes_tables=self._address.place.app_makes_tables)
 
     def _known(self) -> Sequence[Credential]:
         return self._keeper.registry.credentials(self._address.service, self._address.database)
@@ -310,7 +318,7 @@ class OwnRoles:
         record = read_record(connection, self._address.backend)
         if record is None:
             raise NotSupported("A store has no roles before it has a record.")
-        return self._backend.names(self._known_as, record.store_id)
+        return self._all_names(record.store_id)
 
     def _drop_others(self, names: RoleNames) -> None:
         """Drop what belonged to an earlier database of this name; one that is kept keeps its own."""
@@ -321,7 +329,7 @@ class OwnRoles:
         for store_id in before - {"", *kept}:
             self._drop_roles_of(store_id, but=names)
         for store_id, entry in kept.items():
-            if self._backend.names(self._known_as, store_id) == names:
+            if self._all_names(store_id) == names:
                 continue  # It is this one, brought back by a verb that was killed.
             moved = [replace(login, database=entry.database) for login in self.logins_of(store_id)]
             if moved:
@@ -333,7 +341,7 @@ class OwnRoles:
             registry.remove_credentials(stale)
 
     def _drop_roles_of(self, store_id: str, but: RoleNames) -> None:
-        others = self._backend.names(self._known_as, store_id)
+        others = self._all_names(store_id)
         if others != but:
             try:
                 self._backend.drop(self._address.place.server, others)

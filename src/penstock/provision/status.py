@@ -63,6 +63,7 @@ class StoreStatus:
         problem: What is wrong, in one line; empty if nothing is.
         hint: What to do about it.
         required: Whether the app can't work without it.
+        tables: Who makes its tables: `penstock`, or the `app`.
         roles: Whose roles its app logs in with: the `store`'s own, or the `service`'s; empty where there
             are no roles, or they are not Penstock's to give.
         no_roles: Why it has none of its own, in one line; empty if it has.
@@ -82,6 +83,7 @@ class StoreStatus:
     problem: str = ""
     hint: str = ""
     required: bool = True
+    tables: str = ""
     roles: str = ""
     no_roles: str = ""
     connections: BudgetState | None = None
@@ -99,6 +101,7 @@ def status_of(
         database=address.database,
         source=str(address.source),
         required=required,
+        tables="app" if address.place.app_makes_tables else "penstock",
         connections=budget_of(address.place.server, address.backend).state(),
     )
     try:

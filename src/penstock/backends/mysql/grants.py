@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 _PATTERN_LENGTH = 64
 """How long the server lets a database's name be in a grant of all that is in it."""
 
+_GENERAL = ("CREATE TEMPORARY TABLES", "EXECUTE")
 _ROWS = "SELECT, INSERT, UPDATE, DELETE"
+OWNERS = (
+    *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER"),
+    *("CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE VIEW", "SHOW VIEW"),
+    *("CREATE ROUTINE", "ALTER ROUTINE", "TRIGGER"),
+)
+"""What an app may do in all of a database whose tables it makes itself."""
 
 # Grants of one table hold for the database of exactly this name; sequences are tables, too.
 _LACKING = text("""
@@ -26,7 +34,8 @@ _LACKING = text("""
     WHERE t.table_schema = DATABASE() AND p.user IS NULL ORDER BY t.table_name""")
 _IN_GENERAL = text("""
     SELECT 1 FROM mysql.db WHERE host = '' AND db = :pattern AND user = :role
-    AND create_tmp_table_priv = 'Y' AND execute_priv = 'Y'""")
+    AND create_tmp_table_priv = 'Y' AND execute_priv = 'Y'
+    AND create_priv = :makes AND alter_priv = :makes""")
 # Roles made for another store of which a grant is left: that database was copied, or dropped by others.
 # One that is kept after a drop, whose logins are locked, finds its grants again when it comes back.
 _OTHERS = text("""
@@ -43,7 +52,7 @@ _OTHERS = text("""
 def are_complete(connection: Connection, names: RoleNames) -> bool:
     """Whether the roles may use every table that is there now."""
     lacking = any(_lacking(connection, role) for role in (names.app, names.reader))
-    return not lacking and _has_general(connection, names.app)
+    return not lacking and _has_general(connection, names)
 
 
 def give(connection: Connection, names: RoleNames, record: str) -> None:
@@ -60,11 +69,17 @@ def give(connection: Connection, names: RoleNames, record: str) -> None:
             granted = "SELECT" if table == record else rights
             whole = quoted(connection, database, table)
             connection.exec_driver_sql(f"GRANT {granted} ON {whole} TO {quoted(connection, role)}")
-    if not _has_general(connection, names.app):
+    if not _has_general(connection, names):
+        had = _has_general(connection, replace(names, app_makes_tables=True))
         general = f"{quoted(connection, pattern_of(database))}.*"
-        connection.exec_driver_sql(
-            f"GRANT CREATE TEMPORARY TABLES, EXECUTE ON {general} TO {quoted(connection, names.app)}"
-        )
+        app = quoted(connection, names.app)
+        given = ", ".join(OWNERS if names.app_makes_tables else _GENERAL)
+        connection.exec_driver_sql(f"GRANT {given} ON {general} TO {app}")
+        if names.app_makes_tables:  # Else readers would have to wait for a sync after each of them.
+            connection.exec_driver_sql(f"GRANT SELECT ON {general} TO {quoted(connection, names.reader)}")
+        elif had:
+            rest = ", ".join(right for right in OWNERS if right not in _GENERAL)
+            connection.exec_driver_sql(f"REVOKE {rest} ON {general} FROM {app}")
 
 
 def pattern_of(database: str) -> str:
@@ -81,12 +96,19 @@ def _lacking(connection: Connection, role: str) -> list[str]:
     return list(connection.execute(_LACKING, {"role": role}).scalars())
 
 
-def _has_general(connection: Connection, role: str) -> bool:
-    """Whether a role has what goes for the whole database, if its name is short enough for that."""
-    pattern = pattern_of(_database(connection))
-    if len(pattern) > _PATTERN_LENGTH:
+def is_grantable(database: str) -> bool:
+    """Whether a database's name is short enough for a grant of all that is in it."""
+    return len(pattern_of(database)) <= _PATTERN_LENGTH
+
+
+def _has_general(connection: Connection, names: RoleNames) -> bool:
+    """Whether an app has what goes for the whole database, if its name is short enough for that."""
+    database = _database(connection)
+    if not is_grantable(database):
         return True
-    return connection.execute(_IN_GENERAL, {"pattern": pattern, "role": role}).first() is not None
+    makes = "Y" if names.app_makes_tables else "N"
+    asked = {"pattern": pattern_of(database), "role": names.app, "makes": makes}
+    return connection.execute(_IN_GENERAL, asked).first() is not None
 
 
 def _database(connection: Connection) -> str:

@@ -102,6 +102,24 @@ class MariaDBRoles:
             f" GRANT {lacking} ON *.* TO '{name}'@'{host}' WITH GRANT OPTION",
         )
 
+    def owner_problem(self, place: Place) -> PenstockError | None:
+        """Why its app can't make tables: a right is missing, or its name is too long for a grant of all."""
+        what = f"The app of {place.label} can't be let make tables in it."
+        if not grants.is_grantable(place.database):
+            return NotSupported(what, why=f"The name {place.database} is too long for a grant of all in it.")
+        with maintenance(place.server) as connection:
+            name, host = _service_user(connection)
+            found = connection.execute(_MAY, {"grantee": f"'{name}'@'{host}'"}).scalars().all()
+        lacking = ", ".join(right for right in grants.OWNERS if right not in found)
+        if not lacking:
+            return None
+        return PermissionRefused(
+            what,
+            why=f"The service's user {name}@{host} can't let others do: {lacking}.",
+            hint="Have an administrator of the server do:"
+            f" GRANT {lacking} ON *.* TO '{name}'@'{host}' WITH GRANT OPTION",
+        )
+
     def names(self, database: str, store_id: str) -> RoleNames:
         plain = re.sub(r"[^a-z0-9_]", "_", database.lower())[: _NAME_LENGTH - len(_ENDING)]
         stem = f"{plain}_{store_id.replace('-', '')[:8]}"

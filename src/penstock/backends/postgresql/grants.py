@@ -59,6 +59,13 @@ _COMPLETE = f"""
             WHERE a.defaclrole = o.oid AND a.defaclnamespace = 0 AND a.defaclobjtype IN ('r', 'S', 'n')) = 3
        AND NOT EXISTS ({_ALTERATIONS})
     FROM pg_database d, pg_roles o WHERE d.datname = current_database() AND o.rolname = :owner"""
+_IS_MEMBER = """
+    SELECT EXISTS (SELECT 1 FROM pg_auth_members m JOIN pg_roles o ON o.oid = m.roleid
+                   JOIN pg_roles a ON a.oid = m.member WHERE o.rolname = :owner AND a.rolname = :app)"""
+_MEMBERSHIP = {
+    True: "SELECT format('GRANT %I TO %I', :owner, :app)",
+    False: "SELECT format('REVOKE %I FROM %I', :owner, :app)",
+}
 _ROWS = """
     SELECT format('GRANT ' || :rights || ' ON TABLE %I.%I TO %I', n.nspname, c.relname, :role)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
@@ -97,7 +104,8 @@ _LATER = """
 
 def are_complete(connection: Connection, names: RoleNames) -> bool:
     """Whether the owner has all that was the service's, and what is made later will find its readers."""
-    return bool(connection.execute(_asking(_COMPLETE, owner=names.owner)).scalar())
+    found = connection.execute(_asking(_COMPLETE, owner=names.owner)).scalar()
+    return bool(found) and _is_member(connection, names) == names.app_makes_tables
 
 
 def hand_over(connection: Connection, names: RoleNames) -> None:
@@ -109,6 +117,8 @@ def hand_over(connection: Connection, names: RoleNames) -> None:
 
 def give(connection: Connection, names: RoleNames, record: str) -> None:
     """Let app and reader have what they need of what the owner has, and will have."""
+    if _is_member(connection, names) != names.app_makes_tables:
+        _do_all(connection, _MEMBERSHIP[names.app_makes_tables], owner=names.owner, app=names.app)
     _do_all(connection, _DATABASE, app=names.app, reader=names.reader)
     _do_all(connection, _OPEN_PUBLIC)
     for role, rows, counters in (
@@ -122,6 +132,11 @@ def give(connection: Connection, names: RoleNames, record: str) -> None:
     # An app, and a reader, may look at the store's record but not change it.
     for statement in _RECORD:
         _do_all(connection, statement, record=record, app=names.app, reader=names.reader)
+
+
+def _is_member(connection: Connection, names: RoleNames) -> bool:
+    """Whether the app has what the owner has."""
+    return bool(connection.execute(_asking(_IS_MEMBER, owner=names.owner, app=names.app)).scalar())
 
 
 def _do_all(connection: Connection, query: str, **values: str) -> None:

@@ -65,6 +65,10 @@ class PostgreSQLRoles:
             hint=f"Have an administrator of the server do: ALTER ROLE {role} {attribute}",
         )
 
+    def owner_problem(self, place: Place) -> PenstockError | None:
+        """None: an app can be a member of the owner."""
+        return None
+
     def names(self, database: str, store_id: str) -> RoleNames:
         plain = re.sub(r"[^a-z0-9_]", "_", database.lower())[: _NAME_BYTES - len(_ENDING)]
         stem = f"{plain}_{store_id.replace('-', '')[:8]}"
@@ -102,7 +106,7 @@ class PostgreSQLRoles:
             verb = "ALTER" if login.name in known else "CREATE"
             statement = f"{verb} ROLE {{user}} LOGIN PASSWORD {{verifier}}"
             _set_password(connection, statement, login.name, login.password)
-            _settle(connection, names.of(login.role), login)
+            _settle(connection, names, login)
 
     def in_use(self, connection: Connection, login: str) -> bool:
         # Of other roles' sessions the server shows no state, so the service's role has to be a member.
@@ -173,17 +177,21 @@ def _logins(connection: Connection, names: RoleNames) -> list[str]:
     return list(connection.execute(text(_MEMBERS), wanted).scalars())
 
 
-def _settle(connection: Connection, group: str, login: NewLogin) -> None:
+def _settle(connection: Connection, names: RoleNames, login: NewLogin) -> None:
     """Let a login be what it is for, also where a pooler lets nobody say so when a session begins."""
     _mark(connection, login.name)
-    _do(connection, "GRANT {group} TO {login}", group=group, login=login.name)
-    settings: list[LiteralString] = [f"search_path = {TRUSTED_PATH}"]
+    _do(connection, "GRANT {group} TO {login}", group=names.of(login.role), login=login.name)
+    settings: list[LiteralString] = [f"SET search_path = {TRUSTED_PATH}"]
     if login.role is StoreRole.READER:
-        settings.append("default_transaction_read_only = on")
+        settings.append("SET default_transaction_read_only = on")
+    elif names.app_makes_tables:  # What it makes is the owner's, whatever login it has by then.
+        settings.append("SET role = {owner}")
+    else:
+        settings.append("RESET role")
     database = connection.execute(text("SELECT pg_catalog.current_database()")).scalar_one()
     for setting in settings:
-        statement = "ALTER ROLE {login} IN DATABASE {database} SET " + setting
-        _do(connection, statement, login=login.name, database=database)
+        statement = "ALTER ROLE {login} IN DATABASE {database} " + setting
+        _do(connection, statement, login=login.name, database=database, owner=names.owner)
 
 
 def _join(connection: Connection, logins: Iterable[str]) -> None:
