@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from penstock.aio import AsyncConnection, AsyncKind, AsyncStore
 from penstock.current import current_stores
@@ -192,6 +192,16 @@ class _Declared(_Handle):
         return clone
 
 
+class DatabaseOptions(TypedDict, total=False):
+    """What `Database` takes besides a description and `many`; see there."""
+
+    required: bool
+    metadata: Tables | None
+    tables: TableMaker | None
+    initializer: Initializer
+    spatial: bool
+
+
 class Database(_Declared):
     """A database of the app's own, or with `many=True` a kind of store.
 
@@ -219,27 +229,11 @@ class Database(_Declared):
 
     @overload
     def __new__(
-        cls,
-        description: str = "",
-        *,
-        required: bool = True,
-        metadata: Tables | None = None,
-        tables: TableMaker | None = None,
-        initializer: Initializer = "",
-        spatial: bool = False,
-        many: Literal[False] = False,
+        cls, description: str = "", *, many: Literal[False] = False, **options: Unpack[DatabaseOptions]
     ) -> OneStore: ...
     @overload
     def __new__(
-        cls,
-        description: str = "",
-        *,
-        required: bool = True,
-        metadata: Tables | None = None,
-        tables: TableMaker | None = None,
-        initializer: Initializer = "",
-        spatial: bool = False,
-        many: Literal[True],
+        cls, description: str = "", *, many: Literal[True], **options: Unpack[DatabaseOptions]
     ) -> Kind: ...
     def __new__(cls, description: str = "", *, many: bool = False, **options: Any) -> Database:
         """Make the handle of one store, or of a kind."""
