@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.arrow import Plan, load_arrow, missing
 from penstock.backends.frames import fitted, unlike
-from penstock.backends.postgresql.asking import text_of
+from penstock.backends.postgresql.asking import sent, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,13 +99,18 @@ class _Asked:
 def _asked(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> _Asked:
     with engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
-        return _Asked(_login(raw), text_of(connection, selected, plans), plans)
+        return _Asked(_login(raw), text_of(connection, selected, [sent(plan.kind) for plan in plans]), plans)
 
 
 def _login(raw: psycopg.Connection[Any]) -> str:
-    """How a connection was made, so that another one is made the same: user, role, path, timeouts."""
-    password = {"password": raw.info.password} if raw.info.password else {}
-    return make_conninfo(**(raw.info.get_parameters() | password))
+    """How a connection was made, so that another one is made the same: user, role, path, timeouts.
+
+    What is a default is said, too, since the environment may say otherwise. Arrow takes no text but UTF-8.
+    """
+    info = raw.info
+    said = {"port": info.port, "hostaddr": "", "options": "", **info.get_parameters()}
+    password = {"password": info.password} if info.password else {}
+    return make_conninfo(**(said | password | {"client_encoding": "UTF8"}))
 
 
 def _driver() -> Any:

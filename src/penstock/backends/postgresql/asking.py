@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 from sqlalchemy import JSON, BigInteger, Enum, Text, cast, extract, func, select
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from penstock.backends.arrow import Plan
     from penstock.backends.frames import Selected
 
+    _Made: TypeAlias = Callable[[ColumnElement[Any]], ColumnElement[Any]]
+
 _READABLE = (int, float, bool, str, bytes, date, time, datetime, Decimal)
 """The types of Python whose values are read as PostgreSQL sends them."""
 
 
-def text_of(connection: Connection, selected: Selected, plans: Sequence[Plan], *, csv: bool = False) -> str:
+def text_of(connection: Connection, selected: Selected, made: Sequence[_Made | None]) -> str:
     """The statement with its parameters in it, since COPY takes none.
 
     Args:
         connection: A connection of psycopg's.
         selected: The SELECT.
-        plans: How its columns become those of a table.
-        csv: Whether its rows are sent as texts.
+        made: What the server makes of each column; None where it is sent as it is.
     """
     raw: Any = connection.connection.driver_connection
     statement = selected.statement
-    sent = [_sent(plan.kind, csv=csv) for plan in plans]
-    if any(sent):
-        columns = zip(sent, statement.subquery().c, strict=True)
+    if any(made):
+        columns = zip(made, statement.subquery().c, strict=True)
         statement = select(*(column if make is None else make(column) for make, column in columns))
     compiled: Any = statement.compile(dialect=connection.dialect)
     state = compiled.construct_expanded_state()
@@ -49,8 +49,8 @@ def text_of(connection: Connection, selected: Selected, plans: Sequence[Plan], *
     return psycopg.ClientCursor(raw).mogrify(state.statement, values)
 
 
-def _sent(kind: TypeEngine[Any], *, csv: bool) -> Callable[[ColumnElement[Any]], ColumnElement[Any]] | None:
-    """How the server makes of a value what can be read; None where it sends it as it is."""
+def sent(kind: TypeEngine[Any]) -> _Made | None:
+    """How the server makes of a value what ADBC can read; None where it sends it as it is."""
     known = python_type(kind)
     if isinstance(kind, NullType) or is_geometry(kind):
         return None
@@ -58,10 +58,26 @@ def _sent(kind: TypeEngine[Any], *, csv: bool) -> Callable[[ColumnElement[Any]],
         return lambda column: func.nullif(cast(column, Text), "null", type_=Text)
     if known is timedelta:
         return _microseconds
-    if csv and known is datetime and getattr(kind, "timezone", False):
-        return lambda column: func.timezone("UTC", column)
     strange = isinstance(kind, Enum) or kind.__visit_name__ == "CITEXT" or known not in _READABLE
-    return (lambda column: cast(column, Text)) if strange else None
+    return _text if strange else None
+
+
+def sent_within(kind: TypeEngine[Any] | None, *, converted: bool) -> _Made | None:
+    """How it makes what we can decode ourselves.
+
+    Args:
+        kind: The type of the column; None for one that can't be decoded.
+        converted: Whether texts are sent in UTF-8 although the session has another encoding.
+    """
+    made = _text if kind is None or python_type(kind) is Decimal else sent(kind)
+    is_text = made is not _microseconds if made else kind is not None and python_type(kind) is str
+    if not converted or not is_text:
+        return made
+    return lambda column: func.convert_to(cast(made(column) if made else column, Text), "UTF8")
+
+
+def _text(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(column, Text)
 
 
 def _microseconds(column: ColumnElement[Any]) -> ColumnElement[Any]:

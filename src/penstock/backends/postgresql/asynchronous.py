@@ -9,11 +9,8 @@ from uuid import uuid4
 
 from penstock.backends.lines import end_in_loop, is_quiet
 from penstock.backends.place import missing
-from penstock.backends.postgresql.sessions import (
-    ASYNCPG,
-    TRUSTED_PATH,
-    until_ended,
-)
+from penstock.backends.postgresql.pins import PORT
+from penstock.backends.postgresql.sessions import ASYNCPG, settings_of, until_ended
 from penstock.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -114,6 +111,8 @@ class AsyncpgDriver:
         options = {key: value for key, value in url.query.items() if key not in self._ignored}
         where = {key: options.pop(key) for key in _WHERE if key in options}
         _, params = dialect.create_connect_args(url.set(query=where))
+        if params.get("host"):
+            params.setdefault("port", PORT)  # Not what PGPORT says.
         return {**params, "dsn": f"postgresql://?{urlencode(options, doseq=True)}"} if options else params
 
 
@@ -142,7 +141,5 @@ def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
         }
-    settings["search_path"] = TRUSTED_PATH
-    if options.statement_timeout is not None:
-        settings["statement_timeout"] = str(max(1, round(options.statement_timeout * 1000)))
+    settings.update(settings_of(options))
     return said

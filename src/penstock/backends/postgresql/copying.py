@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from penstock.backends.postgresql.encoder import HEADER, TRAILER, Encoder
+from penstock.backends.postgresql.sessions import codec_of
 from penstock.backends.rows import Unfit
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def copy(
     raw: Any = connection.connection.driver_connection
     try:
         if isinstance(raw, psycopg.BaseConnection):
-            _by_psycopg(raw, into.statement(connection), _stream(fields, rows, raw.info.encoding))
+            _by_psycopg(raw, into.statement(connection), _stream(fields, rows, codec_of(raw)))
         else:
             await_only(_by_asyncpg(raw, into, _stream(fields, rows, "utf-8")))
     except Unfit:
@@ -89,7 +90,7 @@ def _by_psycopg(raw: psycopg.BaseConnection[Any], statement: str, stream: Iterat
     if isinstance(raw, psycopg.AsyncConnection):
         await_only(_by_async_psycopg(raw, statement, stream))
     elif isinstance(raw, psycopg.Connection):
-        with raw.cursor() as cursor, cursor.copy(statement.encode()) as copying:
+        with raw.cursor() as cursor, cursor.copy(statement.encode(codec_of(raw))) as copying:
             for piece in stream:
                 copying.write(piece)
 
@@ -97,7 +98,7 @@ def _by_psycopg(raw: psycopg.BaseConnection[Any], statement: str, stream: Iterat
 async def _by_async_psycopg(
     raw: psycopg.AsyncConnection[Any], statement: str, stream: Iterator[bytes]
 ) -> None:
-    async with raw.cursor() as cursor, cursor.copy(statement.encode()) as copying:
+    async with raw.cursor() as cursor, cursor.copy(statement.encode(codec_of(raw))) as copying:
         for piece in stream:
             await copying.write(piece)
 

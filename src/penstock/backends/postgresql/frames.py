@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from penstock.backends.frames import RowFrames, Selected
 from penstock.backends.postgresql.adbc import read_beside
-from penstock.backends.postgresql.csv import read_within
+from penstock.backends.postgresql.within import read_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,10 +56,7 @@ def _quiet(source: Session | Connection, selected: Selected) -> Connection | Non
     else:
         connection = source
     raw = connection.connection.driver_connection
-    if not isinstance(raw, psycopg.Connection):
-        return None
-    days = raw.info.parameter_status("DateStyle") or ""
-    return connection if days.startswith("ISO") else None
+    return connection if isinstance(raw, psycopg.Connection) else None
 
 
 def _copied(source: Engine | Connection, plans: Sequence[Plan]) -> bool:

@@ -13,6 +13,7 @@ from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
 from penstock.backends.place import direct_login
 from penstock.backends.postgresql.faults import forget_password, no_answer, translated
+from penstock.backends.postgresql.pins import PATIENT, PINNED, as_options, led_by_address, pin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ TRUSTED_PATH = "public"
 PINNED_PATH = "pg_catalog,pg_temp"
 """Where Penstock's own statements look names up: nowhere that an app can write to."""
 
+UTF8 = "utf-8"
+"""What Python calls the encoding of most sessions."""
+
 _OWN = ConnectionOptions(trusted=False)
 _STAY = """
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
@@ -54,15 +58,29 @@ def start_up(
     said: dict[str, Any] = {
         "application_name": purpose[:63],
         "connect_timeout": max(1, round(options.connect_timeout)),
+        "client_encoding": "UTF8",
     }
     if pooled:
-        return said | {"prepare_threshold": None}
-    settings = [f"-c search_path={TRUSTED_PATH if options.trusted else PINNED_PATH}"]
-    if options.statement_timeout is not None:
-        settings.append(f"-c statement_timeout={max(1, round(options.statement_timeout * 1000))}")
+        return said | {"prepare_threshold": None, "options": ""}
+    settings = settings_of(options)
     if role:
-        settings.append(f"-c role={role}")
-    return said | {"options": " ".join(settings)}
+        settings["role"] = role
+    return said | {"options": as_options(settings)}
+
+
+def settings_of(options: ConnectionOptions) -> dict[str, str]:
+    """The settings of a session."""
+    settings = dict(PINNED) if options.trusted else PINNED | PATIENT
+    settings["search_path"] = TRUSTED_PATH if options.trusted else PINNED_PATH
+    if options.statement_timeout is not None:
+        settings["statement_timeout"] = str(max(1, round(options.statement_timeout * 1000)))
+    return settings
+
+
+def codec_of(raw: psycopg.BaseConnection[Any]) -> str:
+    """In what a session of psycopg's sends statements and texts; where all bytes are taken, as psycopg does."""
+    codec = raw.info.encoding
+    return UTF8 if codec == "ascii" else codec
 
 
 def until_ended(raw: Any) -> AbstractContextManager[None]:
@@ -73,10 +91,16 @@ def until_ended(raw: Any) -> AbstractContextManager[None]:
 def connect(dialect: Any, args: Any, params: Any) -> Any:
     """A driver connection; the error of a refused one does not hold the password."""
     try:
-        return dialect.connect(*args, **params)
+        raw = dialect.connect(*args, **led_by_address(params))
     except dialect.loaded_dbapi.Error as error:
         forget_password(error)
         raise
+    try:
+        pin(dialect, raw)
+    except BaseException:
+        dialect.do_terminate(raw)
+        raise
+    return raw
 
 
 def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = here) -> _Result:

@@ -1,0 +1,185 @@
+"""Columns of Arrow are made of the rows of a binary COPY."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from penstock.backends.arrow import load_arrow, missing
+from penstock.backends.frames import fitted, unlike
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+_HEADER = 19
+"""Bytes before the first row: the signature, the flags, the length of an extension, which is nothing."""
+
+_TRAILER = b"\xff\xff"
+
+_ROWS = 20_000
+_BYTES = 32_000_000
+"""What is decoded at a time. A row has 1 GB at most, and a column of Arrow can have 2."""
+
+_TEXTS = (18, 19, 25, 1042, 1043)
+"""Types that are sent as the bytes of a text: "char", name, text, char, varchar."""
+
+_BYTEA = 17
+
+_DAYS, _MICROSECONDS = 10_957, 946_684_800_000_000
+"""How long after 1970 the server begins to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """A type of one length.
+
+    Args:
+        code: How numpy calls it.
+        type: How Arrow calls what it counts from 1970, or from midnight; empty for a plain number.
+        since: What is added, so that it counts from then.
+    """
+
+    code: str
+    type: str = ""
+    since: int = 0
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return int(self.code[2:])
+
+
+_FIXED = {
+    16: _Fixed(">u1"),  # bool
+    20: _Fixed(">i8"),  # int8
+    21: _Fixed(">i2"),  # int2
+    23: _Fixed(">i4"),  # int4
+    26: _Fixed(">u4"),  # oid
+    700: _Fixed(">f4"),  # float4
+    701: _Fixed(">f8"),  # float8
+    1082: _Fixed(">i4", "date32", _DAYS),  # date
+    1083: _Fixed(">i8", "time64[us]"),  # time
+    1114: _Fixed(">i8", "timestamp[us]", _MICROSECONDS),  # timestamp
+    1184: _Fixed(">i8", "timestamp[us]", _MICROSECONDS),  # timestamptz
+}
+_BOOL = 16
+
+
+def is_decoded(oid: int) -> bool:
+    """Whether values of a type can be decoded; others the server has to make texts of."""
+    return oid in _FIXED or oid in _TEXTS or oid == _BYTEA
+
+
+def batches(rows: Iterable[Any], schema: pa.Schema, oids: Sequence[int], size: int | None) -> Iterator[Any]:
+    """Batches of a table.
+
+    Args:
+        rows: What the server sends, one row in each piece.
+        schema: Of the table.
+        oids: The types of the columns, as the server numbers them.
+        size: How many rows a batch has at most; None for as many as is convenient.
+
+    Raises:
+        NotSupported: A value is not of its column's type.
+    """
+    for some in _pieces(rows, min(size or _ROWS, _ROWS)):
+        yield _batch(some, schema, oids)
+
+
+def _pieces(rows: Iterable[Any], most: int) -> Iterator[list[Any]]:
+    """Rows by the thousands, without what is before and after them."""
+    some: list[Any] = []
+    size, before = 0, _HEADER
+    for row in rows:
+        each = row[before:] if before else row
+        before = 0
+        length = len(each)
+        if length == len(_TRAILER) or not length:  # A row says how many values it has, and has some.
+            continue
+        some.append(each)
+        size += length
+        if len(some) == most or size > _BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _batch(rows: list[Any], schema: pa.Schema, oids: Sequence[int]) -> Any:
+    """One batch; rows are walked through side by side, a column at a time."""
+    np, arrow = _numpy(), load_arrow()
+    sizes = np.fromiter(map(len, rows), np.int64, len(rows))
+    places = np.cumsum(sizes) - sizes + 2
+    piece = _Piece(b"".join(rows) + bytes(8))  # So that there is something to read in the place of a NULL.
+    arrays = []
+    for field, oid in zip(schema, oids, strict=True):
+        lengths = piece.numbers(places, ">i4").astype(np.int64)
+        null = lengths < 0
+        lengths[null] = 0
+        places = places + 4
+        made = piece.column(field, oid, places, lengths, null if null.any() else None)
+        arrays.append(_fitted(field, made))
+        places += lengths
+    return arrow.record_batch(arrays, schema=schema)
+
+
+class _Piece:
+    """The bytes of some rows."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def numbers(self, places: Any, code: str) -> Any:
+        """The numbers that begin at these places."""
+        np = _numpy()
+        width = len(self._data) - int(code[2:]) + 1
+        return np.ndarray((width,), code, self._data, strides=(1,))[places]
+
+    def column(self, field: pa.Field, oid: int, places: Any, lengths: Any, null: Any) -> Any:
+        """Values of one type, as Arrow has them."""
+        fixed = _FIXED.get(oid)
+        if fixed is None:
+            made = self._bytes(places, lengths, null)
+            return made if oid == _BYTEA else made.cast(load_arrow().string())
+        return self._numbers(field, oid, fixed, places, null)
+
+    def _numbers(self, field: pa.Field, oid: int, fixed: _Fixed, places: Any, null: Any) -> Any:
+        np, arrow = _numpy(), load_arrow()
+        values = self.numbers(places, fixed.code)
+        values = values != 0 if oid == _BOOL else values.astype(fixed.code[1:])
+        if fixed.since:
+            limits = np.iinfo(values.dtype)
+            known = (values > limits.min) & (values <= limits.max - fixed.since)
+            if not (known if null is None else known | null).all():
+                raise unlike(field.name, field.type, "It is infinity.")
+            values = np.where(known, values, 0) + values.dtype.type(fixed.since)
+        made = arrow.array(values, mask=null)
+        return made.view(fixed.type) if fixed.type else made
+
+    def _bytes(self, places: Any, lengths: Any, null: Any) -> Any:
+        """Every second one of the parts into which the values cut the bytes."""
+        np, arrow = _numpy(), load_arrow()
+        count = len(places)
+        cuts = np.empty(2 * count, np.int32)
+        cuts[0::2], cuts[1::2] = places, places + lengths
+        buffers = [None, arrow.py_buffer(cuts), arrow.py_buffer(self._data)]
+        parts = arrow.Array.from_buffers(arrow.binary(), 2 * count - 1, buffers)
+        return parts.take(arrow.array(np.arange(0, 2 * count, 2, dtype=np.int32), mask=null))
+
+
+def _fitted(field: pa.Field, array: Any) -> Any:
+    """A column as the table has it."""
+    types = load_arrow().types
+    if types.is_binary(field.type) and not types.is_binary(array.type):
+        raise unlike(field.name, field.type, f"The server sends {array.type}.")
+    return fitted(field, array)
+
+
+def _numpy() -> Any:
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise missing("numpy", error) from error
+    return np
