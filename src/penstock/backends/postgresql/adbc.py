@@ -27,23 +27,27 @@ if TYPE_CHECKING:
 _EARLIEST = {"date32": -2_440_588, "timestamp": -210_866_803_200_000_000}
 """The first day that the server knows, in days and in microseconds; infinity comes out below."""
 
+_SET = """
+    SELECT pg_catalog.current_setting('role'), EXISTS (
+      SELECT 1 FROM pg_catalog.pg_settings
+      WHERE source = 'session' AND name NOT IN ('application_name', 'client_encoding'))"""
+
 
 @contextmanager
 def read_beside(
     engine: Engine,
+    asked: Asked,
     selected: Selected,
-    plans: Sequence[Plan],
     room: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Any]:
     """A block with a reader; a refused login is tried again as the engine logs in by then."""
     driver = _driver()
-    asked = _asked(engine, selected, plans)
     with ExitStack() as held:
         try:
             connection = _connect(driver, asked.login, room, held)
         except driver.Error:
             engine.dispose()
-            asked = _asked(engine, selected, plans)
+            asked = asked_of(engine, selected, asked.plans) or asked
             with _as_sqlalchemy_says(asked.text, driver.Error):
                 connection = _connect(driver, asked.login, room, held)
         yield held.enter_context(_reader(driver, connection, asked, selected.batch))
@@ -61,7 +65,7 @@ def _connect(
 
 
 @contextmanager
-def _reader(driver: Any, connection: Any, asked: _Asked, size: int | None) -> Iterator[Any]:
+def _reader(driver: Any, connection: Any, asked: Asked, size: int | None) -> Iterator[Any]:
     arrow = load_arrow()
     with driver.AdbcStatement(connection) as statement:
         statement.set_sql_query(asked.text)
@@ -82,7 +86,7 @@ def _as_sqlalchemy_says(text: str, *kinds: type[Exception]) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What is read.
 
     Args:
@@ -96,10 +100,22 @@ class _Asked:
     plans: Sequence[Plan]
 
 
-def _asked(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> _Asked:
+def asked_of(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> Asked | None:
+    """What is read; None if a session of the engine's is set to what a login alone does not make.
+
+    Raises:
+        MissingExtra: The driver is not installed.
+    """
+    _driver()
+    listening = (*engine.pool.dispatch.connect, *engine.pool.dispatch.checkout)
+    if any(not each.__module__.startswith("sqlalchemy.") for each in listening):
+        return None  # They may set anything, also what the server does not list.
     with engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
-        return _Asked(_login(raw), text_of(connection, selected, [sent(plan.kind) for plan in plans]), plans)
+        role, is_set = connection.exec_driver_sql(_SET).one()
+        if is_set or (role != "none" and "role=" not in raw.info.options):
+            return None
+        return Asked(_login(raw), text_of(connection, selected, [sent(plan.kind) for plan in plans]), plans)
 
 
 def _login(raw: psycopg.Connection[Any]) -> str:
@@ -148,7 +164,7 @@ def _plain(name: str, sent: Any) -> Any:
     raise unlike(name, None, f"The server sends {sent}.")
 
 
-def _batches(asked: _Asked, source: Any, schema: Any, size: int | None) -> Iterator[Any]:
+def _batches(asked: Asked, source: Any, schema: Any, size: int | None) -> Iterator[Any]:
     arrow = load_arrow()
     while True:
         with _as_sqlalchemy_says(asked.text, OSError, arrow.ArrowException):

@@ -84,35 +84,33 @@ def batches(rows: Iterable[Any], schema: pa.Schema, oids: Sequence[int], size: i
     Raises:
         NotSupported: A value is not of its column's type.
     """
-    for some in _pieces(rows, min(size or _ROWS, _ROWS)):
-        yield _batch(some, schema, oids)
+    for data, ends in _pieces(rows, min(size or _ROWS, _ROWS)):
+        yield _batch(data, ends, schema, oids)
 
 
-def _pieces(rows: Iterable[Any], most: int) -> Iterator[list[Any]]:
-    """Rows by the thousands, without what is before and after them."""
-    some: list[Any] = []
-    size, before = 0, _HEADER
-    for row in rows:
+def _pieces(rows: Iterable[Any], most: int) -> Iterator[tuple[bytearray, list[int]]]:
+    """The bytes of rows, by the thousands, without what is before and after them; and where each ends."""
+    data, ends = bytearray(), [0]
+    before = _HEADER
+    for row in rows:  # None is kept: of so many objects Python would look for garbage.
         each = row[before:] if before else row
         before = 0
-        length = len(each)
-        if length == len(_TRAILER) or not length:  # A row says how many values it has, and has some.
+        if len(each) <= len(_TRAILER):  # A row says how many values it has, and has some.
             continue
-        some.append(each)
-        size += length
-        if len(some) == most or size > _BYTES:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+        data += each
+        ends.append(len(data))
+        if len(ends) > most or len(data) > _BYTES:
+            yield data, ends
+            data, ends = bytearray(), [0]
+    if data:
+        yield data, ends
 
 
-def _batch(rows: list[Any], schema: pa.Schema, oids: Sequence[int]) -> Any:
+def _batch(data: bytearray, ends: list[int], schema: pa.Schema, oids: Sequence[int]) -> Any:
     """One batch; rows are walked through side by side, a column at a time."""
     np, arrow = _numpy(), load_arrow()
-    sizes = np.fromiter(map(len, rows), np.int64, len(rows))
-    places = np.cumsum(sizes) - sizes + 2
-    piece = _Piece(b"".join(rows) + bytes(8))  # So that there is something to read in the place of a NULL.
+    places = np.array(ends[:-1], np.int64) + 2
+    piece = _Piece(data + bytes(8))  # So that there is something to read in the place of a NULL.
     arrays = []
     for field, oid in zip(schema, oids, strict=True):
         lengths = piece.numbers(places, ">i4").astype(np.int64)
@@ -128,7 +126,7 @@ def _batch(rows: list[Any], schema: pa.Schema, oids: Sequence[int]) -> Any:
 class _Piece:
     """The bytes of some rows."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytearray) -> None:
         self._data = data
 
     def numbers(self, places: Any, code: str) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY
 from sqlalchemy.orm import Session
 
 from penstock.backends.frames import RowFrames, Selected
-from penstock.backends.postgresql.adbc import read_beside
+from penstock.backends.postgresql.adbc import asked_of, read_beside
 from penstock.backends.postgresql.within import read_within
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ class PostgreSQLFrames(RowFrames):
     def beside(
         self, engine: Engine, selected: Selected, room: Callable[[], AbstractContextManager[None]]
     ) -> AbstractContextManager[Any] | None:
-        """By ADBC; None for a driver, or for types, that this can't serve."""
+        """By ADBC; None for a driver, for types, or for sessions that this can't serve."""
         plans = selected.plans(engine.dialect, zones=self.zones)
         if not _copied(engine, plans) or engine.dialect.is_async or engine.dialect.driver != "psycopg":
             return None
-        return read_beside(engine, selected, plans, room)
+        asked = asked_of(engine, selected, plans)
+        return None if asked is None else read_beside(engine, asked, selected, room)
 
     def within(self, source: Session | Connection, selected: Selected) -> AbstractContextManager[Any]:
         """By COPY, of what is read as a whole; by rows, where something wants to see these on their way."""

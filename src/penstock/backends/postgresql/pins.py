@@ -49,14 +49,13 @@ def led_by_address(params: dict[str, Any]) -> dict[str, Any]:
     return {"hostaddr": "", "port": PORT} | params
 
 
-def pin(dialect: Any, raw: Any) -> None:
-    """Set what a session has otherwise: PGDATESTYLE and PGTZ count for more than options do.
+def set_what_differs(raw: Any) -> None:
+    """Set what a new session has otherwise: PGDATESTYLE and PGTZ count for more than options do.
 
     Args:
-        dialect: Of the driver.
-        raw: A new connection, sync or async.
+        raw: The connection, or SQLAlchemy's adapter of an asynchronous one.
     """
-    known: psycopg.BaseConnection[Any] = dialect.get_driver_connection(raw)
+    known: psycopg.BaseConnection[Any] = getattr(raw, "driver_connection", raw)
     other = [name for name in _REPORTED if known.info.parameter_status(name) != PINNED[name]]
     if not other:
         return

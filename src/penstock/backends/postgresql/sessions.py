@@ -13,7 +13,7 @@ from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
 from penstock.backends.place import direct_login
 from penstock.backends.postgresql.faults import forget_password, no_answer, translated
-from penstock.backends.postgresql.pins import PATIENT, PINNED, as_options, led_by_address, pin
+from penstock.backends.postgresql.pins import PATIENT, PINNED, as_options, led_by_address, set_what_differs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +96,7 @@ def connect(dialect: Any, args: Any, params: Any) -> Any:
         forget_password(error)
         raise
     try:
-        pin(dialect, raw)
+        set_what_differs(raw)
     except BaseException:
         dialect.do_terminate(raw)
         raise
