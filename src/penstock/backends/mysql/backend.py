@@ -52,8 +52,8 @@ _KINDS = {"mysql2": "mysql"}
 """What others call a kind of address."""
 
 # Of the options that PyMySQL takes, those that neither lead elsewhere nor weaken the way there.
-_NO_SAY = ("charset", "connect_timeout", "read_timeout", "sql_mode", "use_unicode", "write_timeout")
-_OURS = ("init_command", "program_name", "autocommit", "client_flag")
+_NO_SAY = ("charset", "connect_timeout", "read_timeout", "use_unicode", "write_timeout")
+_OURS = ("init_command", "program_name", "autocommit", "client_flag", "sql_mode")
 _PLAIN_TABLE = text("""
     SELECT 1 FROM information_schema.tables
     WHERE table_schema = DATABASE() AND table_name = :table AND table_type = 'BASE TABLE'

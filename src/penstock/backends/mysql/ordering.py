@@ -111,7 +111,9 @@ def _are_exact(connection: Connection, writing: Writing, columns: Sequence[Seque
 def _ranks(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any]]) -> Sequence[int]:
     names = _names(connection, writing.key)
     with stage(connection, writing, keys):
-        ranks = f"SELECT DENSE_RANK() OVER (ORDER BY {names}) FROM {STAGE} ORDER BY {_ORDER}"
+        # All of them, whatever sql_select_limit is.
+        limit = f"LIMIT {len(keys)}"
+        ranks = f"SELECT DENSE_RANK() OVER (ORDER BY {names}) FROM {STAGE} ORDER BY {_ORDER} {limit}"
         return list(connection.exec_driver_sql(ranks).scalars())
 
 

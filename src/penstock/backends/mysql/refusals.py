@@ -29,10 +29,12 @@ _CONSTRAINTS = frozenset({1364, 3819, 4025})
 _VALUES = frozenset({1264, 1292, 1366, 1411, 1416, 1690, 3140, 4079})
 
 
-_UNIQUE = text("""
-    SELECT GROUP_CONCAT(column_name ORDER BY column_name SEPARATOR '\n') FROM information_schema.statistics
+_MANY = 1_000_000
+# With a limit of its own: sql_select_limit may be less, and GROUP_CONCAT may cut.
+_UNIQUE = text(f"""
+    SELECT index_name, column_name FROM information_schema.statistics
     WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table AND non_unique = 0
-    GROUP BY index_name""")
+    LIMIT {_MANY}""")
 
 
 def check_writable(writing: Writing) -> None:
@@ -51,11 +53,13 @@ def check_key(connection: Connection, writing: Writing) -> None:
     if not writing.key or set(writing.key) == set(writing.table.primary_key):
         return
     asked = {"schema": writing.table.schema, "table": writing.table.name}
-    found = connection.execute(_UNIQUE, asked).scalars()
-    wanted = sorted(column.name.lower() for column in writing.key)
-    if wanted not in [sorted(str(each).lower().split("\n")) for each in found]:
+    found: dict[str, set[str]] = {}
+    for index, name in connection.execute(_UNIQUE, asked):
+        found.setdefault(str(index), set()).add(str(name).lower())
+    wanted = {column.name.lower() for column in writing.key}
+    if wanted not in found.values():
         raise NotSupported(
-            f"Rows of {writing.table.name} can't be told apart by {', '.join(wanted)}.",
+            f"Rows of {writing.table.name} can't be told apart by {', '.join(sorted(wanted))}.",
             why="There is no unique key of these columns.",
             hint="Name the columns of one, or of the primary key.",
         )

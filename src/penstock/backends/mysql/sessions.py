@@ -41,6 +41,28 @@ def with_driver(url: URL, driver: str) -> URL:
     return url.set(drivername=f"{url.get_backend_name()}+{driver}")
 
 
+_MODES = (
+    "'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,"
+    "NO_AUTO_VALUE_ON_ZERO' /*M! ',SIMULTANEOUS_ASSIGNMENT' */"
+    " /*!80000 ',ONLY_FULL_GROUP_BY,NO_ZERO_IN_DATE,NO_ZERO_DATE' */"
+)
+"""Those that are a server's own by default, and more; texts side by side are one."""
+
+_SETTINGS = (
+    "time_zone = '+00:00'",
+    f"sql_mode = {_MODES}",
+    "default_storage_engine = 'InnoDB'",  # The other ones have no transactions.
+    "foreign_key_checks = 1",
+    "unique_checks = 1",
+    "completion_type = 0",  # A COMMIT begins no transaction, and ends no session.
+    "sql_auto_is_null = 0",
+    "sql_select_limit = 18446744073709551615",
+    "sql_safe_updates = 0",  # What updates many rows names them in a table, and not by a key.
+    "sql_big_selects = 1",
+    "group_concat_max_len = 1048576",
+)
+
+
 def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
     """What a connection says of itself when it starts.
 
@@ -50,21 +72,24 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
     of server knows is in a comment that only this one executes
     (https://mariadb.com/docs/server/reference/sql-structure/comments).
     """
-    strict = "',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO' /*M! , ',SIMULTANEOUS_ASSIGNMENT' */"
-    modes = f"CONCAT(@@sql_mode, {strict})"
-    settings = ["time_zone = '+00:00'", f"sql_mode = {modes}"]
+    settings = list(_SETTINGS)
     if not options.trusted:
         settings.append(f"wait_timeout = {_YEAR}")  # One that holds a lock says nothing for long.
-    own = [_either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'")]
-    timeout = options.statement_timeout
+    own = [
+        _either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'"),
+        " /*M! , check_constraint_checks = 1 */",
+    ]
+    timeout = options.statement_timeout if options.trusted else options.statement_timeout or 0
     if timeout is not None:
-        milliseconds = max(round(timeout * 1000), 1)
+        milliseconds = max(round(timeout * 1000), 1) if timeout else 0
         own.append(
             _either(f"max_statement_time = {milliseconds / 1000:.3f}", f"max_execution_time = {milliseconds}")
         )
     return {
         "program_name": purpose[:60],
         "connect_timeout": max(1, round(options.connect_timeout)),
+        "charset": "utf8mb4",
+        "use_unicode": True,
         "init_command": f"SET SESSION {', '.join(settings)}{' '.join(own)}",
     }
 
