@@ -185,6 +185,8 @@ def _named(statement: Any) -> tuple[SelectBase, Sequence[str]]:
     made = _of_attributes(statement) if isinstance(statement, Select) else statement
     names = [_name(column, number) for number, column in enumerate(made.selected_columns, 1)]
     twice = sorted({name for name in names if names.count(name) > 1})
+    if not names:
+        raise NotSupported("The SELECT has no columns, so a table could not tell how many rows it has.")
     if twice:
         raise NotSupported(
             f"Two columns of the SELECT are called {', '.join(map(repr, twice))}.",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.arrow import Plan, load_arrow, missing
 from penstock.backends.frames import fitted, unlike
-from penstock.backends.postgresql.asking import sent, text_of
+from penstock.backends.postgresql.asking import sent_beside, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,7 +115,7 @@ def asked_of(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> Asked
         role, is_set = connection.exec_driver_sql(_SET).one()
         if is_set or (role != "none" and "role=" not in raw.info.options):
             return None
-        return Asked(_login(raw), text_of(connection, selected, [sent(plan.kind) for plan in plans]), plans)
+        return Asked(_login(raw), text_of(connection, selected, [sent_beside(plan) for plan in plans]), plans)
 
 
 def _login(raw: psycopg.Connection[Any]) -> str:

@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy import JSON, BigInteger, Enum, Text, cast, extract, func, select
 from sqlalchemy.types import NullType
 
-from penstock.backends.arrow import is_geometry, python_type
+from penstock.backends.arrow import is_geometry, load_arrow, python_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,8 +49,14 @@ def text_of(connection: Connection, selected: Selected, made: Sequence[_Made | N
     return psycopg.ClientCursor(raw).mogrify(state.statement, values)
 
 
-def sent(kind: TypeEngine[Any]) -> _Made | None:
+def sent_beside(plan: Plan) -> _Made | None:
     """How the server makes of a value what ADBC can read; None where it sends it as it is."""
+    if python_type(plan.kind) is Decimal and plan.type == load_arrow().string():
+        return _text  # ADBC has words of its own for what is no number.
+    return _sent(plan.kind)
+
+
+def _sent(kind: TypeEngine[Any]) -> _Made | None:
     known = python_type(kind)
     if isinstance(kind, NullType) or is_geometry(kind):
         return None
@@ -69,7 +75,7 @@ def sent_within(kind: TypeEngine[Any] | None, *, converted: bool) -> _Made | Non
         kind: The type of the column; None for one that can't be decoded.
         converted: Whether texts are sent in UTF-8 although the session has another encoding.
     """
-    made = _text if kind is None or python_type(kind) is Decimal else sent(kind)
+    made = _text if kind is None or python_type(kind) is Decimal else _sent(kind)
     is_text = made is not _microseconds if made else kind is not None and python_type(kind) is str
     if not converted or not is_text:
         return made
