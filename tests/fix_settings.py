@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from fix_servers import Ground
 
 _MODES = (
-    "", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "NO_UNSIGNED_SUBTRACTION", "TIME_ROUND_FRACTIONAL",
-    "PAD_CHAR_TO_FULL_LENGTH", "ORACLE", "TRADITIONAL", "HIGH_NOT_PRECEDENCE", "REAL_AS_FLOAT", "IGNORE_SPACE", "ANSI",
+    "", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "NO_UNSIGNED_SUBTRACTION", "IGNORE_SPACE",
+    "TIME_ROUND_FRACTIONAL", "PAD_CHAR_TO_FULL_LENGTH", "ORACLE", "TRADITIONAL", "HIGH_NOT_PRECEDENCE",
+    "REAL_AS_FLOAT", "ANSI",
 )  # fmt: skip
 
 SESSION_SETTINGS: dict[str, tuple[str, ...]] = {
@@ -56,7 +57,6 @@ SESSION_SETTINGS: dict[str, tuple[str, ...]] = {
         "PRAGMA case_sensitive_like = ON",
         "PRAGMA reverse_unordered_selects = ON",
         "PRAGMA recursive_triggers = ON",
-        "PRAGMA count_changes = ON",
         "PRAGMA foreign_keys = ON",
         "PRAGMA automatic_index = OFF",
         "PRAGMA legacy_alter_table = ON",
@@ -85,7 +85,7 @@ SERVER_SETTINGS: dict[str, dict[str, Any]] = {
         "lock_timeout": "60s",
     },
     "mariadb": {
-        "sql_mode": "ORACLE,NO_BACKSLASH_ESCAPES,EMPTY_STRING_IS_NULL,PAD_CHAR_TO_FULL_LENGTH,NO_UNSIGNED_SUBTRACTION",
+        "sql_mode": "ORACLE,NO_BACKSLASH_ESCAPES,EMPTY_STRING_IS_NULL,PAD_CHAR_TO_FULL_LENGTH",
         "time_zone": "+05:30",
         "tx_isolation": "SERIALIZABLE",
         "sql_auto_is_null": 1,
@@ -133,7 +133,10 @@ def _of_server(ground: Ground, settings: dict[str, Any]) -> Iterator[None]:
     names = list(settings)
     change = f"SET {', '.join(f'GLOBAL {name} = %s' for name in names)}"
     server: Any = ground.running
-    with server.connect() as connection, connection.cursor() as cursor:  # It began before, and stays as it is.
+    with (
+        server.connect() as connection,
+        connection.cursor() as cursor,
+    ):  # It began before, and stays as it is.
         cursor.execute(f"SELECT {', '.join(f'@@GLOBAL.{name}' for name in names)}")
         before = cursor.fetchone()
         cursor.execute(change, list(settings.values()))

@@ -1,4 +1,4 @@
-"""Texts, NULL and whole columns of it, are what they were: whatever is between values, and whatever ends them."""
+"""Texts are what they were, and so is NULL, whatever ends a value or a row."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Values = list[tuple[Any, ...]]
 
 SPECIAL = (
-    "", " ", "NULL", "null", "\\N", "\\.", "\\", "\\\\", "'", '"', '""', '"\n"', "\n", "\r", "\r\n", "\t", ",", ";",
-    "\x01", "\x1a", "\x7f", "\ufeff", "\ufeffa", "\ufeff\"", "\\x00", "\\0", "a\\'b", "%", "%s", "%%", ":a", "{}", "ß", "Ω", "𝄞",
-    "\u2028", "e\u0301", "a\n\\.\nb", "x" * 70_000,
+    "", " ", "NULL", "null", "\\N", "\\.", "\\", "\\\\", "'", '"', '""', '"\n"', "\n", "\r", "\r\n",
+    "\t", ",", ";", "\x01", "\x1a", "\x7f", "\ufeff", "\ufeffa", "\ufeff\"", "\\x00", "\\0", "a\\'b", "%",
+    "%s", "%%", ":a", "{}", "ß", "Ω", "𝄞", "\u2028", "e\u0301", "a\n\\.\nb", "x" * 70_000,
 )  # fmt: skip
 """What some text form or other takes for something else."""
 
@@ -148,19 +148,21 @@ def test_and_so_are_many_by_any_way(engine: sa.Engine, rows: Values, way: str) -
 
 def test_a_large_value_and_many_rows_are_read_in_several_pieces(postgresql_samples: sa.Engine) -> None:
     numbers = sa.func.generate_series(1, 50_001).table_valued("n").render_derived()
-    text = sa.case((numbers.c.n % 20_000 == 0, sa.func.repeat("é", 20_000_000)), (numbers.c.n % 3 == 0, None), else_="a")
+    text = sa.case(
+        (numbers.c.n % 20_000 == 0, sa.func.repeat("é", 20_000_000)), (numbers.c.n % 3 == 0, None), else_="a"
+    )
     query = sa.select(sa.cast(numbers.c.n, sa.Integer).label("n"), sa.cast(text, sa.Text).label("text"))
     with postgresql_samples.connect() as connection:
         table = to_arrow(connection, query)
     assert table["n"].to_pylist() == list(range(1, 50_002))
     sizes = [value and len(value) for value in table["text"].to_pylist()]
-    assert sizes == [
-        20_000_000 if n % 20_000 == 0 else None if n % 3 == 0 else 1 for n in range(1, 50_002)
-    ]
+    assert sizes == [20_000_000 if n % 20_000 == 0 else None if n % 3 == 0 else 1 for n in range(1, 50_002)]
 
 
 # --- values of which servers and drivers have a text -------------------------------------------------
 
+LONG = "1234567890123456789012345678.0123456789"
+SPAN = "'1 year 2 mons 3 days 04:05:06.000007'::interval"
 VALUES = {
     "real": (sa.REAL, "'0.1'::real", 0.10000000149011612),
     "least": (sa.REAL, "'1e-45'::real", 1.401298464324817e-45),
@@ -170,12 +172,12 @@ VALUES = {
     "infinite_real": (sa.REAL, "'Infinity'::real", float("inf")),
     "zero": (sa.Double, "'-0'::float8", -0.0),
     "nan": (sa.Numeric, "'NaN'::numeric", "NaN"),
-    "exact": (sa.Numeric(38, 10), "1234567890123456789012345678.0123456789", Decimal("1234567890123456789012345678.0123456789")),
+    "exact": (sa.Numeric(38, 10), LONG, Decimal(LONG)),
     "inexact": (sa.Numeric(20, 4, asdecimal=False), "'1.25'::numeric", 1.25),
     "sum": (sa.Integer, "(SELECT sum(n) FROM generate_series(1::bigint, 3) n)", 6),
     "small": (sa.Integer, "'-32768'::smallint", -32768),
     "day": (sa.Date, "'9999-12-31'::date", date(9999, 12, 31)),
-    "span": (sa.Interval, "'1 year 2 mons 3 days 04:05:06.000007'::interval", timedelta(days=365 + 60 + 3, hours=4, minutes=5, seconds=6, microseconds=7)),
+    "span": (sa.Interval, SPAN, timedelta(days=365 + 60 + 3, seconds=14706, microseconds=7)),
     "back": (sa.Interval, "'-1 day +02:00'::interval", timedelta(days=-1, hours=2)),
     "bytes": (sa.LargeBinary, "'\\x005c27ff'::bytea", b"\x00\\'\xff"),
     "fixed": (sa.CHAR(4), "'a'::char(4)", "a   "),
@@ -207,5 +209,7 @@ def test_infinity_is_no_day(postgresql_samples: sa.Engine) -> None:
 def test_days_before_the_first_year_are_days_of_arrow(postgresql_samples: sa.Engine) -> None:
     query = sa.select(sa.literal_column("'0044-03-15 BC'::date", sa.Date).label("day"))
     with postgresql_samples.connect() as connection:
-        made = [to_arrow(on, query)["day"].cast("int32").to_pylist() for on in (connection, postgresql_samples)]
+        made = [
+            to_arrow(on, query)["day"].cast("int32").to_pylist() for on in (connection, postgresql_samples)
+        ]
     assert made == [[-735_160], [-735_160]]

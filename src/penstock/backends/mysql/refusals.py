@@ -29,12 +29,11 @@ _CONSTRAINTS = frozenset({1364, 3819, 4025})
 _VALUES = frozenset({1264, 1292, 1366, 1411, 1416, 1690, 3140, 4079})
 
 
-_MANY = 1_000_000
-# With a limit of its own: sql_select_limit may be less, and GROUP_CONCAT may cut.
-_UNIQUE = text(f"""
+# With a limit of its own, since sql_select_limit may be less.
+_UNIQUE = text("""
     SELECT index_name, column_name FROM information_schema.statistics
     WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table AND non_unique = 0
-    LIMIT {_MANY}""")
+    LIMIT 1000000""")
 
 
 def check_writable(writing: Writing) -> None:

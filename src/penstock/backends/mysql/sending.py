@@ -53,7 +53,8 @@ _READ: dict[str, frozenset[type]] = {
 # Where an empty text is NULL, it is that in a statement only.
 _TYPES = text("""
     SELECT column_name, data_type FROM information_schema.columns
-    WHERE @@local_infile AND NOT FIND_IN_SET('EMPTY_STRING_IS_NULL', @@sql_mode) AND table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table""")
+    WHERE @@local_infile AND NOT FIND_IN_SET('EMPTY_STRING_IS_NULL', @@sql_mode)
+      AND table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table""")
 
 
 def insert(

@@ -72,7 +72,7 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
     of server knows is in a comment that only this one executes
     (https://mariadb.com/docs/server/reference/sql-structure/comments).
     """
-    settings = list(_SETTINGS)
+    settings: list[str] = list(_SETTINGS)
     if not options.trusted:
         settings.append(f"wait_timeout = {_YEAR}")  # One that holds a lock says nothing for long.
     own = [

@@ -124,7 +124,7 @@ def _login(raw: psycopg.Connection[Any]) -> str:
     What is a default is said, too, since the environment may say otherwise. Arrow takes no text but UTF-8.
     """
     info = raw.info
-    said = {"port": info.port, "hostaddr": "", "options": "", **info.get_parameters()}
+    said: dict[str, Any] = {"port": info.port, "hostaddr": "", "options": "", **info.get_parameters()}
     password = {"password": info.password} if info.password else {}
     return make_conninfo(**(said | password | {"client_encoding": "UTF8"}))
 

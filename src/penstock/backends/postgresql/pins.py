@@ -1,13 +1,13 @@
-"""What a session says of itself, so that values are read and written alike on every server."""
+"""What a session is set to, so that values are read and written alike."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import psycopg
 
 PINNED = {
     # What psycopg can read, and all digits of a number.

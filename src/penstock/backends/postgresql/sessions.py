@@ -78,7 +78,7 @@ def settings_of(options: ConnectionOptions) -> dict[str, str]:
 
 
 def codec_of(raw: psycopg.BaseConnection[Any]) -> str:
-    """In what a session of psycopg's sends statements and texts; where all bytes are taken, as psycopg does."""
+    """In what a session of psycopg's sends texts; where the server takes all bytes, as psycopg does."""
     codec = raw.info.encoding
     return UTF8 if codec == "ascii" else codec
 

@@ -57,7 +57,10 @@ def _types(connection: Connection, text: str) -> list[int]:
     """What a statement will give, as the server numbers types; a COPY does not tell."""
     raw: Any = connection.connection.driver_connection
     with _as_sqlalchemy_says(connection, text):
-        for result in (raw.pgconn.prepare(b"", text.encode(codec_of(raw))), raw.pgconn.describe_prepared(b"")):
+        for result in (
+            raw.pgconn.prepare(b"", text.encode(codec_of(raw))),
+            raw.pgconn.describe_prepared(b""),
+        ):
             if result.status != ExecStatus.COMMAND_OK:
                 raise error_from_result(result, encoding=raw.info.encoding)
     return [result.ftype(place) for place in range(result.nfields)]
