@@ -23,6 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 
+from penstock.backends.keys import KeyBackend
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -88,7 +90,7 @@ class Writing:
     update: Sequence[Column[Any]] = field(default=())
 
 
-class RowBackend(Protocol):
+class RowBackend(KeyBackend, Protocol):
     """How one dialect does it.
 
     Attributes:
@@ -236,6 +238,14 @@ class StandardRows:
         """False: what was done before a savepoint is left."""
         return False
 
+    def as_stored(self, dialect: str, column: Column[Any], given: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A value as it is: it is compared as what would be stored of it."""
+        return given
+
+    def compares(self, column: Column[Any], value: Any) -> bool:
+        """True: a value of another type than the column's is made one of that, or refused."""
+        return True
+
 
 class Explained(Executable, ClauseElement):
     """EXPLAIN of a statement.
@@ -374,21 +384,6 @@ def column_of(rows: Sequence[Sequence[Any]], place: int) -> list[Any]:
 def chosen_of(rows: Sequence[Sequence[Any]], numbers: Iterable[int]) -> Sequence[Sequence[Any]]:
     """Some of the rows, by their numbers and in the order of these."""
     return rows.chosen(numbers) if isinstance(rows, Parted) else [rows[number] for number in numbers]
-
-
-def in_order(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> Sequence[Sequence[Any]]:
-    """The rows in the order of their keys, where keys can be sorted: so no writers wait for each other."""
-    try:
-        places = sorted(range(len(rows)), key=keys.__getitem__)
-    except TypeError:
-        return rows
-    return [rows[place] for place in places]
-
-
-def last_of_each(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> Sequence[Sequence[Any]]:
-    """Of rows with the same key, the last one, sorted by key where keys can be sorted."""
-    last = dict(zip(keys, rows, strict=True))
-    return in_order(list(last.values()), list(last))
 
 
 def in_chunks(rows: Iterable[Sequence[Any]], size: int) -> Iterator[list[Sequence[Any]]]:

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import date, time
-from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
-from sqlalchemy import Connection, bindparam, inspect, literal_column, select, tuple_
-from sqlalchemy.orm import ColumnProperty, Session
+from sqlalchemy import Connection, inspect, literal_column, select, tuple_
+from sqlalchemy.orm import Session
 
 from penstock.backends import backend_for
-from penstock.backends.rows import GIVEN, OnConflict, Writing, savepoint
+from penstock.backends.keys import kind_as_given, places_in_order
+from penstock.backends.rows import OnConflict, Writing, savepoint
 from penstock.errors import RowRefused
 from penstock.query.incoming import frame_of
 from penstock.query.nonfinite import check_nonfinite, in_python, nulls_nan, without_nan_in
+from penstock.query.stored import (
+    gone,
+    got_as_stored,
+    is_hashable,
+    is_plain,
+    key_of,
+    numbered,
+    one_as_stored,
+    one_of,
+    one_staged,
+    parameters,
+)
 from penstock.query.target import Target, again, connection_of, target_of, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import BindParameter, Select
+    from sqlalchemy import Select
 
     from penstock.backends.rows import RowBackend
     from penstock.query.nonfinite import Missing
     from penstock.query.target import Model, On
 
 _Object = TypeVar("_Object")
+_Key: TypeAlias = "tuple[Any, ...]"
 
 _KEYS_AT_A_TIME = 500
-
-_PLAIN = (str, int, float, bytes, Decimal, date, time, UUID)
-"""Values for which a condition is the same whatever they are."""
 
 
 @overload
@@ -98,6 +106,8 @@ def _got_or_created(
         if made is not None:
             return made, True
         found = _one(source, target, where, latest=True)
+        if found is None:
+            found = one_staged(source, target, where)
         if found is not None:
             return found, False
         return _made_one(source, target, values, OnConflict.ERROR), True  # It is another row that is there.
@@ -138,31 +148,48 @@ def get_or_create_many(
     if nulls_nan(**missing):
         given = [without_nan_in(target, row) for row in given]
     keys = [_key(target, names, number, row) for number, row in enumerate(given)]
-    found, made = again(on, lambda: _found_and_made(on, target, names, keys, given))
-    new = set(made)
-    results = []
-    for each in keys:
-        stored = _key_of(target, names, found[each])
-        results.append((found[each], stored in new))
-        new.discard(stored)
-    return results
+    return again(on, lambda: _got_or_created_many(on, target, names, keys, given))
 
 
-def _found_and_made(
-    on: On, target: Target, names: Sequence[str], keys: Sequence[Any], given: Sequence[Mapping[str, Any]]
-) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """The rows with these keys, and those of them that were made now."""
+def _got_or_created_many(
+    on: On, target: Target, names: Sequence[str], keys: Sequence[_Key], given: Sequence[Mapping[str, Any]]
+) -> list[tuple[Any, bool]]:
+    """For each key, the row with it, and whether it was made now."""
     with writing(on) as source:
-        check_nonfinite(target, given, _backend(source, target))
-        found = _by_key(source, target, names, dict.fromkeys(keys))
-        first = {
-            key: row for key, row in zip(reversed(keys), reversed(given), strict=True) if key not in found
-        }
-        made = _make_many(source, target, names, first)
-        others = [key for key in first if key not in made]
-        found |= made | _by_key(source, target, names, others)
-        _find_others(source, target, names, [key for key in first if key not in found], found)
-    return found, made
+        connection = connection_of(source, target)
+        backend = backend_for(connection.engine.url).rows
+        check_nonfinite(target, given, backend)
+        with savepoint(connection, backend, "penstock_many"):
+            found = _by_key(source, target, names, dict.fromkeys(filter(is_hashable, keys)))
+            missing = [n for n, key in enumerate(keys) if not is_hashable(key) or key not in found]
+            rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
+            if not missing:
+                made: list[tuple[Any, bool]] = []
+            elif backend.tells_apart(connection, [target.columns[name] for name in names], rest):
+                made = _made_or_found(source, target, names, rest, rows)
+            else:
+                made = got_as_stored(source, target, names, (rest, rows), _make_many)
+    new = dict(zip(missing, made, strict=True))
+    return [new.get(number) or (found[key], False) for number, key in enumerate(keys)]
+
+
+def _made_or_found(
+    source: Session | Connection,
+    target: Target,
+    names: Sequence[str],
+    keys: Sequence[_Key],
+    given: Sequence[Mapping[str, Any]],
+) -> list[tuple[Any, bool]]:
+    """The rows with keys that were not there, made now or by others at this moment.
+
+    The server tells these keys from each other as Python does.
+    """
+    first = dict(zip(reversed(keys), reversed(given), strict=True))
+    rows = _make_many(source, target, names, list(first), list(first.values()))
+    made = {key_of(target, names, row): row for row in rows}
+    found = made | _by_key(source, target, names, [key for key in first if key not in made])
+    _find_others(source, target, names, [key for key in first if key not in found], found)
+    return [(found[key], made.pop(key, None) is not None) for key in keys]
 
 
 def _find_others(
@@ -172,19 +199,15 @@ def _find_others(
     keys: Sequence[tuple[Any, ...]],
     found: dict[Any, Any],
 ) -> None:
-    """Add the rows whose keys are stored as something else than was given: in capitals, rounded, padded.
+    """Add the rows that the transaction does not see, since it sees what was there when it began.
 
-    And those that the transaction does not see, since it sees what was there when it began. Each is asked
-    for by itself: a server that looks for many with locks may lock others on its way, and wait in turn.
+    Each is asked for by itself: a server that looks for many with locks may lock others on its way, and
+    wait in turn.
     """
     for key in keys:
         row = _one(source, target, dict(zip(names, key, strict=True)), latest=True)
         if row is None:
-            raise RowRefused(
-                f"The row of {target.name} with the key {key!r} is gone.",
-                why="It was there when it was to be made, and has been deleted since.",
-                hint="Try again.",
-            )
+            raise gone(target)
         found[key] = row
 
 
@@ -205,24 +228,20 @@ def _key(target: Target, names: Sequence[str], number: int, row: Mapping[str, An
 
 
 def _make_many(
-    source: Session | Connection, target: Target, names: Sequence[str], rows: Mapping[Any, Mapping[str, Any]]
-) -> dict[Any, Any]:
-    """Those that could be made, by key; in the order of their keys, so that others never wait in turn."""
+    source: Session | Connection,
+    target: Target,
+    names: Sequence[str],
+    keys: Sequence[_Key],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[Any]:
+    """Those that could be made; in the order of their keys, so that others never wait in turn."""
     alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for key in _sorted(rows):
-        alike.setdefault(tuple(sorted(rows[key])), []).append(rows[key])
+    for place in places_in_order(len(keys), list(zip(*keys, strict=True)), last_of_each=False):
+        alike.setdefault(tuple(sorted(rows[place])), []).append(rows[place])
     made: list[Any] = []
     for group in alike.values():
         made += _made(source, target, group, OnConflict.NOTHING, names)
-    return {_key_of(target, names, each): each for each in made}
-
-
-def _sorted(keys: Iterable[Any]) -> list[Any]:
-    found = list(keys)
-    try:
-        return sorted(found)
-    except TypeError:  # Keys with NULL in them, say.
-        return found
+    return made
 
 
 def _made(
@@ -266,7 +285,7 @@ def _made_one(
     statement: Any = _insertion(*key)
     session: Any = source
     with savepoint(connection, backend), session.no_autoflush:
-        return session.scalars(statement, _numbered(given)).one_or_none()
+        return session.scalars(statement, numbered(given)).one_or_none()
 
 
 def _holds_none(target: Target, name: str) -> bool:
@@ -277,34 +296,28 @@ def _one(
     source: Session | Connection, target: Target, where: Mapping[str, Any], *, latest: bool = False
 ) -> Any:
     key: Any = (target.model, tuple(where))
-    query, values = _lookup(*key), _numbered(where)
-    if query is None or not all(isinstance(value, _PLAIN) for value in where.values()):
-        query, values = select(target.model).where(*target.conditions(where)).limit(2), {}
+    query, kinds = _lookup(*key)
+    if tuple(map(type, where.values())) != kinds:
+        return one_as_stored(source, target, where, latest=latest)
     if latest:
         query = _latest(source, target, query)
-    if isinstance(source, Session) and target.mapped:
-        return source.scalars(query, values).one_or_none()
-    return source.execute(query, values).one_or_none()
+    return one_of(source, target, query, numbered(where))
 
 
 @lru_cache(maxsize=1024)
-def _lookup(model: Any, names: tuple[str, ...]) -> Select[Any] | None:
+def _lookup(model: Any, names: tuple[str, ...]) -> tuple[Select[Any], tuple[type | None, ...] | None]:
     """The SELECT of a row by these names, made once: to make it takes as long as to execute it.
 
-    None if a condition is not simply put on a column.
+    And of what types values have to be for it: else it matters how the server compares them. None if a
+    condition is not simply put on a column.
     """
     target = target_of(model)
-    if not all(name in target.columns and _is_plain(target.attributes[name]) for name in names):
-        return None
-    given = _parameters(target, names)
+    if not all(name in target.columns and is_plain(target.attributes[name]) for name in names):
+        return select(model), None
+    given = parameters(target, names)
     query = select(model).where(*(target.attributes[name] == given[name] for name in names))
-    return query.limit(literal_column("2"))  # One parameter less to send.
-
-
-def _is_plain(attribute: Any) -> bool:
-    """Whether a condition on it is one on its column: an app may say otherwise."""
-    made_by = getattr(getattr(attribute, "prop", None), "comparator_factory", ColumnProperty.Comparator)
-    return made_by is ColumnProperty.Comparator
+    kinds = tuple(kind_as_given(target.columns[name].type) for name in names)
+    return query.limit(literal_column("2")), kinds  # One parameter less to send.
 
 
 def _is_versioned(model: Any) -> bool:
@@ -317,22 +330,11 @@ def _is_versioned(model: Any) -> bool:
 def _insertion(model: Any, names: tuple[str, ...], on_conflict: OnConflict, backend: RowBackend) -> Any:
     """The INSERT of a row with these values, which gives the object."""
     target = target_of(model)
-    given = _parameters(target, names)
+    given = parameters(target, names)
     values = {**target.fixed, **{target.columns[name]: given[name] for name in names}}
     wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict)
     statement = backend.insert(target.table, wanted).values(values).returning(*target.table.columns)
     return select(model).from_statement(statement).execution_options(populate_existing=True)
-
-
-def _parameters(target: Target, names: tuple[str, ...]) -> dict[str, BindParameter[Any]]:
-    return {
-        name: bindparam(f"{GIVEN}{number}", type_=target.columns[name].type)
-        for number, name in enumerate(names)
-    }
-
-
-def _numbered(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{GIVEN}{number}": value for number, value in enumerate(values.values())}
 
 
 def _by_key(
@@ -357,7 +359,7 @@ def _by_key(
         rows = (
             source.scalars(query) if isinstance(source, Session) and target.mapped else source.execute(query)
         )
-        found |= {_key_of(target, names, row): row for row in rows}
+        found |= {key_of(target, names, row): row for row in rows}
     return found
 
 
@@ -368,9 +370,3 @@ def _latest(source: Session | Connection, target: Target, query: Select[Any]) ->
 
 def _backend(source: Session | Connection, target: Target) -> RowBackend:
     return backend_for(connection_of(source, target).engine.url).rows
-
-
-def _key_of(target: Target, names: Sequence[str], row: Any) -> tuple[Any, ...]:
-    if isinstance(target.model, type) and isinstance(row, target.model):
-        return tuple(getattr(row, name) for name in names)
-    return tuple(row._mapping[target.columns[name]] for name in names)

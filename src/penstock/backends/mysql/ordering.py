@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.mysql.encoding import NULL, bound_columns
+from penstock.backends.keys import places_in_order
+from penstock.backends.mysql.encoding import bound_columns
+from penstock.backends.mysql.keys import are_plain
 from penstock.backends.mysql.sending import insert
 from penstock.backends.rows import OnConflict, Unfit, Writing, binders, chosen_of, column_of
 
@@ -23,19 +23,20 @@ STAGE = "penstock_rows"
 """The name of the temporary table."""
 
 _ORDER = "`penstock order`"
-_EXACT = ("nopad_bin", "0900_bin", "binary")
-_PLAIN = frozenset({int, bytes, date, UUID, NULL})
 
 
 @contextmanager
 def stage(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Iterator[None]:
     """In the block, a temporary table has the rows in their order."""
     table = connection.dialect.identifier_preparer.format_table(writing.table)
+    names = zip(writing.columns, _each(connection, writing.columns), strict=True)
+    # Of an outer join, columns can be NULL: a key that is NULL is no key of a row, but no fault either.
+    columns = ", ".join(f"{'alone' if column in writing.key else 'whole'}.{name}" for column, name in names)
     gone = f"DROP TEMPORARY TABLE IF EXISTS {STAGE}"
     connection.exec_driver_sql(gone)
     connection.exec_driver_sql(
         f"CREATE TEMPORARY TABLE {STAGE} ({_ORDER} INT UNSIGNED AUTO_INCREMENT PRIMARY KEY)"
-        f" SELECT {_names(connection, writing.columns)} FROM {table} LIMIT 0"
+        f" SELECT {columns} FROM {table} AS whole LEFT JOIN {table} AS alone ON FALSE LIMIT 0"
     )
     try:
         insert(connection, STAGE, writing, rows)
@@ -64,58 +65,39 @@ def chosen(
 
 
 def _order(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Sequence[int]:
-    keys = _keys(connection, writing, rows)
-    places: Iterable[int] = range(len(rows))
-    if writing.on_conflict is OnConflict.UPDATE:
-        places = {key: place for place, key in enumerate(keys)}.values()
-    try:
-        return sorted(places, key=keys.__getitem__)
-    except TypeError:  # Keys with NULL in them.
-        return list(places)
+    last_of_each = writing.on_conflict is OnConflict.UPDATE
+    return places_in_order(len(rows), _keys(connection, writing, rows), last_of_each=last_of_each)
 
 
-def _keys(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
-    """The key of each row: two are equal if the server says so."""
+def _keys(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """The columns of the key: two rows have the same values in them if the server says so."""
     places = [list(writing.columns).index(column) for column in writing.key]
     given = [column_of(rows, place) for place in places]
     try:
         columns = bound_columns(list(given), binders(connection.dialect, writing.key))
-        exact = _are_exact(connection, writing, columns)
-        if not all(_is_plain(values, one) for values, one in zip(columns, exact, strict=True)):
-            keys = list(zip(*given, strict=True))
-            return _ranks(connection, replace(writing, columns=writing.key), keys)
+        if not are_plain(connection, writing.key, given, columns):
+            return [_ranks(connection, replace(writing, columns=writing.key), list(zip(*given, strict=True)))]
     except Unfit as error:
         raise Unfit(error.row, places[error.column]) from error.__cause__
-    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+    return columns
 
 
-def _is_plain(values: Sequence[Any], exact: bool) -> bool:
-    """Whether the server tells these values from each other as Python does."""
-    kinds = set(map(type, values))
-    if kinds <= {datetime, time, NULL}:  # Of fractions of a second, a column may not have as many digits.
-        return not any(value.microsecond for value in values if value is not None)
-    return kinds <= (_PLAIN | {str} if exact else _PLAIN)
-
-
-def _are_exact(connection: Connection, writing: Writing, columns: Sequence[Sequence[Any]]) -> Sequence[bool]:
-    """Whether texts in each of the columns of the key are equal only if all of their characters are."""
-    if not any(str in map(type, values) for values in columns):
-        return [False] * len(columns)
-    table = connection.dialect.identifier_preparer.format_table(writing.table)
-    names = map(connection.dialect.identifier_preparer.format_column, writing.key)
-    asked = ", ".join(f"COLLATION({name})" for name in names)
-    found = connection.exec_driver_sql(f"SELECT {asked} FROM (SELECT 1) AS one LEFT JOIN {table} ON FALSE")
-    return [str(name).endswith(_EXACT) for name in found.one()]
-
-
-def _ranks(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any]]) -> Sequence[int]:
+def _ranks(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any]]) -> Sequence[int | None]:
+    """The rank of each key; None for one with NULL in it, which is equal to nothing."""
     names = _names(connection, writing.key)
+    some = " OR ".join(f"{name} IS NULL" for name in _each(connection, writing.key))
     with stage(connection, writing, keys):
         # All of them, whatever sql_select_limit is.
-        limit = f"LIMIT {len(keys)}"
-        ranks = f"SELECT DENSE_RANK() OVER (ORDER BY {names}) FROM {STAGE} ORDER BY {_ORDER} {limit}"
+        ranks = (
+            f"SELECT IF({some}, NULL, DENSE_RANK() OVER (ORDER BY {names}))"
+            f" FROM {STAGE} ORDER BY {_ORDER} LIMIT {len(keys)}"
+        )
         return list(connection.exec_driver_sql(ranks).scalars())
 
 
 def _names(connection: Connection, columns: Sequence[Column[Any]]) -> str:
-    return ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
+    return ", ".join(_each(connection, columns))
+
+
+def _each(connection: Connection, columns: Sequence[Column[Any]]) -> Iterable[str]:
+    return map(connection.dialect.identifier_preparer.format_column, columns)

@@ -9,7 +9,9 @@ from sqlalchemy import Table, and_, bindparam, func, literal_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError
 
+from penstock.backends.keys import marks_of, places_in_order
 from penstock.backends.mysql.faults import number_of, words_of
+from penstock.backends.mysql.keys import MySQLKeys
 from penstock.backends.mysql.ordering import STAGE, chosen, stage
 from penstock.backends.mysql.refusals import ANOTHER, as_others, check_key, check_writable, has_ended
 from penstock.backends.mysql.sending import insert, load
@@ -19,9 +21,9 @@ from penstock.backends.rows import (
     OnConflict,
     Writing,
     Written,
+    chosen_of,
     created,
     keys_of,
-    last_of_each,
     update_one,
 )
 from penstock.backends.values import checked
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
+    from penstock.backends.keys import KeyBackend
+
 _THERE = "@penstock_there"
 _COUNT = f"({_THERE} := {_THERE} + 1)"
 # What only one kind of server knows is in a comment that only this one executes: how many rows are left.
@@ -40,7 +44,7 @@ _EXPLAIN = "EXPLAIN /*M! EXTENDED */"
 _NAMED = re.compile(r"(?:[Cc]olumn|Field|CONSTRAINT|for key) (?:[`'][^`']+[`']\.)*[`']([^`']+)[`']")
 
 
-class MySQLRows:
+class MySQLRows(MySQLKeys):
     """Writes rows to MariaDB and MySQL.
 
     There is no ON CONFLICT (key): if a row is there, by whatever unique key, it gets new values, and that
@@ -60,7 +64,7 @@ class MySQLRows:
         if writing.on_conflict is OnConflict.ERROR:
             return statement
         first = _first(writing)
-        same = (column.op("<=>")(statement.inserted[column.key]) for column in writing.key)
+        same = (column == statement.inserted[column.key] for column in writing.key)
         kept = func.IF(and_(*same, literal_column(_COUNT)), first, literal_column(ANOTHER))
         new = ((column.key, statement.inserted[column.key]) for column in _new(writing))
         return statement.on_duplicate_key_update([(first.key, kept), *new])
@@ -125,7 +129,8 @@ class MySQLRows:
         check_writable(writing)
         with as_others(connection):
             if _is_made_by_server(connection, writing):
-                done = _update_one_by_one(connection, writing, rows)
+                some = _last_of_each(connection, self, writing, rows)
+                done = _update_one_by_one(connection, writing, some)
             else:
                 with chosen(connection, writing, rows) as some, stage(connection, writing, some):
                     connection.exec_driver_sql(_update_from_stage(connection, writing))
@@ -159,7 +164,7 @@ class MySQLRows:
     ) -> Written:
         """By SQLAlchemy's own way, for types whose values the server makes."""
         checked(writing.columns, rows, self.nonfinite)
-        some = last_of_each(rows, keys_of(writing, rows)) if _new(writing) else rows
+        some = _last_of_each(connection, self, writing, rows) if _new(writing) else rows
         keys = [column.key for column in writing.columns]
         _reset(connection)
         for row in some:
@@ -197,7 +202,7 @@ def _then(connection: Connection, writing: Writing) -> str:
     """How an INSERT ends that says what is done about a row that is there."""
     table = _table(connection, writing)
     first = f"{table}.{_name(connection, _first(writing))}"
-    same = (f"{table}.{name} <=> VALUES({name})" for name in _each(connection, writing.key))
+    same = (f"{table}.{name} = VALUES({name})" for name in _each(connection, writing.key))
     kept = f"{first} = IF({' AND '.join((*same, _COUNT))}, {first}, {ANOTHER})"
     new = (f"{name} = VALUES({name})" for name in _each(connection, _new(writing)))
     return f" ON DUPLICATE KEY UPDATE {', '.join((kept, *new))}"
@@ -226,8 +231,16 @@ def _same(connection: Connection, writing: Writing) -> str:
 def _update_one_by_one(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
     names = [f"{GIVEN}{column.key}" for column in writing.columns]
     checked(writing.columns, rows, frozenset())
-    given = (dict(zip(names, row, strict=True)) for row in last_of_each(rows, keys_of(writing, rows)))
+    given = (dict(zip(names, row, strict=True)) for row in rows)
     return sum(connection.execute(update_one(writing), each).rowcount > 0 for each in given)
+
+
+def _last_of_each(
+    connection: Connection, backend: KeyBackend, writing: Writing, rows: Sequence[Sequence[Any]]
+) -> Sequence[Sequence[Any]]:
+    """Of rows with the same key, the last one, in the order of the keys."""
+    marks = marks_of(connection, backend, writing.key, keys_of(writing, rows))
+    return chosen_of(rows, places_in_order(len(rows), [marks], last_of_each=True))
 
 
 def _is_made_by_server(connection: Connection, writing: Writing) -> bool:

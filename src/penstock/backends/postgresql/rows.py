@@ -7,26 +7,25 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, literal_column
+from sqlalchemy import Connection, column
+from sqlalchemy import table as table_of
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
+from penstock.backends.keys import stage_name
 from penstock.backends.postgresql.copying import Destination, copy
+from penstock.backends.postgresql.encoder import Field
+from penstock.backends.postgresql.keys import PostgreSQLKeys, nulls_are_same
 from penstock.backends.postgresql.lists import created_by_lists, lists_of
 from penstock.backends.postgresql.ordering import ordered
-from penstock.backends.postgresql.sending import Sent, sent
+from penstock.backends.postgresql.sending import Sent, sent, types_of
 from penstock.backends.rows import (
-    GIVEN,
     Explained,
     OnConflict,
     StandardRows,
     Unfit,
     Writing,
     Written,
-    in_order,
-    keys_of,
-    last_of_each,
-    update_one,
 )
 from penstock.backends.values import INFINITE, NAN, checked, cleaned
 
@@ -46,7 +45,7 @@ _STAGE = "penstock_rows"
 _OF_ROWS = ("22", "23", "21", "44", "54", "P0", "42804", "42846", "428C9", "XX000")
 
 
-class PostgreSQLRows(StandardRows):
+class PostgreSQLRows(PostgreSQLKeys, StandardRows):
     """Writes rows to PostgreSQL.
 
     Rows are copied straight into the table, or into a temporary one from which one statement takes
@@ -73,8 +72,10 @@ class PostgreSQLRows(StandardRows):
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
         copied = _Copied.of(connection, writing, rows)
-        if copied is None:
+        if copied is None and writing.on_conflict is OnConflict.ERROR:
             return self._write_one_by_one(connection, writing, rows)
+        if copied is None:
+            return _Inserted.like(connection, writing).inserted(rows)
         if writing.on_conflict is OnConflict.ERROR and not copied.is_made:
             return copied.straight(rows)
         return copied.inserted(rows)
@@ -100,29 +101,19 @@ class PostgreSQLRows(StandardRows):
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
-        copied = _Copied.of(connection, writing, rows)
-        if copied is not None:
-            return copied.updated(rows)
-        names = [f"{GIVEN}{column.key}" for column in writing.columns]
-        done = 0
-        clean = checked(writing.columns, cleaned(writing.columns, rows) or rows, self.nonfinite)
-        for row in last_of_each(clean, keys_of(writing, clean, connection.dialect)):
-            there = connection.execute(update_one(writing), dict(zip(names, row, strict=True))).rowcount
-            done += bool(there)
-        return Written(0, done, len(rows) - done)
+        copied = _Copied.of(connection, writing, rows) or _Inserted.like(connection, writing)
+        return copied.updated(rows)
 
     def _write_one_by_one(
         self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
     ) -> Written:
         """By SQLAlchemy's own way, for types that can't be copied."""
+        names = [column.key for column in writing.columns]
         clean = checked(writing.columns, cleaned(writing.columns, rows) or rows, self.nonfinite)
-        sort = last_of_each if writing.on_conflict is OnConflict.UPDATE else in_order
-        chosen = sort(clean, keys_of(writing, clean, connection.dialect))
-        keys = [column.key for column in writing.columns]
-        statement = self.insert(writing.table, writing).returning(literal_column("xmax = 0"))
-        done = connection.execute(statement, [dict(zip(keys, row, strict=True)) for row in chosen])
-        fresh = [bool(new) for (new,) in done]
-        return Written(sum(fresh), len(fresh) - sum(fresh), len(rows) - len(fresh))
+        connection.execute(
+            self.insert(writing.table, writing), [dict(zip(names, row, strict=True)) for row in clean]
+        )
+        return Written(len(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +181,10 @@ class _Copied:
 
     # --- the stage ---
 
+    @property
+    def _stage_name(self) -> str:
+        return _STAGE
+
     def _stage_in_order(self, rows: Sequence[Sequence[Any]]) -> bool:
         """Copy rows to a temporary table, in the order of their keys if Python can tell it."""
         places = [list(self.writing.columns).index(column) for column in self.writing.key]
@@ -213,13 +208,13 @@ class _Copied:
             for name, one in zip(self._columns, self.sent, strict=True)
         )
         self._run(
-            f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS"
+            f"CREATE TEMPORARY TABLE {self._stage_name} ON COMMIT DROP AS"
             f" SELECT {columns} FROM {_table(self.connection, self.writing)} WITH NO DATA"
         )
-        self._copy("pg_temp", _STAGE, rows)
+        self._copy("pg_temp", self._stage_name, rows)
 
     def _done(self, rows: Sequence[Sequence[Any]], inserted: int, written: int) -> Written:
-        self._run(f"DROP TABLE pg_temp.{_STAGE}")
+        self._run(f"DROP TABLE pg_temp.{self._stage_name}")
         return Written(inserted, written - inserted, len(rows) - written)
 
     def _copy(self, schema: str | None, table: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -233,7 +228,7 @@ class _Copied:
 
     def _insert(self, *, in_order: bool) -> str:
         names, key, then = ", ".join(self._columns), ", ".join(self._key), ""
-        source = f"SELECT {self._made()} FROM pg_temp.{_STAGE}"
+        source = f"SELECT {self._made()} FROM pg_temp.{self._stage_name}"
         if self.writing.on_conflict is OnConflict.UPDATE and self._update:
             new = ", ".join(f"{name} = EXCLUDED.{name}" for name in self._update)
             then = f" ON CONFLICT ({key}) DO UPDATE SET {new}"
@@ -245,8 +240,17 @@ class _Copied:
         return f"INSERT INTO {_table(self.connection, self.writing)} ({names}) {source}{then}"
 
     def _last_of_each(self) -> str:
-        key = ", ".join(self._order)
-        return f"SELECT DISTINCT ON ({key}) {self._made()} FROM pg_temp.{_STAGE} ORDER BY {key}, ctid DESC"
+        key = ", ".join([*self._order, *self._lone()])
+        stage = f"pg_temp.{self._stage_name}"
+        return f"SELECT DISTINCT ON ({key}) {self._made()} FROM {stage} ORDER BY {key}, ctid DESC"
+
+    def _lone(self) -> list[str]:
+        """What tells rows apart with NULL in the key: it equals nothing, unless an index says it does."""
+        table = _table(self.connection, self.writing).replace("%%", "%")
+        nullable = any(column.nullable for column in self.writing.key)
+        if not nullable or nulls_are_same(self.connection, table, self.writing.key):
+            return []
+        return [f"CASE WHEN pg_catalog.num_nulls({', '.join(self._key)}) > 0 THEN ctid END"]
 
     def _made(self) -> str:
         """What the stage gives for each column."""
@@ -275,6 +279,29 @@ class _Copied:
     @property
     def _update(self) -> list[str]:
         return _each(self.connection, self.writing.update)
+
+
+class _Inserted(_Copied):
+    """Rows that can't be copied: SQLAlchemy inserts them where one statement takes them from."""
+
+    @classmethod
+    def like(cls, connection: Connection, writing: Writing) -> _Inserted:
+        """In the order that copied rows have, too."""
+        types = types_of(connection, _table(connection, writing).replace("%%", "%"))
+        exact = (column.name in types and types[column.name].by_bytes for column in writing.columns)
+        return cls(connection, writing, [Sent(Field(), by_bytes=each) for each in exact])
+
+    @property
+    def _stage_name(self) -> str:
+        return stage_name(self.connection, _STAGE, self.writing.columns)
+
+    def _copy(self, schema: str | None, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        columns = [column(each.name, each.type) for each in self.writing.columns]
+        names = [each.name for each in columns]
+        clean = cleaned(self.writing.columns, rows) or rows
+        checked(self.writing.columns, clean, PostgreSQLRows.nonfinite)
+        given = [dict(zip(names, row, strict=True)) for row in clean]
+        self.connection.execute(insert(table_of(table, *columns, schema=schema)), given)
 
 
 def _each(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:

@@ -16,7 +16,7 @@ from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, lit
 from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.postgresql.encoder import Field, field_of
-from penstock.backends.postgresql.ordering import COMPARED, TEXTS
+from penstock.backends.postgresql.ordering import COMPARED, TEXTS, Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +37,8 @@ _GEOMETRY = ("geometry", "geography")
 _BYTES = 17
 _CHAR = 1042
 _NUMERIC = 1700
+_VARHDRSZ = 4
+"""What the modifier of a text is larger than its length."""
 # What psycopg writes or refuses: json, text[], int8[], float8[], timetz, numeric, jsonb. Of others it cuts
 # off what is too large (int4[], int4range), or takes anything for what it should be.
 _DUMPED = (114, 1009, 1016, 1022, 1266, _NUMERIC, 3802)
@@ -45,7 +47,7 @@ _HEXADECIMAL = re.compile("[0-9A-Fa-f]+").fullmatch
 _TYPES = """
     SELECT a.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'e' THEN 25 ELSE t.oid END,
         t.typname, pg_catalog.format_type(t.oid, -1),
-        t.typtype = 'e' OR COALESCE(c.collisdeterministic, FALSE)
+        t.typtype = 'e' OR COALESCE(c.collisdeterministic, FALSE), GREATEST(a.atttypmod, t.typtypmod)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
     WHERE a.attrelid = CAST(:table AS pg_catalog.regclass) AND a.attnum > 0 AND NOT a.attisdropped"""
@@ -58,24 +60,60 @@ class Sent:
     Args:
         field: How its values are written.
         made: The SQL that makes it of a text; empty if it is sent as what it is.
-        compared: As what Python compares its values in the order of the server's; None if it does not.
+        compared: Whether Python tells its values from each other as the server does, and in its order.
         by_bytes: Whether it is a text, and two of them are the same only if their bytes are.
     """
 
     field: Field
     made: str = ""
-    compared: type | None = None
+    compared: Comparison | None = None
     by_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Type:
-    """What the server has a column as: its number, its name, what a cast calls it, how texts are the same."""
+class Type:
+    """What the server has a column as.
+
+    Args:
+        oid: The number of the type, or of what a domain is made of.
+        name: Its name.
+        cast: What a cast calls it.
+        exact: Whether two texts are the same only if their bytes are.
+        modifier: How long or how exact values may be; -1 if that is not said.
+    """
 
     oid: int
     name: str
     cast: str
-    by_bytes: bool
+    exact: bool
+    modifier: int
+
+    @property
+    def by_bytes(self) -> bool:
+        """Whether it is a text, and two of them are the same only if their bytes are."""
+        return self.exact and self.oid in (*TEXTS, _CHAR)
+
+    @property
+    def compared(self) -> Comparison | None:
+        """How Python tells values from each other, and in the order of the server's; None if it can't."""
+        known = COMPARED.get(self.oid)
+        if known is None or (self.oid in TEXTS and not self.exact):
+            return None
+        if self.modifier < 0:
+            return Comparison(known)
+        # A text that is longer may be cut, if it ends in blanks; a moment is rounded.
+        return Comparison(known, self.modifier - _VARHDRSZ) if self.oid in TEXTS else None
+
+
+def types_of(connection: Connection, table: str) -> dict[str, Type]:
+    """What the server has the columns of a table as.
+
+    Args:
+        connection: In a transaction; one is begun on it, if it is in none.
+        table: The name of the table, quoted.
+    """
+    found = connection.execute(text(_TYPES), {"table": table})
+    return {str(name): Type(int(oid), *more) for name, oid, *more in found}
 
 
 def sent(
@@ -89,10 +127,7 @@ def sent(
         writing: What is written.
         rows: What is to be sent; for some types it depends on the values how.
     """
-    found = {
-        str(name): _Type(int(oid), *more)
-        for name, oid, *more in connection.execute(text(_TYPES), {"table": table})
-    }
+    found = types_of(connection, table)
     made: list[Sent] = []
     for number, column in enumerate(writing.columns):
         one = None
@@ -111,7 +146,7 @@ def sent(
 class _Column:
     """One column, by what SQLAlchemy and what the server knows of it."""
 
-    def __init__(self, connection: Connection, column: Column[Any], type_: _Type) -> None:
+    def __init__(self, connection: Connection, column: Column[Any], type_: Type) -> None:
         self._connection = connection
         self._column = column
         self._type = type_
@@ -128,11 +163,8 @@ class _Column:
             first = next((value for value in values if value is not None), None)
             if isinstance(first, str):  # What psycopg makes of a text is one.
                 return self._as_text(chain([first], values)) or Sent(field)
-        return Sent(field, "", self._compared(), self._type.by_bytes and self._type.oid in (*TEXTS, _CHAR))
-
-    def _compared(self) -> type | None:
-        known = self._bind is None and (self._type.by_bytes or self._type.oid not in TEXTS)
-        return COMPARED.get(self._type.oid) if known else None
+        compared = self._type.compared if self._bind is None else None
+        return Sent(field, "", compared, self._type.by_bytes)
 
     # --- as what it is ---
 

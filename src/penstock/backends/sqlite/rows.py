@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 
+from penstock.backends.keys import STAGE, marks_of, places_in_order
 from penstock.backends.rows import (
     GIVEN,
     OnConflict,
@@ -18,11 +19,12 @@ from penstock.backends.rows import (
     Written,
     binders,
     bound,
+    chosen_of,
     in_chunks,
     keys_of,
-    last_of_each,
     update_one,
 )
+from penstock.backends.sqlite.keys import SQLiteKeys
 from penstock.backends.sqlite.values import as_kept, checks
 from penstock.backends.values import INFINITE
 
@@ -42,7 +44,7 @@ _VARIABLES = 30_000
 """How many parameters a statement may have; the library's own limit is 32,766."""
 
 
-class SQLiteRows(StandardRows):
+class SQLiteRows(SQLiteKeys, StandardRows):
     """Writes rows to SQLite."""
 
     _of_dialect = staticmethod(insert)
@@ -64,16 +66,15 @@ class SQLiteRows(StandardRows):
         if writing.on_conflict is not OnConflict.UPDATE:
             done = self._insert(connection, writing, pieces)
             return Written(done, 0, len(rows) - done)
-        made: Sequence[Sequence[Any]] = list(chain.from_iterable(pieces))
-        made = last_of_each(made, keys_of(writing, made))
+        made = self._last_of_each(connection, writing, rows, list(chain.from_iterable(pieces)))
         there = _there(connection, writing, made)
         self._insert(connection, writing, [made])
         return Written(len(made) - there, there, len(rows) - len(made))
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
-        made: Sequence[Sequence[Any]] = list(chain.from_iterable(_bound(connection, writing, rows)))
-        made = last_of_each(made, keys_of(writing, made))
+        bound_rows = list(chain.from_iterable(_bound(connection, writing, rows)))
+        made = self._last_of_each(connection, writing, rows, bound_rows)
         statement = update_one(writing).compile(dialect=connection.dialect)
         names = [column.key for column in writing.columns]
         places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
@@ -96,8 +97,11 @@ class SQLiteRows(StandardRows):
             known = [column.name for column in writing.table.columns if place.startswith(column.name)]
             return max(known, key=len, default="")
         if unfit := _UNFIT.search(said):
-            asking = str(getattr(error, "statement", "")).startswith("SELECT")  # Which keys are there?
+            statement = str(getattr(error, "statement", ""))
+            asking = statement.startswith("SELECT")  # Which keys are there?
             columns = writing.key if asking else _in_order(writing)
+            if STAGE in statement:  # Their numbers are before them.
+                columns = [writing.key[0], *writing.key]
             return columns[(int(unfit[1]) - 1) % len(columns)].name
         key = [column.name for column in writing.table.primary_key]
         return key[0] if "datatype mismatch" in said and len(key) == 1 else ""
@@ -105,6 +109,21 @@ class SQLiteRows(StandardRows):
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """None: there are no figures to guess from."""
         return None
+
+    def _last_of_each(
+        self,
+        connection: Connection,
+        writing: Writing,
+        rows: Sequence[Sequence[Any]],
+        made: Sequence[Sequence[Any]],
+    ) -> Sequence[Sequence[Any]]:
+        """Of rows with the same key the last one, as the driver takes it; in the order of the keys."""
+        keys = keys_of(writing, rows)
+        if self.tells_apart(connection, writing.key, keys):
+            columns: list[Sequence[Any]] = list(zip(*keys_of(writing, made), strict=True))
+        else:
+            columns = [marks_of(connection, self, writing.key, keys)] if keys else []
+        return chosen_of(made, places_in_order(len(made), columns, last_of_each=True))
 
     def _insert(
         self, connection: Connection, writing: Writing, pieces: Iterable[Sequence[Sequence[Any]]]
