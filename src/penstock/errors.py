@@ -364,6 +364,12 @@ class RowRefused(PenstockError, ValueError):
     code = "row-refused"
 
 
+class NotWritable(PenstockError):
+    """Nothing can be written in this transaction: it has failed, is prepared, or only reads."""
+
+    code = "not-writable"
+
+
 # --- servers ------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from operator import itemgetter
@@ -20,17 +19,20 @@ from sqlalchemy import (
     bindparam,
     update,
 )
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.keys import KeyBackend
+from penstock.backends.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection, Dialect, Select
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.compiler import SQLCompiler
+
+    from penstock.errors import NotWritable
 
 GIVEN = "given_"
 Binder: TypeAlias = Callable[[Any], Any]
@@ -90,7 +92,7 @@ class Writing:
     update: Sequence[Column[Any]] = field(default=())
 
 
-class RowBackend(KeyBackend, Protocol):
+class RowBackend(KeyBackend, Transactions, Protocol):
     """How one dialect does it.
 
     Attributes:
@@ -101,8 +103,23 @@ class RowBackend(KeyBackend, Protocol):
     returns_new_only: bool
     nonfinite: frozenset[str]
 
-    def begin(self, connection: Connection) -> None:
-        """See to it that the server is in a transaction, where a savepoint would be one by itself."""
+    def check(self, connection: Connection) -> None:
+        """Refuse a connection on which no row can be written, before anything is sent.
+
+        Raises:
+            NotSupported: Its driver is in a mode in which it does not tell what became of a row.
+        """
+
+    def is_streaming(self, connection: Connection) -> bool:
+        """Whether rows of a result are yet to be read that another statement would lose, or change."""
+
+    def not_writable(self, error: DBAPIError, what: str) -> NotWritable | None:
+        """The error for a transaction in which nothing can be written; None if it is about something else.
+
+        Args:
+            error: The server's refusal.
+            what: What can't be done.
+        """
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there.
@@ -138,9 +155,6 @@ class RowBackend(KeyBackend, Protocol):
 
     def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
         """A column in ORDER BY, where NULL counts as larger than every value."""
-
-    def ended(self, error: Exception) -> bool:
-        """Whether a server's error has ended the transaction, with all that was done in it."""
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; the transaction is spoilt by an error.
@@ -208,8 +222,12 @@ class StandardRows:
     _of_dialect: Callable[[Any], Any]
     """The dialect's own, which has the methods for conflicts."""
 
-    def begin(self, connection: Connection) -> None:
-        """Nothing: SQLAlchemy or the driver begins a transaction before the first statement."""
+    def check(self, connection: Connection) -> None:
+        """Nothing: rows can be written on every connection."""
+
+    def is_streaming(self, connection: Connection) -> bool:
+        """False: a result is read to its end whatever else is sent."""
+        return False
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
@@ -265,37 +283,6 @@ class Explained(Executable, ClauseElement):
 @compiles(Explained)
 def _explain(element: Explained, compiler: SQLCompiler, **options: Any) -> str:
     return f"{element.how} {compiler.process(element.statement, **options)}"
-
-
-@contextmanager
-def savepoint(connection: Connection, backend: RowBackend, name: str = "penstock_rows") -> Iterator[None]:
-    """In the block, a failure leaves the transaction as it was before; or ends it, where the server did.
-
-    It costs less than SQLAlchemy's own.
-
-    Args:
-        connection: In a transaction.
-        backend: Of the connection.
-        name: What the server calls it; another one than that of a savepoint around it.
-    """
-    backend.begin(connection)
-    connection.exec_driver_sql(f"SAVEPOINT {name}")
-    try:
-        yield
-    except BaseException as error:
-        with suppress(SQLAlchemyError):  # What went wrong first is what is told.
-            _undo(connection, name, ended=isinstance(error, DBAPIError) and backend.ended(error))
-        raise
-    connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
-
-
-def _undo(connection: Connection, name: str, *, ended: bool) -> None:
-    whole = connection.get_transaction()
-    if whole is not None and ended:
-        whole.rollback()  # Else what was done in it would be missed by nobody.
-    elif whole is not None:
-        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
-        connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
 
 
 def update_one(writing: Writing) -> Update:

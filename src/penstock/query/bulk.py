@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 from sqlalchemy import MetaData, inspect
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstock.backends import backend_for
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written, savepoint
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.backends.transactions import savepoint
 from penstock.backends.values import cleaned, without_nan
 from penstock.errors import RowRefused
+from penstock.query.blocks import blocks_of
 from penstock.query.incoming import frame_of
 from penstock.query.nonfinite import nulls_nan, refused, strange_column
 from penstock.query.shapes import Later, Shape, Unlike, getter, made_by_python
@@ -39,9 +40,6 @@ _Verb: TypeAlias = "Callable[[Connection, Writing, Sequence[Sequence[Any]]], Wri
 _REFUSALS = (Unfit, StatementError, ValueError, TypeError, OverflowError)
 """What drivers raise for a value that they can't send, and for one that the server does not take."""
 
-_BLOCK = 50_000
-"""Rows that are held in memory at a time, and written in the order of their keys."""
-
 
 def bulk_insert(
     on: On,
@@ -64,8 +62,9 @@ def bulk_insert(
         model: A mapped class, or a table.
         rows: Mappings by attribute, which may differ in what they have; or objects of the class; or
             sequences; or a data frame of pandas or polars, or a table of Arrow, whose columns are attributes
-            (`penstock[frames]`). An iterator is read 50,000 rows at a time. What is missing in a frame
-            of pandas (`isna()`) is NULL.
+            (`penstock[frames]`). An iterator is read 50,000 rows at a time; but wholly first, where it reads
+            from the same connection and the driver would lose the rest. What is missing in a frame of
+            pandas (`isna()`) is NULL.
         columns: What sequences hold, in order.
         on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
         key: What tells whether a row is there; the primary key by default.
@@ -78,11 +77,13 @@ def bulk_insert(
 
     Raises:
         UnknownColumn: A row has something that is no column.
-        NotSupported, MissingExtra: It is a frame that can't be read.
+        NotSupported, MissingExtra: It is a frame that can't be read; or what the table is, or what else the
+            connection does, does not allow it.
+        NotWritable: The transaction has failed, is prepared, or only reads.
         RowRefused: A row can't be stored: the message says which, and which column of it.
         NoPrimaryKey: It can't be told whether a row is there.
         sqlalchemy.exc.DBAPIError: The server refuses the statement rather than a row: there is no such
-            constraint, say, or the transaction has failed before.
+            constraint, say.
 
     >>> from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine
     >>> from sqlalchemy.pool import StaticPool
@@ -184,12 +185,13 @@ class _Bulk:
 
     def _write_once(self, on: On, rows: Iterable[Row]) -> Written:
         done = Written()
-        with writing(on) as source:
+        with writing(on, self._target, reads_first=True) as source:
             connection = connection_of(source, self._target)
             backend = backend_for(connection.engine.url).rows
             verb = self._verb(backend)
+            blocks = blocks_of(rows, connection, backend)
             with savepoint(connection, backend):
-                for first, block in _blocks(rows):
+                for first, block in blocks:
                     with suppress(Unlike):
                         done += self._write(connection, self._at_once(first, block), backend, verb)
                         continue
@@ -429,11 +431,3 @@ def _in_schema_of(connection: Connection, writing: Writing) -> Writing:
         key=same(writing.key),
         update=same(writing.update),
     )
-
-
-def _blocks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
-    rest = iter(rows)
-    first = 0
-    while block := list(islice(rest, _BLOCK)):
-        yield first, block
-        first += len(block)

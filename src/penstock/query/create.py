@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from penstock.backends import backend_for
 from penstock.backends.keys import kind_as_given, places_in_order
-from penstock.backends.rows import OnConflict, Writing, savepoint
+from penstock.backends.rows import OnConflict, Writing
+from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
 from penstock.query.incoming import frame_of
 from penstock.query.nonfinite import check_nonfinite, in_python, nulls_nan, without_nan_in
@@ -75,7 +76,9 @@ def get_or_create(
 
     Raises:
         UnknownColumn: There is no such attribute.
-        RowRefused: It would have NaN for a column that does not hold it.
+        NotSupported, NotWritable: See `bulk_insert`.
+        RowRefused: It would have NaN for a column that does not hold it; or a trigger or a rule of the
+            table leaves it out.
         sqlalchemy.exc.IntegrityError: It can't be made; the transaction is as it was before.
         sqlalchemy.exc.MultipleResultsFound: There are several.
 
@@ -98,7 +101,7 @@ def get_or_create(
 def _got_or_created(
     on: On, target: Target, where: Mapping[str, Any], values: Mapping[str, Any]
 ) -> tuple[Any, bool]:
-    with writing(on) as source:
+    with writing(on, target) as source:
         found = _one(source, target, where)
         if found is not None:
             return found, False
@@ -110,7 +113,13 @@ def _got_or_created(
             found = one_staged(source, target, where)
         if found is not None:
             return found, False
-        return _made_one(source, target, values, OnConflict.ERROR), True  # It is another row that is there.
+        made = _made_one(source, target, values, OnConflict.ERROR)  # It is another row that is there.
+    if made is None:
+        raise RowRefused(
+            f"The row of {target.name} was not made.",
+            why="The server took it and stored none: a trigger or a rule of the table may have left it out.",
+        )
+    return made, True
 
 
 def get_or_create_many(
@@ -155,7 +164,8 @@ def _got_or_created_many(
     on: On, target: Target, names: Sequence[str], keys: Sequence[_Key], given: Sequence[Mapping[str, Any]]
 ) -> list[tuple[Any, bool]]:
     """For each key, the row with it, and whether it was made now."""
-    with writing(on) as source:
+    with writing(on, target) as source:
+        _flush(source)
         connection = connection_of(source, target)
         backend = backend_for(connection.engine.url).rows
         check_nonfinite(target, given, backend)
@@ -190,6 +200,12 @@ def _made_or_found(
     found = made | _by_key(source, target, names, [key for key in first if key not in made])
     _find_others(source, target, names, [key for key in first if key not in found], found)
     return [(found[key], made.pop(key, None) is not None) for key in keys]
+
+
+def _flush(source: Session | Connection) -> None:
+    """Write what a session has pending, as before every query, so that nothing else undoes it."""
+    if isinstance(source, Session) and source.autoflush:
+        source.flush()
 
 
 def _find_others(

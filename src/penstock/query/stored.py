@@ -15,7 +15,8 @@ from sqlalchemy.orm import ColumnProperty, Session
 
 from penstock.backends import backend_for
 from penstock.backends.keys import staged
-from penstock.backends.rows import GIVEN, savepoint
+from penstock.backends.rows import GIVEN
+from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
 from penstock.query.target import Target, connection_of, target_of
 
@@ -207,7 +208,8 @@ def key_of(target: Target, names: Sequence[str], row: Any) -> tuple[Any, ...]:
 def gone(target: Target) -> RowRefused:
     return RowRefused(
         f"A row of {target.name} is gone.",
-        why="It was there when it was to be made, and has been deleted since.",
+        why="It was there when it was to be made, and has been deleted since; or a trigger, a rule or"
+        " a policy of the table leaves it out.",
         hint="Try again.",
     )
 

@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import TwoPhaseTransaction
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Mapper, Session
 
 from penstock.backends import backend_for
-from penstock.errors import NoPrimaryKey, NotSupported, UnknownColumn
+from penstock.errors import NoPrimaryKey, NotSupported, NotWritable, UnknownColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,13 +170,42 @@ def reading(on: On) -> Iterator[Session | Connection]:
 
 
 @contextmanager
-def writing(on: On) -> Iterator[Session | Connection]:
-    """Something to write with: in the caller's transaction, or in one of its own on the engine."""
+def writing(on: On, target: Target, *, reads_first: bool = False) -> Iterator[Session | Connection]:
+    """Something to write with: in the caller's transaction, or in one of its own on the engine.
+
+    Args:
+        on: What the caller has.
+        target: Where rows are written.
+        reads_first: Whether rows are read first, which may come from a result of the same connection.
+
+    Raises:
+        NotSupported: Rows can't be written on this connection as it is.
+        NotWritable: Nothing can be written in the transaction.
+    """
     if isinstance(on, Engine):
-        with on.begin() as connection:
+        with on.begin() as connection, writing(connection, target, reads_first=reads_first):
             yield connection
-    else:
+        return
+    connection = connection_of(on, target)
+    backend = backend_for(connection.engine.url).rows
+    what = f"Rows of {target.name} can't be written in this transaction."
+    _check_not_prepared(connection, what)
+    if not reads_first:
+        backend.check(connection)
+    try:
         yield on
+    except DBAPIError as error:
+        known = backend.not_writable(error, what)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _check_not_prepared(connection: Connection, what: str) -> None:
+    whole = connection.get_transaction()
+    # What is written now would be in no transaction; only this attribute says that it would.
+    if isinstance(whole, TwoPhaseTransaction) and whole._is_prepared:
+        raise NotWritable(what, why="It is prepared.", hint="Commit it, or roll it back, then begin another.")
 
 
 def again(on: On, attempt: Callable[[], _Result]) -> _Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from sqlalchemy.exc import DBAPIError
 
@@ -19,29 +20,29 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Connection
 
-STAGE = "penstock_rows"
-"""The name of the temporary table."""
-
 _ORDER = "`penstock order`"
 
 
 @contextmanager
-def stage(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Iterator[None]:
-    """In the block, a temporary table has the rows in their order."""
+def stage(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    """In the block, a temporary table has the rows in their order; it has a name that no other table has.
+
+    A table of the app's with its name could not be seen: the server lets temporary ones hide others.
+    """
     table = connection.dialect.identifier_preparer.format_table(writing.table)
     names = zip(writing.columns, _each(connection, writing.columns), strict=True)
     # Of an outer join, columns can be NULL: a key that is NULL is no key of a row, but no fault either.
     columns = ", ".join(f"{'alone' if column in writing.key else 'whole'}.{name}" for column, name in names)
-    gone = f"DROP TEMPORARY TABLE IF EXISTS {STAGE}"
-    connection.exec_driver_sql(gone)
+    name = f"penstock_rows_{uuid4().hex}"
+    gone = f"DROP TEMPORARY TABLE IF EXISTS {name}"
     connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {STAGE} ({_ORDER} INT UNSIGNED AUTO_INCREMENT PRIMARY KEY)"
+        f"CREATE TEMPORARY TABLE {name} ({_ORDER} INT UNSIGNED AUTO_INCREMENT PRIMARY KEY)"
         f" SELECT {columns} FROM {table} AS whole LEFT JOIN {table} AS alone ON FALSE LIMIT 0"
     )
     try:
-        insert(connection, STAGE, writing, rows)
-        yield
-    except Exception:
+        insert(connection, name, writing, rows)
+        yield name
+    except BaseException:
         with suppress(DBAPIError):
             connection.exec_driver_sql(gone)
         raise
@@ -86,11 +87,11 @@ def _ranks(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any
     """The rank of each key; None for one with NULL in it, which is equal to nothing."""
     names = _names(connection, writing.key)
     some = " OR ".join(f"{name} IS NULL" for name in _each(connection, writing.key))
-    with stage(connection, writing, keys):
+    with stage(connection, writing, keys) as given:
         # All of them, whatever sql_select_limit is.
         ranks = (
             f"SELECT IF({some}, NULL, DENSE_RANK() OVER (ORDER BY {names}))"
-            f" FROM {STAGE} ORDER BY {_ORDER} LIMIT {len(keys)}"
+            f" FROM {given} ORDER BY {_ORDER} LIMIT {len(keys)}"
         )
         return list(connection.exec_driver_sql(ranks).scalars())
 

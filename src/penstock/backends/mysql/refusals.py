@@ -23,10 +23,10 @@ ANOTHER = "(SELECT NULL UNION ALL SELECT NULL)"
 _ANOTHER_IS_THERE = 1242
 _DUPLICATE = 1062
 _DEADLOCK = 1213
-# Refusals of a row that the driver takes for troubles of the server: what is missing or forbidden, and
-# values that a column can't hold.
-_CONSTRAINTS = frozenset({1364, 3819, 4025})
-_VALUES = frozenset({1264, 1292, 1366, 1411, 1416, 1690, 3140, 4079})
+# Refusals of a row that the driver takes for troubles of the server: what is missing or forbidden, by a
+# constraint, a view or a trigger; and values that a column can't hold.
+_CONSTRAINTS = frozenset({1364, 1369, 1644, 3819, 4025})
+_VALUES = frozenset({1264, 1292, 1366, 1411, 1416, 1690, 1906, 3105, 3140, 4079})
 
 
 # With a limit of its own, since sql_select_limit may be less.
@@ -35,11 +35,25 @@ _UNIQUE = text("""
     WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table AND non_unique = 0
     LIMIT 1000000""")
 
+_GENERATED = text("""
+    SELECT column_name FROM information_schema.columns
+    WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table
+    AND COALESCE(generation_expression, '') <> ''""")
+
 
 def check_writable(writing: Writing) -> None:
     """Raise Unfit for a column whose values the server makes: it would not say so in every statement."""
     for place, column in enumerate(writing.columns):
         if column.computed is not None:
+            raise Unfit(0, place)
+
+
+def check_updatable(connection: Connection, writing: Writing) -> None:
+    """Raise Unfit for the same, where only the server knows: an UPDATE by a join leaves it out in silence."""
+    asked = {"schema": writing.table.schema, "table": writing.table.name}
+    made = {str(name).lower() for name in connection.execute(_GENERATED, asked).scalars()}
+    for place, column in enumerate(writing.columns):
+        if column.name.lower() in made and column in writing.update:
             raise Unfit(0, place)
 
 

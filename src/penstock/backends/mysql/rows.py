@@ -12,9 +12,17 @@ from sqlalchemy.exc import DataError, IntegrityError
 from penstock.backends.keys import marks_of, places_in_order
 from penstock.backends.mysql.faults import number_of, words_of
 from penstock.backends.mysql.keys import MySQLKeys
-from penstock.backends.mysql.ordering import STAGE, chosen, stage
-from penstock.backends.mysql.refusals import ANOTHER, as_others, check_key, check_writable, has_ended
+from penstock.backends.mysql.ordering import chosen, stage
+from penstock.backends.mysql.refusals import (
+    ANOTHER,
+    as_others,
+    check_key,
+    check_updatable,
+    check_writable,
+    has_ended,
+)
 from penstock.backends.mysql.sending import insert, load
+from penstock.backends.mysql.transactions import autocommits, begin, check_idle, is_streaming, not_writable
 from penstock.backends.rows import (
     GIVEN,
     Explained,
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from penstock.backends.keys import KeyBackend
+    from penstock.errors import NotWritable
 
 _THERE = "@penstock_there"
 _COUNT = f"({_THERE} := {_THERE} + 1)"
@@ -55,8 +64,25 @@ class MySQLRows(MySQLKeys):
     returns_new_only = False
     nonfinite: frozenset[str] = frozenset()
 
-    def begin(self, connection: Connection) -> None:
-        """Nothing: the server begins a transaction with the first statement that can be undone."""
+    def autocommits(self, connection: Connection) -> bool:
+        """Whether the next statement would be a transaction by itself, as the driver says."""
+        return autocommits(connection)
+
+    def begin(self, connection: Connection) -> bool:
+        """Begin a transaction in autocommit; else the server does, with the first statement to undo."""
+        return begin(connection)
+
+    def check(self, connection: Connection) -> None:
+        """Refuse a connection whose next statement would lose what a result has yet to give."""
+        check_idle(connection)
+
+    def is_streaming(self, connection: Connection) -> bool:
+        """Whether rows of a result are yet to be read: a driver throws them away at the next statement."""
+        return is_streaming(connection)
+
+    def not_writable(self, error: DBAPIError, what: str) -> NotWritable | None:
+        """The error for a transaction that only reads."""
+        return not_writable(error, what)
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
@@ -127,14 +153,15 @@ class MySQLRows(MySQLKeys):
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
         check_writable(writing)
+        check_updatable(connection, writing)
         with as_others(connection):
             if _is_made_by_server(connection, writing):
                 some = _last_of_each(connection, self, writing, rows)
                 done = _update_one_by_one(connection, writing, some)
             else:
-                with chosen(connection, writing, rows) as some, stage(connection, writing, some):
-                    connection.exec_driver_sql(_update_from_stage(connection, writing))
-                    done = _matching(connection, writing)
+                with chosen(connection, writing, rows) as some, stage(connection, writing, some) as given:
+                    connection.exec_driver_sql(_update_from_stage(connection, writing, given))
+                    done = _matching(connection, writing, given)
         return Written(0, done, len(rows) - done)
 
     def blames_row(self, error: DBAPIError) -> bool:
@@ -208,24 +235,24 @@ def _then(connection: Connection, writing: Writing) -> str:
     return f" ON DUPLICATE KEY UPDATE {', '.join((kept, *new))}"
 
 
-def _update_from_stage(connection: Connection, writing: Writing) -> str:
+def _update_from_stage(connection: Connection, writing: Writing, given: str) -> str:
     """The statement that updates rows by those in the temporary table, in the order of that."""
     table = _table(connection, writing)
-    new = ", ".join(f"{table}.{name} = {STAGE}.{name}" for name in _each(connection, writing.update))
-    return f"UPDATE {STAGE} STRAIGHT_JOIN {table} ON {_same(connection, writing)} SET {new}"
+    new = ", ".join(f"{table}.{name} = {given}.{name}" for name in _each(connection, writing.update))
+    return f"UPDATE {given} STRAIGHT_JOIN {table} ON {_same(connection, writing, given)} SET {new}"
 
 
-def _matching(connection: Connection, writing: Writing) -> int:
+def _matching(connection: Connection, writing: Writing, given: str) -> int:
     """How many rows of the temporary table there are in the table."""
-    there = f"SELECT 1 FROM {_table(connection, writing)} WHERE {_same(connection, writing)}"
+    there = f"SELECT 1 FROM {_table(connection, writing)} WHERE {_same(connection, writing, given)}"
     return int(
-        connection.exec_driver_sql(f"SELECT COUNT(*) FROM {STAGE} WHERE EXISTS ({there})").scalar_one()
+        connection.exec_driver_sql(f"SELECT COUNT(*) FROM {given} WHERE EXISTS ({there})").scalar_one()
     )
 
 
-def _same(connection: Connection, writing: Writing) -> str:
+def _same(connection: Connection, writing: Writing, given: str) -> str:
     table = _table(connection, writing)
-    return " AND ".join(f"{table}.{name} = {STAGE}.{name}" for name in _each(connection, writing.key))
+    return " AND ".join(f"{table}.{name} = {given}.{name}" for name in _each(connection, writing.key))
 
 
 def _update_one_by_one(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:

@@ -15,7 +15,8 @@ from sqlalchemy import text
 
 from penstock.backends.mysql.encoding import FILE, NULL, STATEMENT, columns_of, encoded
 from penstock.backends.mysql.refusals import wrapped
-from penstock.backends.rows import Writing, binders, savepoint
+from penstock.backends.rows import Writing, binders
+from penstock.backends.transactions import savepoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

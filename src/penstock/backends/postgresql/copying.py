@@ -50,7 +50,7 @@ class Destination:
 
 def copy(
     connection: Connection, into: Destination, fields: list[Field], rows: Sequence[Sequence[Any]]
-) -> None:
+) -> int:
     """Send rows.
 
     Args:
@@ -59,6 +59,9 @@ def copy(
         fields: How each column is written.
         rows: The rows.
 
+    Returns:
+        How many the server stored: triggers may leave some out.
+
     Raises:
         Unfit: A value is of a type that its column can't hold.
         DBAPIError: The server refuses a row, or does not answer.
@@ -66,9 +69,8 @@ def copy(
     raw: Any = connection.connection.driver_connection
     try:
         if isinstance(raw, psycopg.BaseConnection):
-            _by_psycopg(raw, into.statement(connection), _stream(fields, rows, codec_of(raw)))
-        else:
-            await_only(_by_asyncpg(raw, into, _stream(fields, rows, "utf-8")))
+            return _by_psycopg(raw, into.statement(connection), _stream(fields, rows, codec_of(raw)))
+        return await_only(_by_asyncpg(raw, into, _stream(fields, rows, "utf-8")))
     except Unfit:
         raise
     except Exception as error:
@@ -86,24 +88,27 @@ def _stream(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> I
     yield TRAILER
 
 
-def _by_psycopg(raw: psycopg.BaseConnection[Any], statement: str, stream: Iterator[bytes]) -> None:
+def _by_psycopg(raw: Any, statement: str, stream: Iterator[bytes]) -> int:
     if isinstance(raw, psycopg.AsyncConnection):
-        await_only(_by_async_psycopg(raw, statement, stream))
-    elif isinstance(raw, psycopg.Connection):
-        with raw.cursor() as cursor, cursor.copy(statement.encode(codec_of(raw))) as copying:
+        return await_only(_by_async_psycopg(raw, statement, stream))
+    with raw.cursor() as cursor:
+        with cursor.copy(statement.encode(codec_of(raw))) as copying:
             for piece in stream:
                 copying.write(piece)
+        return int(cursor.rowcount)
 
 
 async def _by_async_psycopg(
     raw: psycopg.AsyncConnection[Any], statement: str, stream: Iterator[bytes]
-) -> None:
-    async with raw.cursor() as cursor, cursor.copy(statement.encode(codec_of(raw))) as copying:
-        for piece in stream:
-            await copying.write(piece)
+) -> int:
+    async with raw.cursor() as cursor:
+        async with cursor.copy(statement.encode(codec_of(raw))) as copying:
+            for piece in stream:
+                await copying.write(piece)
+        return cursor.rowcount
 
 
-async def _by_asyncpg(raw: Any, into: Destination, stream: Iterator[bytes]) -> None:
+async def _by_asyncpg(raw: Any, into: Destination, stream: Iterator[bytes]) -> int:
     failed: list[Exception] = []
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -114,11 +119,12 @@ async def _by_asyncpg(raw: Any, into: Destination, stream: Iterator[bytes]) -> N
             failed.append(error)
             yield TRAILER
 
-    await raw.copy_to_table(
+    said = await raw.copy_to_table(
         into.table, schema_name=into.schema, columns=into.columns, source=pieces(), format="binary"
     )
     if failed:
         raise failed[0]
+    return int(said.removeprefix("COPY "))
 
 
 def _wrapped(connection: Connection, statement: str, error: Exception) -> Exception:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from penstock.backends.keys import ORDINAL, inner_type, name_of, told_apart
-from penstock.backends.postgresql.sending import types_of
+from penstock.backends.postgresql.relations import relation_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ class PostgreSQLKeys:
             return True
         if any(isinstance(kind, TypeDecorator) for kind in kinds):
             return False
-        types = types_of(connection, name_of(connection, key[0].table).replace("%%", "%"))
+        types = relation_of(connection, name_of(connection, key[0].table).replace("%%", "%")).columns
         how = [types[column.name].compared if column.name in types else None for column in key]
         given = [[value for value in values if value is not None] for values in columns]
         return all(one and (not values or one.holds(values)) for one, values in zip(how, given, strict=True))

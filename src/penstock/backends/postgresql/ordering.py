@@ -19,6 +19,9 @@ _Rows: TypeAlias = "Sequence[Sequence[Any]]"
 TEXTS = (25, 1043)
 """The numbers of the types text and varchar."""
 
+CHAR = 1042
+"""The number of the type char."""
+
 COMPARED: dict[int, type] = {
     16: bool,
     17: bytes,

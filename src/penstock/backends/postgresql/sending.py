@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import Format
-from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, literal_column, text
+from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, literal_column
 from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.postgresql.encoder import Field, field_of
-from penstock.backends.postgresql.ordering import COMPARED, TEXTS, Comparison
+from penstock.backends.postgresql.ordering import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Connection
     from sqlalchemy.types import TypeEngine
 
+    from penstock.backends.postgresql.relations import ColumnType, Relation
     from penstock.backends.rows import Binder, Writing
 
 _logger = logging.getLogger(__name__)
@@ -35,22 +36,11 @@ _JSONS = {114: "{}.encode(codec)", 3802: "b'\\1' + {}.encode(codec)"}
 _SAME = (Boolean, Enum, LargeBinary)
 _GEOMETRY = ("geometry", "geography")
 _BYTES = 17
-_CHAR = 1042
 _NUMERIC = 1700
-_VARHDRSZ = 4
-"""What the modifier of a text is larger than its length."""
 # What psycopg writes or refuses: json, text[], int8[], float8[], timetz, numeric, jsonb. Of others it cuts
 # off what is too large (int4[], int4range), or takes anything for what it should be.
 _DUMPED = (114, 1009, 1016, 1022, 1266, _NUMERIC, 3802)
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]+").fullmatch
-# A domain is sent as what it is made of; the label of an enumeration as a text.
-_TYPES = """
-    SELECT a.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'e' THEN 25 ELSE t.oid END,
-        t.typname, pg_catalog.format_type(t.oid, -1),
-        t.typtype = 'e' OR COALESCE(c.collisdeterministic, FALSE), GREATEST(a.atttypmod, t.typtypmod)
-    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-    LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
-    WHERE a.attrelid = CAST(:table AS pg_catalog.regclass) AND a.attnum > 0 AND NOT a.attisdropped"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,72 +60,24 @@ class Sent:
     by_bytes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
-    """What the server has a column as.
-
-    Args:
-        oid: The number of the type, or of what a domain is made of.
-        name: Its name.
-        cast: What a cast calls it.
-        exact: Whether two texts are the same only if their bytes are.
-        modifier: How long or how exact values may be; -1 if that is not said.
-    """
-
-    oid: int
-    name: str
-    cast: str
-    exact: bool
-    modifier: int
-
-    @property
-    def by_bytes(self) -> bool:
-        """Whether it is a text, and two of them are the same only if their bytes are."""
-        return self.exact and self.oid in (*TEXTS, _CHAR)
-
-    @property
-    def compared(self) -> Comparison | None:
-        """How Python tells values from each other, and in the order of the server's; None if it can't."""
-        known = COMPARED.get(self.oid)
-        if known is None or (self.oid in TEXTS and not self.exact):
-            return None
-        if self.modifier < 0:
-            return Comparison(known)
-        # A text that is longer may be cut, if it ends in blanks; a moment is rounded.
-        return Comparison(known, self.modifier - _VARHDRSZ) if self.oid in TEXTS else None
-
-
-def types_of(connection: Connection, table: str) -> dict[str, Type]:
-    """What the server has the columns of a table as.
-
-    Args:
-        connection: In a transaction; one is begun on it, if it is in none.
-        table: The name of the table, quoted.
-    """
-    found = connection.execute(text(_TYPES), {"table": table})
-    return {str(name): Type(int(oid), *more) for name, oid, *more in found}
-
-
 def sent(
-    connection: Connection, table: str, writing: Writing, rows: Sequence[Sequence[Any]]
+    connection: Connection, relation: Relation, writing: Writing, rows: Sequence[Sequence[Any]]
 ) -> list[Sent] | None:
     """How each column is sent; None if one of them can't be copied.
 
     Args:
-        connection: In a transaction; one is begun on it, if it is in none.
-        table: The name of the table, quoted.
+        connection: In a transaction.
+        relation: What rows are written to.
         writing: What is written.
         rows: What is to be sent; for some types it depends on the values how.
     """
-    found = types_of(connection, table)
     made: list[Sent] = []
     for number, column in enumerate(writing.columns):
         one = None
-        # Of what is always generated COPY would take a value, which INSERT refuses.
-        generated = column.identity is not None and column.identity.always
-        if column.name in found and not generated:
+        known = relation.columns.get(column.name)
+        if known is not None:
             values = (row[number] for row in rows)
-            one = _Column(connection, column, found[column.name]).sent(values)
+            one = _Column(connection, column, known).sent(values)
         if one is None or (one.made and column in writing.key):
             _logger.debug("%s is not copied: its %s is left to INSERT", writing.table, column.name)
             return None
@@ -146,7 +88,7 @@ def sent(
 class _Column:
     """One column, by what SQLAlchemy and what the server knows of it."""
 
-    def __init__(self, connection: Connection, column: Column[Any], type_: Type) -> None:
+    def __init__(self, connection: Connection, column: Column[Any], type_: ColumnType) -> None:
         self._connection = connection
         self._column = column
         self._type = type_

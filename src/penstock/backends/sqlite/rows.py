@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from inspect import isawaitable
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.util import await_only
 
 from penstock.backends.keys import STAGE, marks_of, places_in_order
 from penstock.backends.rows import (
@@ -24,9 +27,11 @@ from penstock.backends.rows import (
     keys_of,
     update_one,
 )
+from penstock.backends.sqlite import library
 from penstock.backends.sqlite.keys import SQLiteKeys
 from penstock.backends.sqlite.values import as_kept, checks
 from penstock.backends.values import INFINITE
+from penstock.errors import NotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +42,11 @@ if TYPE_CHECKING:
 
 _FAILED = re.compile(r"constraint failed: (.*)")
 _UNFIT = re.compile(r"parameter :?(\d+)")
+_GENERATED = re.compile(r'cannot (?:INSERT into|UPDATE) generated column "(.*)"')
+_STRICT = re.compile(r"cannot store \w+ value in \w+ column (.*)")
+_NAMED = (_FAILED, _STRICT, _GENERATED)
+"""How the library names a column."""
+
 _PIECE = 1000
 """Rows that are made ready at a time; so few stay in the processor's cache until they are stored."""
 
@@ -50,26 +60,63 @@ class SQLiteRows(SQLiteKeys, StandardRows):
     _of_dialect = staticmethod(insert)
     nonfinite = INFINITE
 
-    def begin(self, connection: Connection) -> None:
+    def autocommits(self, connection: Connection) -> bool:
+        """Whether the next statement would be a transaction by itself: Python begins none."""
+        raw: Any = connection.connection.driver_connection
+        alone = raw.isolation_level is None or getattr(raw, "autocommit", None) is True
+        return alone and not raw.in_transaction
+
+    def begin(self, connection: Connection) -> bool:
         """Begin the transaction that Python would begin before the first INSERT, but not before a savepoint.
 
         Then the end of that would commit
         (https://docs.python.org/3/library/sqlite3.html#transaction-control-via-the-isolation-level-attribute).
         """
         raw: Any = connection.connection.driver_connection
-        if raw.isolation_level is not None and not raw.in_transaction:
-            connection.exec_driver_sql(f"BEGIN {raw.isolation_level}")
+        if raw.in_transaction:
+            return False
+        alone = self.autocommits(connection)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if alone else f"BEGIN {raw.isolation_level}")
+        return alone
+
+    def is_streaming(self, connection: Connection) -> bool:
+        """Whether a result is still read: it would go on with rows that are written meanwhile.
+
+        The library tells it only by this: while a statement runs, no function can be removed.
+        """
+        raw: Any = connection.connection.driver_connection
+        try:
+            for function in (len, None):
+                made = raw.create_function("penstock_idle", 0, function)
+                if isawaitable(made):  # It is aiosqlite's.
+                    await_only(made)
+        except library.errors():
+            return True
+        return False
+
+    def not_writable(self, error: DBAPIError, what: str) -> NotWritable | None:
+        """The error for a transaction, or a file, that can only be read."""
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is None or code & 0xFF != sqlite3.SQLITE_READONLY:
+            return None
+        return NotWritable(
+            what, why=str(error.orig), hint="Write in a transaction that may, to a file that may be written."
+        )
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
         pieces = _bound(connection, writing, rows)
         if writing.on_conflict is not OnConflict.UPDATE:
             done = self._insert(connection, writing, pieces)
+            if done == 0 and _is_view(connection, writing):
+                done = len(rows)  # What becomes of them there, nobody counts.
             return Written(done, 0, len(rows) - done)
         made = self._last_of_each(connection, writing, rows, list(chain.from_iterable(pieces)))
         there = _there(connection, writing, made)
-        self._insert(connection, writing, [made])
-        return Written(len(made) - there, there, len(rows) - len(made))
+        done = self._insert(connection, writing, [made])
+        # Where a trigger left rows out, it is seen which.
+        new = len(made) - there if done == len(made) else _there(connection, writing, made) - there
+        return Written(new, done - new, len(rows) - done)
 
     def update(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Give rows that are there new values; see `RowBackend.update`."""
@@ -80,6 +127,7 @@ class SQLiteRows(SQLiteKeys, StandardRows):
         places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
         values = [tuple(row[place] for place in places) for row in made]
         unique = set(writing.table.primary_key) <= set(writing.key)
+        unique = unique and not _is_view(connection, writing)
         there = 0 if unique else _there(connection, writing, made)
         done = connection.exec_driver_sql(str(statement), values).rowcount if values else 0
         there = done if unique else there
@@ -87,12 +135,12 @@ class SQLiteRows(SQLiteKeys, StandardRows):
 
     def blames_row(self, error: DBAPIError) -> bool:
         """Whether an error is about what a row holds; one about the table is an OperationalError."""
-        return not isinstance(error, OperationalError)
+        return not isinstance(error, OperationalError) or _GENERATED.search(str(error.orig)) is not None
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the library's means; empty if it does not say."""
         said = str(getattr(error, "orig", error))
-        if named := _FAILED.search(said):
+        if named := next(filter(None, (known.search(said) for known in _NAMED)), None):
             place = named[1].removeprefix(f"{writing.table.name}.")
             known = [column.name for column in writing.table.columns if place.startswith(column.name)]
             return max(known, key=len, default="")
@@ -157,6 +205,17 @@ def _arranged(rows: Sequence[Sequence[Any]], order: list[int]) -> list[tuple[Any
     if order == sorted(order):
         return list(map(tuple, rows))
     return list(map(itemgetter(*order), rows))
+
+
+def _is_view(connection: Connection, writing: Writing) -> bool:
+    """Whether rows are written to a view, by its triggers."""
+    schema = writing.table.schema
+    quoted = f"{connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
+    kinds: list[str] = []
+    for catalog in [f"{quoted}sqlite_master"] if schema else ["temp.sqlite_master", "main.sqlite_master"]:
+        asked = f"SELECT type FROM {catalog} WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
+        kinds += connection.exec_driver_sql(asked, (writing.table.name,)).scalars()
+    return kinds[:1] == ["view"]
 
 
 def _there(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
