@@ -169,16 +169,16 @@ def _got_or_created_many(
         connection = connection_of(source, target)
         backend = backend_for(connection.engine.url).rows
         check_nonfinite(target, given, backend)
-        with savepoint(connection, backend, "penstock_many"):
-            found = _by_key(source, target, names, dict.fromkeys(filter(is_hashable, keys)))
-            missing = [n for n, key in enumerate(keys) if not is_hashable(key) or key not in found]
-            rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
-            if not missing:
-                made: list[tuple[Any, bool]] = []
-            elif backend.tells_apart(connection, [target.columns[name] for name in names], rest):
-                made = _made_or_found(source, target, names, rest, rows)
-            else:
-                made = got_as_stored(source, target, names, (rest, rows), _make_many)
+        found = _by_key(source, target, names, dict.fromkeys(filter(is_hashable, keys)))
+        missing = [n for n, key in enumerate(keys) if not is_hashable(key) or key not in found]
+        rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
+        made: list[tuple[Any, bool]] = []
+        if missing:
+            with savepoint(connection, backend, "penstock_many"):
+                if backend.tells_apart(connection, [target.columns[name] for name in names], rest):
+                    made = _made_or_found(source, target, names, rest, rows)
+                else:
+                    made = got_as_stored(source, target, names, (rest, rows), _make_many)
     new = dict(zip(missing, made, strict=True))
     return [new.get(number) or (found[key], False) for number, key in enumerate(keys)]
 
