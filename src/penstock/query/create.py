@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
@@ -42,6 +43,9 @@ _Object = TypeVar("_Object")
 _Key: TypeAlias = "tuple[Any, ...]"
 
 _KEYS_AT_A_TIME = 500
+
+_AROUND = "penstock_many"
+"""The savepoint around what is done for many rows."""
 
 
 @overload
@@ -169,18 +173,26 @@ def _got_or_created_many(
         connection = connection_of(source, target)
         backend = backend_for(connection.engine.url).rows
         check_nonfinite(target, given, backend)
-        found = _by_key(source, target, names, dict.fromkeys(filter(is_hashable, keys)))
+        with savepoint(connection, backend, _AROUND) if _may_fail(target, names, keys) else nullcontext():
+            found = _by_key(source, target, names, dict.fromkeys(filter(is_hashable, keys)))
         missing = [n for n, key in enumerate(keys) if not is_hashable(key) or key not in found]
         rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
         made: list[tuple[Any, bool]] = []
         if missing:
-            with savepoint(connection, backend, "penstock_many"):
+            with savepoint(connection, backend, _AROUND):
                 if backend.tells_apart(connection, [target.columns[name] for name in names], rest):
                     made = _made_or_found(source, target, names, rest, rows)
                 else:
                     made = got_as_stored(source, target, names, (rest, rows), _make_many)
     new = dict(zip(missing, made, strict=True))
     return [new.get(number) or (found[key], False) for number, key in enumerate(keys)]
+
+
+def _may_fail(target: Target, names: Sequence[str], keys: Sequence[_Key]) -> bool:
+    """Whether the server may refuse to look for keys: a number may be too large for its column, say."""
+    asked: Any = (target.model, tuple(names))
+    _, kinds = _lookup(*asked)
+    return any(tuple(map(type, key)) != kinds for key in keys)
 
 
 def _made_or_found(
