@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from sqlalchemy import (
     ClauseElement,
     Column,
-    ColumnElement,
     Executable,
     Table,
     Update,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.compiler import SQLCompiler
 
+    from penstock.backends.pages import PageBackend
     from penstock.errors import NotWritable
 
 GIVEN = "given_"
@@ -103,6 +103,10 @@ class RowBackend(KeyBackend, Transactions, Protocol):
     returns_new_only: bool
     nonfinite: frozenset[str]
 
+    @property
+    def pages(self) -> PageBackend:
+        """How rows are ordered, and gone on in after one of them."""
+
     def check(self, connection: Connection) -> None:
         """Refuse a connection on which no row can be written, before anything is sent.
 
@@ -152,9 +156,6 @@ class RowBackend(KeyBackend, Transactions, Protocol):
 
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT, but it sees what others have committed since the transaction began."""
-
-    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
-        """A column in ORDER BY, where NULL counts as larger than every value."""
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; the transaction is spoilt by an error.
@@ -247,10 +248,6 @@ class StandardRows:
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT: each statement sees what was committed before it."""
         return statement
-
-    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
-        """A column in ORDER BY, where NULL counts as larger than every value."""
-        return [column.desc().nulls_first() if descending else column.asc().nulls_last()]
 
     def ended(self, error: Exception) -> bool:
         """False: what was done before a savepoint is left."""

@@ -1,172 +1,197 @@
-"""Where a page ended: what it is ordered by, as a text and as a condition."""
+"""Where a page ended: as a text to hand out, and as a condition."""
 
 from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
 from decimal import Decimal
-from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, UnaryExpression, and_, false, or_, true, tuple_
-from sqlalchemy.sql import operators
+from sqlalchemy import ColumnElement, and_, false, or_, true, tuple_
 
-from penstock.errors import InvalidCursor
+from penstock.backends.pages import Carrier, kind_of
+from penstock.errors import InvalidCursor, NotSupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from penstock.backends.rows import RowBackend
+    from penstock.backends.pages import PageBackend
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """One column of an order.
+    """One expression of an order.
 
     Args:
-        column: The column.
+        carrier: The expression, and how its values travel.
         descending: Whether the largest comes first.
-        nullable: Whether it can be NULL, which counts as the largest.
+        nulls_first: Whether NULL comes before all values.
+        nullable: Whether it can be NULL.
     """
 
-    column: ColumnElement[Any]
+    carrier: Carrier
     descending: bool
+    nulls_first: bool
     nullable: bool
 
-    def order(self, rows: RowBackend) -> Sequence[ColumnElement[Any]]:
+    def order(self, pages: PageBackend) -> Sequence[ColumnElement[Any]]:
         """It as items of ORDER BY."""
+        column = self.carrier.ordered
         if self.nullable:
-            return rows.in_order(self.column, descending=self.descending)
-        return [self.column.desc() if self.descending else self.column.asc()]
+            return pages.in_order(column, descending=self.descending, nulls_first=self.nulls_first)
+        return [column.desc() if self.descending else column.asc()]
 
     def reversed(self) -> Term:
         """The other way round."""
-        return replace(self, descending=not self.descending)
+        return replace(self, descending=not self.descending, nulls_first=not self.nulls_first)
 
-    def after(self, value: Any) -> ColumnElement[bool]:
+    def bound(self, value: Any) -> ColumnElement[Any] | None:
+        """A value as what is compared with; None for NULL. Raises ValueError if it can't be one."""
+        if value is None and self.nullable:
+            return None
+        if kind_of(value) not in self.carrier.kinds:
+            raise ValueError("another type")
+        return self.carrier.bound(value)
+
+    def after(self, value: ColumnElement[Any] | None) -> ColumnElement[bool]:
         """The condition that a row comes later than this value."""
-        if self.descending:
-            return self.column.is_not(None) if value is None else self.column < value
+        column = self.carrier.compared
         if value is None:
-            return false()
-        return or_(self.column > value, self.column.is_(None)) if self.nullable else self.column > value
+            return column.is_not(None) if self.nulls_first else false()
+        later = column < value if self.descending else column > value
+        return or_(later, column.is_(None)) if self.nullable and not self.nulls_first else later
 
-    def not_before(self, value: Any) -> ColumnElement[bool]:
+    def not_before(self, value: ColumnElement[Any] | None) -> ColumnElement[bool]:
         """The condition that a row comes no earlier than this value."""
-        if self.descending:
-            return true() if value is None else self.column <= value
+        column = self.carrier.compared
         if value is None:
-            return self.column.is_(None)
-        return or_(self.column >= value, self.column.is_(None)) if self.nullable else self.column >= value
+            return true() if self.nulls_first else column.is_(None)
+        later = column <= value if self.descending else column >= value
+        return or_(later, column.is_(None)) if self.nullable and not self.nulls_first else later
 
 
-class Order:
-    """What rows are ordered by, each column once.
+def beyond(
+    terms: Sequence[Term], values: Sequence[ColumnElement[Any] | None], *, row_values: bool
+) -> ColumnElement[bool]:
+    """The condition that a row comes after the one with these values.
 
     Args:
-        by: Columns, each with `.desc()` or not.
+        terms: What rows are ordered by.
+        values: The row's, as each is compared.
+        row_values: Whether an index is used for a comparison of rows.
     """
-
-    def __init__(self, by: Iterable[Any]) -> None:
-        self.terms: list[Term] = []
-        for each in by:
-            clause = each.__clause_element__() if hasattr(each, "__clause_element__") else each
-            descending = False
-            while isinstance(clause, UnaryExpression) and clause.modifier in (
-                operators.desc_op,
-                operators.asc_op,
-            ):
-                descending = clause.modifier is operators.desc_op
-                clause = clause.element
-            if not any(term.column.compare(clause) for term in self.terms):
-                self.terms.append(Term(clause, descending, bool(getattr(clause, "nullable", True))))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """What tells it from others, in a cursor."""
-        said = ",".join(f"{term.column} {term.descending}" for term in self.terms)
-        return sha256(said.encode()).hexdigest()[:8]
-
-
-def beyond(terms: Sequence[Term], values: Sequence[Any]) -> ColumnElement[bool]:
-    """The condition that a row comes after the one with these values."""
     alike = len({term.descending for term in terms}) == 1 and not any(term.nullable for term in terms)
-    if alike and len(terms) > 1:
-        row = tuple_(*(term.column for term in terms))
-        given = tuple_(*values, types=[term.column.type for term in terms])
-        return row < given if terms[0].descending else row > given
+    if row_values and alike and len(terms) > 1:
+        row: Any = tuple_(*(term.carrier.compared for term in terms))
+        given: Any = tuple_(*values)
+        later: ColumnElement[bool] = row < given if terms[0].descending else row > given
+        return later
     first, value = terms[0], values[0]
     if len(terms) == 1:
         return first.after(value)
-    return and_(first.not_before(value), or_(first.after(value), beyond(terms[1:], values[1:])))
+    rest = beyond(terms[1:], values[1:], row_values=row_values)
+    return and_(first.not_before(value), or_(first.after(value), rest))
 
 
 # --- as a text ------------------------------------------------------------------------------------
 
 _READ: dict[str, Callable[[str], Any]] = {
-    "datetime": datetime.fromisoformat,
-    "date": date.fromisoformat,
-    "time": time.fromisoformat,
     "decimal": Decimal,
     "uuid": UUID,
     "bytes": bytes.fromhex,
     "float": float,
 }
-_WRITE: tuple[tuple[type[Any], str, Callable[[Any], str]], ...] = (
-    (datetime, "datetime", datetime.isoformat),
-    (date, "date", date.isoformat),
-    (time, "time", time.isoformat),
-    (Decimal, "decimal", str),
-    (UUID, "uuid", str),
-    (bytes, "bytes", bytes.hex),
-    (float, "float", repr),
-)
+_WRITE: dict[str, Callable[[Any], str]] = {
+    "decimal": str,
+    "uuid": str,
+    "bytes": bytes.hex,
+    "float": repr,
+}
+_LONGEST = 1_000_000
 
 
-def write_cursor(order: Order, values: Sequence[Any]) -> str:
-    """A row's place in an order, as a text to hand out."""
-    said = json.dumps([order.fingerprint, *map(_written, values)], separators=(",", ":"))
-    return urlsafe_b64encode(said.encode()).decode().rstrip("=")
+def fingerprint_of(said: str) -> str:
+    """What tells an order from others, in a cursor."""
+    return sha256(said.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
-def read_cursor(cursor: str, order: Order) -> list[Any]:
-    """The values that a cursor stands for.
+def write_cursor(fingerprint: str, terms: Sequence[Term], values: Sequence[Any]) -> str:
+    """A row's place in an order, as a text to hand out.
+
+    Raises:
+        NotSupported: A value is of a type that can't be gone on after.
+    """
+    for term, value in zip(terms, values, strict=True):
+        if not (term.nullable if value is None else kind_of(value) in term.carrier.kinds):
+            raise _unfit(term, value)
+    return _written(fingerprint, values)
+
+
+def read_cursor(
+    cursor: str, fingerprint: str, terms: Sequence[Term]
+) -> tuple[list[ColumnElement[Any] | None], bool]:
+    """The values that a cursor stands for, as each is compared; and whether the server takes them for sure.
 
     Raises:
         InvalidCursor: It was made for another order, or was changed.
     """
     try:
-        said = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        fingerprint, *values = said
-        found = [_read(value) for value in values]
-    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-        raise _invalid("It is none of ours, or was changed.") from error
-    if fingerprint != order.fingerprint or len(found) != len(order.terms):
-        raise _invalid("It was made for another order.")
-    return found
+        found, values = _read(cursor)
+        canonical = _written(found, values) == cursor
+    except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError, RecursionError) as error:
+        raise invalid("It is none of ours, or was changed.") from error
+    if not canonical:
+        raise invalid("It is none of ours, or was changed.")
+    if found != fingerprint or len(values) != len(terms):
+        raise invalid("It was made for another order.")
+    try:
+        bound = [term.bound(value) for term, value in zip(terms, values, strict=True)]
+    except ValueError as error:
+        raise invalid("It is none of ours, or was changed.") from error
+    placed = zip(terms, values, strict=True)
+    return bound, all(value is None or term.carrier.sure(value) for term, value in placed)
 
 
-def _invalid(why: str) -> InvalidCursor:
+def invalid(why: str) -> InvalidCursor:
+    """The error for a cursor that is none."""
     return InvalidCursor("This cursor can't be used.", why=why, hint="Begin with the first page.")
 
 
-def _written(value: Any) -> Any:
-    for kind, name, write in _WRITE:
-        if isinstance(value, kind):
-            return [name, write(value)]
-    if value is None or isinstance(value, str | int):
+def _read(cursor: str) -> tuple[str, list[Any]]:
+    if len(cursor) > _LONGEST:
+        raise ValueError("too long")
+    fingerprint, *values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return fingerprint, [_value(value) for value in values]
+
+
+def _value(said: Any) -> Any:
+    if not isinstance(said, list):
+        return said
+    name, text = said
+    return _READ[name](text)
+
+
+def _written(fingerprint: str, values: Sequence[Any]) -> str:
+    said = json.dumps([fingerprint, *map(_said, values)], separators=(",", ":"), ensure_ascii=False)
+    return urlsafe_b64encode(said.encode()).decode().rstrip("=")
+
+
+def _said(value: Any) -> Any:
+    name = kind_of(value)
+    if name in _WRITE:
+        return [name, _WRITE[name](value)]
+    if value is None or name:
         return value
-    raise InvalidCursor(
-        f"A page can't end at a {type(value).__name__}.", hint="Order by numbers, texts, times or ids."
-    )
+    raise TypeError(type(value).__name__)
 
 
-def _read(value: Any) -> Any:
-    if isinstance(value, list):
-        name, text = value
-        return _READ[name](text)
-    return value
+def _unfit(term: Term, value: Any) -> NotSupported:
+    column = term.carrier.column
+    if value is None:
+        why = f"{column} is NULL there, though it is declared to be never so."
+    else:
+        why = f"{column} has a {type(value).__name__} there, which is none of its type's values."
+    return NotSupported("A page can't end at this row.", why=why, hint="Declare the column as it is.")

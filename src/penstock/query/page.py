@@ -5,24 +5,33 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, Table, func, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Executable, Select, func, inspect, select
+from sqlalchemy.engine import IteratorResult
+from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy.exc import CompileError, DBAPIError
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.util import AliasedInsp
 
 from penstock.backends import backend_for
+from penstock.backends.pages import PageBackend
 from penstock.errors import NotSupported
-from penstock.query.cursor import Order, beyond, read_cursor, write_cursor
+from penstock.query.cursor import beyond, invalid, read_cursor, write_cursor
+from penstock.query.keys import has_limit
+from penstock.query.plan import Plan, ordered, plan_of, unlocked
+from penstock.query.question import is_entity
 from penstock.query.target import Model, reading, target_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Engine, Result
 
     from penstock.backends.rows import RowBackend
     from penstock.query.target import On
 
-Query: TypeAlias = Select[Any] | Model
+Query: TypeAlias = Select[Any] | CompoundSelect[Any] | Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +129,8 @@ def paginate(
     if page < 1 or per_page < 1:
         raise ValueError("Pages, and the rows on a page, are counted from 1.")
     statement = _select(query)
-    wanted = _ordered(statement).limit(per_page + 1).offset((page - 1) * per_page)
     with reading(on) as source:
-        rows = _rows(source, wanted)
+        rows = _numbered(source, statement, page, per_page)
         total = _count(source, statement, max_count) if count else None
 
     def turn(number: int) -> Page:
@@ -171,40 +179,114 @@ def paginate_keyset(
     """
     if per_page < 1 or (after is not None and before is not None):
         raise ValueError("Give one cursor, and at least one row on a page.")
-    statement = _select(query)
-    keys = _primary_key(statement)
-    if not keys:
-        raise _no_order()
-    order = Order([*order_by, *keys])
-    cursor = after if before is None else before
-    going = order.terms if before is None else [term.reversed() for term in order.terms]
-    if cursor is not None:
-        statement = statement.where(beyond(going, read_cursor(cursor, order)))
-    wanted = statement.order_by(None).limit(per_page + 1)
-    wanted = wanted.add_columns(*(term.column.label(f"_key_{n}") for n, term in enumerate(order.terms)))
+    statement, cursor = _select(query), after if before is None else before
     with reading(on) as source:
-        backend = _backend(source, statement)
-        items = (each for term in going for each in term.order(backend))
-        rows = source.execute(wanted.order_by(*items)).all()
+        bound = _bound(source, statement)
+        pages = backend_for(bound.engine.url).rows.pages
+        objects = isinstance(source, Session)
+        plan = plan_of(statement, order_by, pages, bound.dialect, objects=objects)
+        walk = _Walk(source, pages, plan, backward=before is not None)
+        rows = walk.rows(per_page + 1, cursor)
     more, rows = len(rows) > per_page, rows[:per_page]
+    single = objects and _is_of_objects(statement)
     if before is None:
-        return _page(order, rows, more_after=more, more_before=after is not None)
-    return _page(order, rows[::-1], more_after=True, more_before=more)
+        return _page(plan, rows, single=single, more_after=more, more_before=after is not None)
+    return _page(plan, rows[::-1], single=single, more_after=True, more_before=more)
 
 
-def _page(order: Order, rows: Sequence[Any], *, more_after: bool, more_before: bool) -> KeysetPage:
-    size = len(order.terms)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Walk:
+    """From a page to the one beside it.
+
+    Args:
+        source: What is asked.
+        pages: Of its backend.
+        plan: How pages are asked for.
+        backward: Whether it goes to the page before.
+    """
+
+    source: Session | Connection
+    pages: PageBackend
+    plan: Plan
+    backward: bool
+
+    def rows(self, most: int, cursor: str | None) -> Sequence[Any]:
+        """The next rows in this direction, with the terms' values at their ends.
+
+        Raises:
+            InvalidCursor: The cursor stands for no place in this order.
+            NotSupported: Two rows have one place.
+        """
+        plan = self.plan
+        terms = [term.reversed() for term in plan.terms] if self.backward else plan.terms
+        condition, sure = None, True
+        if cursor is not None:
+            values, sure = read_cursor(cursor, plan.fingerprint, plan.terms)
+            condition = beyond(terms, values, row_values=self.pages.row_values and plan.is_of_one_table)
+        items = (item for term in terms for item in term.order(self.pages))
+        wanted = plan.asking(terms, condition).order_by(*items).limit(most)
+        found = self._tried(wanted) if not sure else self._executed(wanted)
+        places = [tuple(row[-len(terms) :]) for row in found]
+        if any(one == other for one, other in pairwise(places)):
+            raise NotSupported(
+                "Two of these rows have the same place in the order.",
+                why="What should tell rows apart does not: a function that gives several, or a wrong key.",
+                hint="Page through a subquery that is DISTINCT, or order by what is different.",
+            )
+        return found
+
+    def _executed(self, wanted: Select[Any]) -> Sequence[Any]:
+        size = len(self.plan.terms)
+        result = self.source.execute(wanted)
+        return unique(result, lambda row: tuple(row[-size:])).all()
+
+    def _tried(self, wanted: Select[Any]) -> Sequence[Any]:
+        """Ask for rows after values that the server may refuse."""
+        connection = self.source
+        if isinstance(connection, Session):
+            connection = connection.connection(bind_arguments={"clause": wanted})
+        try:
+            with self.pages.trial(connection):
+                return self._executed(wanted)
+        except DBAPIError as error:
+            if not self.pages.refuses_value(error):
+                raise
+            raise invalid("The server can't read what is in it.") from error
+
+
+def unique(result: Result[Any], by: Callable[[Any], Any] | None = None) -> Result[Any]:
+    """A result without the repetitions that eager loading by a join makes, if there is any.
+
+    Only then does SQLAlchemy insist on it, by what it has put there; there is no public way to ask.
+    """
+    return result if result._unique_filter_state is None else result.unique(by)
+
+
+def _page(
+    plan: Plan, rows: Sequence[Any], *, single: bool, more_after: bool, more_before: bool
+) -> KeysetPage:
+    size = len(plan.terms)
     items: list[Any] = []
-    if rows and len(rows[0]) == size + 1 and not _is_plain(rows[0][0]):
+    if single:
         items = [row[0] for row in rows]
     elif rows:
-        plain = namedtuple("Row", rows[0]._fields[:-size], rename=True)  # type: ignore[misc]
+        plain = namedtuple("Row", _names(rows[0], size), rename=True)  # type: ignore[misc]
         items = [plain(*row[:-size]) for row in rows]
     return KeysetPage(
         items=items,
-        next_cursor=write_cursor(order, rows[-1][-size:]) if rows and more_after else None,
-        prev_cursor=write_cursor(order, rows[0][-size:]) if rows and more_before else None,
+        next_cursor=_cursor(plan, rows[-1]) if rows and more_after else None,
+        prev_cursor=_cursor(plan, rows[0]) if rows and more_before else None,
     )
+
+
+def _names(row: Any, added: int) -> list[str]:
+    """What a row's columns are called; a text of SQL has no name, and then none is known which is which."""
+    names, size = row._fields[:-added], len(row) - added
+    return list(names) if len(names) == size else ["_"] * size
+
+
+def _cursor(plan: Plan, row: Any) -> str:
+    return write_cursor(plan.fingerprint, plan.terms, row[-len(plan.terms) :])
 
 
 def count_estimate(on: On, query: Query) -> int:
@@ -218,64 +300,90 @@ def count_estimate(on: On, query: Query) -> int:
     """
     statement = _select(query)
     with reading(on) as source:
-        guess = _backend(source, statement).estimate(source, statement)
+        guess = None
+        if isinstance(statement, Select):
+            guess = _backend(source, statement).estimate(source, statement)
         return _count(source, statement, None) if guess is None else guess
 
 
 # --- what is asked --------------------------------------------------------------------------------
 
 
-def _backend(source: Session | Connection, statement: Select[Any]) -> RowBackend:
-    bound = source.get_bind(clause=statement) if isinstance(source, Session) else source
-    return backend_for(bound.engine.url).rows
+def _bound(source: Session | Connection, statement: Any) -> Engine | Connection:
+    return source.get_bind(clause=statement) if isinstance(source, Session) else source
 
 
-def _select(query: Query) -> Select[Any]:
-    return query if isinstance(query, Select) else select(target_of(query).model)
+def _backend(source: Session | Connection, statement: Any) -> RowBackend:
+    return backend_for(_bound(source, statement).engine.url).rows
 
 
-def _ordered(statement: Select[Any]) -> Select[Any]:
-    """The statement, with an order in which no two rows are equal."""
-    if statement._distinct or statement._group_by_clauses:  # Then only what is selected can be an order.
-        keys: Sequence[Any] = ()
-    else:
-        keys = _primary_key(statement)
-    if not keys and not statement._order_by_clauses:
-        raise _no_order()
-    return statement.order_by(*keys)
+def _select(query: Query) -> Select[Any] | CompoundSelect[Any]:
+    if isinstance(query, Select | CompoundSelect):
+        return query
+    if isinstance(query, Executable):
+        raise NotSupported(
+            "Only a SELECT has pages.",
+            why="Nothing can be added to another statement.",
+            hint="Put it into one: select(statement.subquery()).",
+        )
+    return select(query) if _is_model(query) else select(target_of(query).model)
 
 
-def _primary_key(statement: Select[Any]) -> Sequence[ColumnElement[Any]]:
-    """The primary key of what a statement selects first; empty if it has none."""
-    entity = statement.column_descriptions[0].get("entity") if statement.column_descriptions else None
-    if entity is not None:
-        mapper = inspect(entity).mapper
-        return [getattr(entity, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
-    first = next(iter(statement.get_final_froms()), None)
-    return list(first.primary_key) if isinstance(first, Table) else ()
+def _is_model(query: Any) -> bool:
+    """Whether it is a class of which objects can be selected, be it spread over several tables."""
+    return isinstance(inspect(query, raiseerr=False), Mapper | AliasedInsp)
 
 
-def _rows(source: Session | Connection, statement: Select[Any]) -> Sequence[Any]:
-    rows = source.execute(statement).all()
-    single = bool(rows) and len(rows[0]) == 1 and isinstance(source, Session) and not _is_plain(rows[0][0])
+def _is_of_objects(statement: Select[Any] | CompoundSelect[Any]) -> bool:
+    """Whether a session makes one object of each row."""
+    described = [] if isinstance(statement, CompoundSelect) else statement.column_descriptions
+    return len(described) == 1 and is_entity(described[0])
+
+
+# --- by number ------------------------------------------------------------------------------------
+
+
+def _numbered(
+    source: Session | Connection, statement: Select[Any] | CompoundSelect[Any], page: int, per_page: int
+) -> Sequence[Any]:
+    """The rows of a page, and one of the next page."""
+    first, most = (page - 1) * per_page, per_page + 1
+    pages = _backend(source, statement).pages
+    limit, offset = _own(statement)
+    if limit is not None:
+        most = min(most, limit - first)
+    if most < 1:
+        return []
+    wanted, size = ordered(statement, pages)
+    result: Result[Any] = source.execute(wanted.limit(most).offset(offset + first))
+    by = (lambda row: tuple(row[-size:])) if size else None
+    rows: Sequence[Any] = unique(result, by).all()
+    if size:
+        names = _names(rows[0], size) if rows else []
+        bare = iter([tuple(row[:-size]) for row in rows])
+        rows = list(IteratorResult(SimpleResultMetaData(names), bare))
+    single = isinstance(source, Session) and _is_of_objects(statement)
     return [row[0] for row in rows] if single else rows
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether it is a value rather than an object of a mapped class."""
-    return inspect(value, raiseerr=False) is None
-
-
-def _count(source: Session | Connection, statement: Select[Any], most: int | None) -> int:
-    counted = statement.order_by(None)
-    if most is not None:
-        counted = counted.limit(most + 1)
-    return int(source.execute(select(func.count()).select_from(counted.subquery())).scalar_one())
-
-
-def _no_order() -> NotSupported:
-    return NotSupported(
-        "These rows have no order of their own.",
-        why="Without one, rows come twice or are missed.",
-        hint="Order the query by columns that together are unique.",
+def _own(statement: Any) -> tuple[int | None, int]:
+    """A query's own LIMIT and OFFSET."""
+    try:
+        fetch, limit = statement._fetch_clause, statement._limit
+        if fetch is None:
+            return limit, statement._offset or 0
+    except CompileError:  # It is no number.
+        pass
+    raise NotSupported(
+        "The LIMIT of this query is no number.", hint="Put it into a subquery: select(query.subquery())."
     )
+
+
+def _count(
+    source: Session | Connection, statement: Select[Any] | CompoundSelect[Any], most: int | None
+) -> int:
+    counted = statement if has_limit(statement) else statement.order_by(None)
+    if most is not None:
+        limit, _ = _own(statement)
+        counted = counted.limit(most + 1 if limit is None else min(limit, most + 1))
+    return int(source.execute(select(func.count()).select_from(unlocked(counted).subquery())).scalar_one())

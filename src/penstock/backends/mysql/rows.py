@@ -13,6 +13,7 @@ from penstock.backends.keys import marks_of, places_in_order
 from penstock.backends.mysql.faults import number_of, words_of
 from penstock.backends.mysql.keys import MySQLKeys
 from penstock.backends.mysql.ordering import chosen, stage
+from penstock.backends.mysql.pages import MySQLPages
 from penstock.backends.mysql.refusals import (
     ANOTHER,
     as_others,
@@ -39,7 +40,7 @@ from penstock.backends.values import checked
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Column, ColumnElement, Connection, Select
+    from sqlalchemy import Column, Connection, Select
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
@@ -63,6 +64,7 @@ class MySQLRows(MySQLKeys):
 
     returns_new_only = False
     nonfinite: frozenset[str] = frozenset()
+    pages = MySQLPages()
 
     def autocommits(self, connection: Connection) -> bool:
         """Whether the next statement would be a transaction by itself, as the driver says."""
@@ -122,11 +124,6 @@ class MySQLRows(MySQLKeys):
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT, with locks: it sees what was committed meanwhile, whatever the isolation."""
         return statement.with_for_update(read=True)
-
-    def in_order(self, column: ColumnElement[Any], *, descending: bool) -> Sequence[ColumnElement[Any]]:
-        """A column in ORDER BY, where NULL counts as larger than every value: here it is the smallest."""
-        none = column.is_(None)
-        return [none.desc(), column.desc()] if descending else [none.asc(), column.asc()]
 
     def ended(self, error: Exception) -> bool:
         """Whether a transaction is gone, since its locks and another's were in each other's way."""

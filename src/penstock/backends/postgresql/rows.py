@@ -19,6 +19,7 @@ from penstock.backends.postgresql.encoder import Field
 from penstock.backends.postgresql.keys import PostgreSQLKeys, nulls_are_same
 from penstock.backends.postgresql.lists import created_by_lists, lists_of
 from penstock.backends.postgresql.ordering import ordered
+from penstock.backends.postgresql.pages import PostgreSQLPages
 from penstock.backends.postgresql.relations import Relation, new_row, relation_of
 from penstock.backends.postgresql.sending import Sent, sent
 from penstock.backends.postgresql.transactions import (
@@ -68,6 +69,7 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
 
     _of_dialect = staticmethod(insert)
     nonfinite = INFINITE | {NAN}
+    pages = PostgreSQLPages()
 
     def create(
         self,

@@ -29,6 +29,7 @@ from penstock.backends.rows import (
 )
 from penstock.backends.sqlite import library
 from penstock.backends.sqlite.keys import SQLiteKeys
+from penstock.backends.sqlite.pages import SQLitePages
 from penstock.backends.sqlite.values import as_kept, checks
 from penstock.backends.values import INFINITE
 from penstock.errors import NotWritable
@@ -59,6 +60,7 @@ class SQLiteRows(SQLiteKeys, StandardRows):
 
     _of_dialect = staticmethod(insert)
     nonfinite = INFINITE
+    pages = SQLitePages()
 
     def autocommits(self, connection: Connection) -> bool:
         """Whether the next statement would be a transaction by itself: Python begins none."""

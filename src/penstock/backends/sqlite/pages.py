@@ -1,0 +1,63 @@
+"""SQLite compares what is stored, and that is what a cursor holds."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, Column, Integer, SmallInteger
+
+from penstock.backends.pages import Carrier, given, integer, untyped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import ColumnElement, Connection, Dialect
+    from sqlalchemy.exc import DBAPIError
+
+_STORED = frozenset({"int", "float", "text", "bytes"})
+"""What a value can be stored as (https://sqlite.org/datatype3.html)."""
+
+
+class SQLitePages:
+    """Orders rows of SQLite (see `PageBackend`)."""
+
+    row_values = True
+
+    def in_order(
+        self, column: ColumnElement[Any], *, descending: bool, nulls_first: bool
+    ) -> Sequence[ColumnElement[Any]]:
+        """A column that can be NULL as items of ORDER BY."""
+        sorted_by = column.desc() if descending else column.asc()
+        return [sorted_by.nulls_first() if nulls_first else sorted_by.nulls_last()]
+
+    def carriers(self, column: ColumnElement[Any], dialect: Dialect) -> Sequence[Carrier]:
+        """What the library gives is what it compares, if no type of Python's is between them."""
+        plain, kinds = untyped(column), frozenset({"int"}) if _is_row_number(column) else _STORED
+        return [
+            Carrier(column=column, ordered=plain, compared=plain, selected=plain, kinds=kinds, bound=_bound)
+        ]
+
+    def trial(self, connection: Connection) -> AbstractContextManager[object]:
+        """Nothing is to be done: an error leaves the transaction as it was."""
+        return nullcontext()
+
+    def refuses_value(self, error: DBAPIError) -> bool:
+        """False: every value can be compared with every other."""
+        return False
+
+
+def _is_row_number(column: ColumnElement[Any]) -> bool:
+    """Whether it is the one kind of column in which nothing but whole numbers are stored."""
+    if not isinstance(column, Column) or not column.primary_key or len(column.table.primary_key) > 1:
+        return False
+    return isinstance(column.type, Integer) and not isinstance(column.type, BigInteger | SmallInteger)
+
+
+def _bound(value: Any) -> ColumnElement[Any]:
+    if isinstance(value, int):
+        integer(value)
+    if isinstance(value, float) and value != value:  # noqa: PLR0124  (NaN is stored as NULL)
+        raise ValueError("no number")
+    return given(value)
