@@ -33,8 +33,8 @@ _BYTES = 1000
 _PIECES = 3
 """So many make up the longest text that a key can be: 3,072 bytes."""
 
-_REFUSED = (1267, 1300, 1292, 1366, 1411, 1525)
-"""Collations can't be mixed; an incorrect value."""
+_REFUSED = (1267, 1300, 1292, 1366, 1411, 1525, 4078)
+"""Collations, or types, can't be mixed; an incorrect value."""
 
 _NUMBERS = frozenset({"int", "decimal"})
 _TEXT = frozenset({"text"})
@@ -100,8 +100,8 @@ def _carrier(column: ColumnElement[Any], plain: ColumnElement[Any], kind: Any) -
         said = cast(plain, mysql.CHAR())  # Drivers have no date with a day or a year 0.
         check = _check_clock if isinstance(kind, sqltypes.Time) else _check_day
         return _made(column, plain, said, _TEXT, _checked(check))
-    if isinstance(kind, sqltypes.Uuid) and kind.native_uuid:
-        return _made(column, plain, plain, _TEXT, _checked(UUID))
+    if isinstance(kind, sqltypes.Uuid):
+        return _made(column, plain, plain, _TEXT, _checked(_check_uuid))
     if isinstance(kind, _ADDRESSES):
         return _made(column, plain, plain, _TEXT, _checked(ip_address))
     if isinstance(kind, sqltypes.Numeric | sqltypes.Integer | sqltypes.Boolean):
@@ -149,6 +149,12 @@ def _checked(read: Callable[[str], object]) -> Callable[[Any], ColumnElement[Any
         return given(value)
 
     return bound
+
+
+def _check_uuid(value: str) -> None:
+    """Raise ValueError if a text is no UUID as the server writes it."""
+    if UUID(value).hex != value.replace("-", ""):
+        raise ValueError("no UUID")
 
 
 def _check_day(value: str) -> None:
