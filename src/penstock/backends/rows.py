@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from sqlalchemy import (
     ClauseElement,
     Column,
+    ColumnElement,
     Executable,
     Table,
     Update,
