@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,7 @@ class FoundApps:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._found: dict[str, FoundApp] = {}
+        self._classes: dict[str, type[App]] = {}
         self._roots = _roots(stores)
 
     def __iter__(self) -> Iterator[FoundApp]:
@@ -111,6 +113,11 @@ class FoundApps:
             raise found.error
         return self._stores.declaration(package)
 
+    def class_of(self, package: str) -> type[App]:
+        """The class of the app of this package; see `get`."""
+        self.get(package)
+        return self._classes[package]
+
     def add(self, target: str, where: str, package: str = "") -> None:
         """Load and register the class at `module:Class`, unless its package is known already."""
         expected = package or _guess(target)
@@ -129,8 +136,9 @@ class FoundApps:
         registry = self._stores.registry
         packages = {a.app for a in registry.assignments()} | {e.app for e in registry.stores()}
         packages |= {package for root in self._roots for package in _nearby(Path(root))}
-        for package in sorted(packages - set(self._found)):
-            if self._is_here(package):
+        installed = set(_installed())
+        for package in sorted((packages | installed) - set(self._found)):
+            if package in installed or self._is_here(package):
                 self._look_for(package)
 
     def _add_class(self, app: type[App], target: str, where: str, package: str = "") -> None:
@@ -138,6 +146,7 @@ class FoundApps:
             raise UnknownApp(f"The package of {target} is {app.package!r}, not {package!r}.")
         if app.package not in self._found:
             self._stores.register(app)
+            self._classes[app.package] = app
             self._found[app.package] = FoundApp(package=app.package, target=target, where=where)
 
     def _look_for(self, package: str) -> None:
@@ -226,11 +235,18 @@ def _roots(stores: Stores) -> list[str]:
 
 
 def _nearby(folder: Path) -> Iterator[str]:
-    """The packages directly in a folder whose `app.py` speaks of Penstock."""
+    """The packages directly in a folder, or in its `tethysapp`, whose `app.py` speaks of Penstock."""
     with suppress(OSError):
-        for file in sorted(folder.glob("*/app.py")):
+        for file in sorted([*folder.glob("*/app.py"), *folder.glob(f"{_OLD_ROOT}/*/app.py")]):
             if "penstock" in file.read_text(encoding="utf-8", errors="replace"):
                 yield file.parent.name
+
+
+def _installed() -> Iterator[str]:
+    """The packages below `tethysapp` that are installed: they have no entry points."""
+    spec = find_spec(_OLD_ROOT)
+    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
+        yield from _nearby(Path(place))
 
 
 def _put_on_path(folders: Sequence[str]) -> None:

@@ -13,7 +13,8 @@ class PenstockError(Exception):
     """The base of every error Penstock raises.
 
     Args:
-        what: What went wrong, in one sentence, naming the object. Never a secret.
+        what: What went wrong, in one sentence, naming the object, never a secret. Apps may raise an error of
+            ours without words, or with several.
         why: The cause, in the words of whoever reported it (the server, the file system).
         hint: What to do next: a command, or a change to make.
 
@@ -28,9 +29,9 @@ class PenstockError(Exception):
 
     code: ClassVar[str] = "penstock-error"
 
-    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, *what: object, why: str = "", hint: str = "") -> None:
+        super().__init__(*what)
+        self.what = ", ".join(map(str, what))
         self.why = why
         self.hint = hint
 
@@ -182,9 +183,25 @@ class MissingExtra(PenstockError):
 
 
 class UnknownObject(PenstockError, LookupError):
-    """Something is named that nobody declared or registered."""
+    """Something is named that nobody declared or registered.
+
+    Args:
+        what: What went wrong; or three words: the kind of thing, its name, and the app that should have it.
+        why: The cause.
+        hint: What to do next.
+
+    >>> raise UnknownObject("CustomSetting", "max_count", "lab")
+    Traceback (most recent call last):
+    penstock.errors.UnknownObject: App lab has no CustomSetting 'max_count'.
+    """
 
     code = "object-unknown"
+
+    def __init__(self, *what: object, why: str = "", hint: str = "") -> None:
+        super().__init__(*what, why=why, hint=hint)
+        if len(what) == 3:
+            kind, name, app = what
+            self.what = f"App {app} has no {kind} {str(name)!r}."
 
 
 class UnknownApp(UnknownObject):
@@ -211,8 +228,11 @@ class UnknownService(UnknownObject):
     code = "service-unknown"
 
 
-class WrongSetting(PenstockError, TypeError):
-    """A database was asked of a connection setting, or the other way round, or one store of a kind."""
+class WrongSetting(UnknownObject, TypeError):
+    """A database was asked of a connection setting, or the other way round, or one store of a kind.
+
+    There is no setting of this name of the kind that was asked for, so it is an unknown object, too.
+    """
 
     code = "setting-of-other-kind"
 

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from penstock.provision.plan import Plan
     from penstock.provision.status import StoreStatus
 
-
 OnStep: TypeAlias = Callable[[StepEvent], None]
 
 
@@ -91,7 +90,7 @@ class Stores(Sessions):
         self._inspector = Inspector(registry, self.book, self._provisioner, self._roles, self._engines)
         self._rotator = Rotator(registry, self.book, self._engines, self._roles)
         self._remover = Remover(registry, self.book, self._engines, self._provisioner, self._emit)
-        self._dynamic = DynamicStores(registry, self.book, self._provisioner)
+        self.run_time = DynamicStores(registry, self.book, self._provisioner)
 
     @classmethod
     def from_config(cls, path: Path | str | None = None, *, on_step: OnStep | None = None) -> Self:
@@ -224,7 +223,7 @@ class Stores(Sessions):
             ValueError: A plain store is new, and no connection is named.
         """
         declaration = self.declaration(app)
-        self._dynamic.create(declaration, StoreName(name), asked or NewStore(), options or SyncOptions())
+        self.run_time.create(declaration, StoreName(name), asked or NewStore(), options or SyncOptions())
         return True
 
     @on_its_behalf
@@ -309,15 +308,16 @@ class Stores(Sessions):
         return self._remover.purge(every=every)
 
     @on_its_behalf
-    def adopt(self, app: AppLike, name: str, database: str | None = None) -> Address:
+    def adopt(self, app: AppLike, name: str, database: str | None = None, connection: str = "") -> Address:
         """Make an existing database this store's, with the data in it.
 
         Args:
             app: The app.
-            name: The store.
+            name: The store; one that is not declared becomes one as the app makes at run time.
             database: The database's physical name; the store's own by default.
+            connection: The connection setting whose server it is on, for a store that is not declared.
         """
-        return self._provisioner.adopt(self.declaration(app), name, database)
+        return self.run_time.adopt(self.declaration(app), StoreName(name), database, connection)
 
     @on_its_behalf
     def rotate(self, app: AppLike, names: Sequence[str] = (), *, grace: float = GRACE) -> list[Rotated]:

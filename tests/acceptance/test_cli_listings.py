@@ -11,7 +11,7 @@ import pytest
 from acceptance.terminal import PENSTOCK, Terminal
 
 COMMANDS = """
-init, install, uninstall, scaffold, apps list,
+init, install, uninstall, scaffold, apps list, apps show,
 services list, services add, services edit, services remove, services test,
 services rotate, link, unlink, settings list, syncstores,
 stores list, stores status, stores create, stores drop, stores adopt, stores url,

@@ -11,7 +11,7 @@ import pytest
 from fix_apps import Base, Gage, all_ok, count, seed
 from penstock import Stores, current_stores
 from penstock.compat import tethys
-from penstock.compat.tethys import TethysAppBase, TethysTestCase
+from penstock.compat.tethys import TethysAppBase, TethysTestCase, testing
 from penstock.declare import run_of_copy
 from penstock.errors import InitializerError, NotAssigned
 
@@ -28,7 +28,7 @@ destroy = TethysTestCase.destroy_test_persistent_stores_for_app
 @pytest.fixture(autouse=True)
 def _no_copies_afterwards() -> Iterator[None]:
     yield
-    tethys._copies._close()
+    testing._copies._close()
 
 
 def run(case: type[unittest.TestCase]) -> list[str]:
@@ -86,7 +86,7 @@ def test_t11_copies_of_run_time_stores_are_destroyed_too(
     with lab.get_persistent_store_database("scratch").connect() as connection:
         assert len(connection.execute(Gage.__table__.select()).all()) == 2
     destroy(lab)
-    tethys._copies._close()
+    testing._copies._close()
     assert ground.databases() == {"lab_scratch"}
 
 
@@ -153,7 +153,7 @@ def test_copies_that_cannot_be_made_leave_the_desk_as_it_was(
         with pytest.raises(NotAssigned, match="gages"):
             create(lab)
         assert current_stores() is desk
-    tethys._copies._close()
+    testing._copies._close()
     assert ground.databases() == set()
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from penstock.app.handles import Connection, Database
 from penstock.current import current_stores
-from penstock.declare import AppDeclaration, Setting
+from penstock.declare import AppDeclaration, OtherDeclaration, Setting
 from penstock.provision.dynamic import NewStore
 from penstock.provision.provisioner import SyncOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 _OLD_ROOT = "tethysapp"
 
@@ -57,6 +57,11 @@ class App:
         return AppDeclaration(
             cls.package, cls.name, (*settings.values(), *(s for s in returned if _is_new(s, settings)))
         )
+
+    @classmethod
+    def other_declarations(cls) -> Sequence[OtherDeclaration]:
+        """What the app declares beside its stores, for `penstock apps show`; nothing, by default."""
+        return ()
 
     def persistent_store_settings(self) -> Iterable[Setting] | None:
         """The settings of the app; override it to return `PersistentStore…Setting` objects."""

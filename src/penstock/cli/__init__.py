@@ -15,7 +15,7 @@ _COMMANDS = {
     "scaffold": ("scaffold:scaffold", "Make a new app that works right away."),
     "install": ("install:install", "Install an app: what it requires, its links, its stores."),
     "uninstall": ("install:uninstall", "Uninstall an app; its databases stay."),
-    "apps": ("apps:apps", "The apps that were found."),
+    "apps": ("apps:apps", "The apps that were found, and what they declare."),
     "services": ("services:services", "The servers that stores can be made on."),
     "secrets": ("secrets:secrets", "The passwords of services, and the keys they are sealed with."),
     "link": ("link:link", "Plug a service into a setting of an app."),

@@ -1,22 +1,27 @@
-"""Lists the apps that were found."""
+"""Lists the apps that were found, and all that one of them declares."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from penstock.cli import output
+from penstock.cli.names import complete_apps
 from penstock.cli.root import example, json_option
+from penstock.cli.settings import kind_of
 from penstock.cli.state import State, pass_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from penstock.apps import FoundApp
 
 
 @click.group()
 def apps() -> None:
-    """The apps that were found."""
+    """The apps that were found, and what they declare."""
 
 
 @apps.command("list")
@@ -38,6 +43,41 @@ def list_(state: State, as_json: bool) -> None:
     for app in state.apps.broken:
         if app.error is not None and not as_json:
             output.error(app.error)
+
+
+@apps.command()
+@click.argument("app", shell_complete=complete_apps)
+@json_option
+@pass_state
+@example("penstock apps show my_first_app")
+def show(state: State, app: str, as_json: bool) -> None:
+    """List all that APP declares: its stores and connections, and what is not about stores.
+
+    Of settings with values it is shown where the value comes from, never the value.
+    """
+    found = state.apps.class_of(app)
+    rows = [*_settings(state, app), *(asdict(each) for each in found.other_declarations())]
+    columns = [
+        output.column("kind"),
+        output.column("name"),
+        output.column("required"),
+        output.column("source", fold=True),
+        output.column("description", fold=True),
+    ]
+    output.listing("declarations", rows, columns, as_json=as_json, empty=f"App {app} declares nothing.")
+
+
+def _settings(state: State, package: str) -> Iterator[dict[str, Any]]:
+    desk = state.desk
+    for setting in desk.declaration(package).settings:
+        plugged = desk.book.find_assignment(package, setting.name)
+        yield {
+            "kind": kind_of(setting),
+            "name": setting.name,
+            "description": setting.description,
+            "required": setting.required,
+            "source": "" if plugged is None else f"{plugged.service} ({plugged.source})",
+        }
 
 
 def _row(state: State, app: FoundApp) -> dict[str, Any]:

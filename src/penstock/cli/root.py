@@ -17,13 +17,12 @@ from penstock.errors import (
     InvalidName,
     PenstockError,
     UnknownObject,
-    WrongSetting,
 )
 
 FAILED, MISUSED, BUG, INTERRUPTED = 1, 2, 70, 130
 """Exit codes, beside 0: something failed, the command was used wrongly, our fault, Ctrl-C."""
 
-_MISUSE = (ConfirmationNeeded, FromEnvNeeded, InvalidName, UnknownObject, WrongSetting)
+_MISUSE = (ConfirmationNeeded, FromEnvNeeded, InvalidName, UnknownObject)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

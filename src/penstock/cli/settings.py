@@ -67,7 +67,7 @@ def _row(desk: Stores, app: AppDeclaration, setting: Setting) -> dict[str, Any]:
     return {
         "app": app.package,
         "setting": setting.name,
-        "kind": _kind(setting),
+        "kind": kind_of(setting),
         "required": setting.required,
         "description": setting.description,
         **found,
@@ -101,7 +101,8 @@ def _asked(asked: Asked) -> dict[str, Any]:
     return {"source": asked.place, "says": asked.says, "why": asked.why, "answers": asked.answers}
 
 
-def _kind(setting: Setting) -> str:
+def kind_of(setting: Setting) -> str:
+    """What a setting is, in one word."""
     from penstock.declare import DatabaseSetting
 
     if not isinstance(setting, DatabaseSetting):

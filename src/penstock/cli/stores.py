@@ -301,21 +301,26 @@ def _from_file(file: TextIO | None) -> list[Target]:
 @stores.command()
 @_store_argument
 @click.option("--database", metavar="NAME", help="The database's name on the server; else the store's own.")
+@click.option("--connection", metavar="SETTING", help="The connection setting, for a store made at run time.")
 @yes_option
 @pass_state
-@example("penstock stores adopt my_first_app:example_db --database old-example")
-def adopt(state: State, store: Target, database: str | None, yes: bool) -> None:
+@example(
+    "penstock stores adopt my_first_app:example_db --database old-example",
+    "penstock stores adopt lab:trial --database lab_trial --connection servers",
+)
+def adopt(state: State, store: Target, database: str | None, connection: str | None, yes: bool) -> None:
     """Make an existing database this store's, with the data in it.
 
-    It counts as initialised: its initializer is told first_time=False.
+    It counts as initialised: its initializer is told first_time=False. A store that the app does not declare
+    becomes one as it makes at run time, through a connection setting.
     """
+    from penstock.declare import StoreName
+
     app, desk = state.app(store.app), state.desk
-    address = desk.address(app, store.name)
-    line = (
-        f"Marks database {database or address.database} on {address.service} as {store} ({address.source})."
-    )
+    address = desk.run_time.to_adopt(app, StoreName(store.name), database, connection or "")
+    line = f"Marks database {address.database} on {address.service} as {store} ({address.source})."
     output.confirm([output.shorten(line)], "Is this database meant for this store?", yes=yes)
-    adopted = desk.adopt(app, store.name, database)
+    adopted = desk.adopt(app, store.name, database, connection or "")
     output.done(f"{store} is database {adopted.database} on {adopted.service}")
 
 

@@ -119,6 +119,16 @@ class AddressBook:
             _not_assigned(app, setting)
         return server_of(self._plugged(assignment)[0], self._keyring)
 
+    def connection_place(self, app: AppDeclaration, setting: str) -> Place:
+        """The database that a connection setting leads to.
+
+        Raises:
+            NotSupported: Its server has no database to connect to, only stores have.
+        """
+        app.get_connection(setting)
+        server = self.get_server(app, setting)
+        return backend_for(server.login.url).connection_place(server, f"{app.package}:{setting}")
+
     def _plugged(self, assignment: Assignment) -> tuple[Service, Source]:
         """The service, and who gives its address: the platform that hands it out, else who plugged it in."""
         wanted_by = assignment.source

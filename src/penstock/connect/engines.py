@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
-from penstock.backends import backend_for
 from penstock.connect.standins import check_not_under_test
 from penstock.engines import Fixed, StoreEngine, budget_of, reserved, withdraw
 
@@ -107,7 +106,14 @@ class EngineCache:
         """The engine of this key. Two threads may both make one; the same one is kept by both."""
         engine = self._engines.get(key)
         if engine is None:
-            engine = self._engines.setdefault(key, self._dropped.get(key) or make())
+            engine = self._engines.setdefault(key, self._find_dropped(key) or make())
+        return engine
+
+    def _find_dropped(self, key: _Key) -> StoreEngine | None:
+        """The engine of a store that was dropped and made again, if somebody still has it."""
+        engine = self._dropped.get(key)
+        if engine is not None:
+            engine.lookup.place()  # Raises for a name that stands for nothing any more.
         return engine
 
 
@@ -140,8 +146,7 @@ class _ConnectionLookup:
 
     def place(self) -> Place:
         """The database that a plain connection goes to; raises NotSupported where there is none."""
-        server = self.cache.book.get_server(self.cache.app(self.app), self.setting)
-        return backend_for(server.login.url).connection_place(server, f"{self.app}:{self.setting}")
+        return self.cache.book.connection_place(self.cache.app(self.app), self.setting)
 
     def generation(self, max_age: float) -> int:
         """Changes when the place may have."""

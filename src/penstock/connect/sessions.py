@@ -120,9 +120,7 @@ class Sessions:
             NotSupported: The store has no login for readers.
         """
         address = self.book.get(self.declaration(app), name, role)
-        password = address.place.login.password()
-        url = address.backend.store_url(address.place)
-        return url.set(password=password) if password else url
+        return _with_password(address.backend.store_url(address.place), address.place.login.password())
 
     def address(self, app: AppLike, name: str) -> Address:
         """Where a store is, and who says so."""
@@ -137,11 +135,13 @@ class Sessions:
         return self.connection_store_engine(app, setting).sessionmaker
 
     def connection_url(self, app: AppLike, setting: str) -> URL:
-        """The URL of a connection setting with its password."""
-        declaration = self.declaration(app)
-        declaration.get_connection(setting)
-        url = self.book.get_server(declaration, setting).login.with_password()
-        return backend_for(url).sync_url(url)
+        """The URL of a connection setting with its password: of the database that its engine opens.
+
+        Raises:
+            NotSupported: Its server has no database to connect to, only stores have.
+        """
+        place = self.book.connection_place(self.declaration(app), setting)
+        return _with_password(backend_for(place.login.url).store_url(place), place.login.password())
 
     def store_engine(self, app: AppLike, name: str) -> StoreEngine:
         """The engine of a store and what goes with it, for other ways to use it, as `penstock.aio`."""
@@ -155,3 +155,7 @@ class Sessions:
     def connection_store_engine(self, app: AppLike, setting: str) -> StoreEngine:
         """The engine of a connection setting and what goes with it."""
         return self._engines.of_connection(self.declaration(app), setting)
+
+
+def _with_password(url: URL, password: str | None) -> URL:
+    return url.set(password=password) if password else url

@@ -2,6 +2,7 @@
 
 from penstock.declare.app import AppDeclaration
 from penstock.declare.naming import Copies, StoreName, physical_name, run_of_copy
+from penstock.declare.others import OtherDeclaration
 from penstock.declare.settings import (
     ConnectionSetting,
     DatabaseSetting,
@@ -17,6 +18,7 @@ __all__ = [
     "Copies",
     "DatabaseSetting",
     "Initializer",
+    "OtherDeclaration",
     "Setting",
     "StoreName",
     "TableMaker",

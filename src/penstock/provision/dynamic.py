@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration, DatabaseSetting, StoreName
-from penstock.errors import DeclarationError, WrongSetting
+from penstock.errors import DeclarationError, UnknownStore, WrongSetting
 from penstock.provision.initializers import find_initializer
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions
 from penstock.registry import Registry, Source, StoreEntry, StoreState
 
 if TYPE_CHECKING:
     from penstock.backends import Server
-    from penstock.connect import AddressBook
+    from penstock.connect import Address, AddressBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,53 @@ class DynamicStores:
             self._sync_declared(app, store, setting, asked, options)
         else:
             self._create_plain(app, store, asked, options)
+
+    def adopt(self, app: AppDeclaration, store: StoreName, database: str | None, connection: str) -> Address:
+        """Make an existing database a store, one that the app declares or one as it makes at run time.
+
+        Args:
+            app: The app.
+            store: The store.
+            database: The database's physical name; the store's own by default.
+            connection: The connection setting whose server it is on, for a store that is not declared.
+        """
+        address = self.to_adopt(app, store, database, connection)
+        self._provisioner.adopt(app, address, self._adopted(app, store, address, connection))
+        return address
+
+    def to_adopt(
+        self, app: AppDeclaration, store: StoreName, database: str | None, connection: str
+    ) -> Address:
+        """Where the database is that would be adopted; asks no server.
+
+        Raises:
+            UnknownStore: The store is not declared, and nothing says through which connection it is reached.
+            DeclarationError: It is declared, and yet a connection is named.
+        """
+        if app.find(store.setting) is None:
+            entry = self._adopted(app, store, None, connection)
+            address = self._book.remembered(app, entry)
+        elif connection:
+            raise DeclarationError(
+                f"Store {store.name!r} is declared by app {app.package}, so no connection leads to it.",
+                hint=f"Leave the connection out. What is plugged in: penstock settings list {app.package}",
+            )
+        else:
+            address = self._book.get(app, store.name)
+        if database is None:
+            return address
+        address.backend.check_name(database)
+        return replace(address, place=replace(address.place, database=database))
+
+    def _adopted(
+        self, app: AppDeclaration, store: StoreName, address: Address | None, connection: str
+    ) -> StoreEntry:
+        """What is to be remembered of an adopted store."""
+        before = self._registry.find_store(app.package, store.name)
+        if app.find(store.setting) is not None and address is not None:
+            return replace(address.entry(before), dynamic=store.kind is not None)
+        known = connection or ("" if before is None else before.connection) or _only_connection(app, store)
+        return self._entry(app, store, known, before, NewStore())
 
     def _create_member(self, app: AppDeclaration, store: StoreName, options: SyncOptions) -> None:
         setting = app.get_kind(store.setting)
@@ -130,3 +177,14 @@ class DynamicStores:
     def _server(self, app: AppDeclaration, connection: str) -> Server:
         app.get_connection(connection)
         return self._book.get_server(app, connection)
+
+
+def _only_connection(app: AppDeclaration, store: StoreName) -> str:
+    names = [setting.name for setting in app.connections]
+    if len(names) != 1:
+        raise UnknownStore(
+            f"App {app.package} declares no store {store.name!r}.",
+            why=f"Its connection settings: {', '.join(names) or 'none'}.",
+            hint=f"penstock stores adopt {app.package}:{store.name} --database NAME --connection SETTING",
+        )
+    return names[0]

@@ -142,7 +142,7 @@ def plan_sync(wanted: Wanted, found: Found) -> Plan:
     if found.record is not None and (wanted.refresh or found.record.dropping):
         steps += _dropping(wanted, found)
         found = NOTHING
-    if wanted.template and (not found.exists or _is_copy(found)):
+    if wanted.template and (_is_copy(found) or not (found.exists or wanted.force_first_time)):
         return Plan(steps=(*steps, *_copying(wanted, found)))
     if not found.exists:
         steps.append(CreateDatabase(wanted.database))

@@ -174,25 +174,28 @@ class Provisioner:
         entry = replace(address.entry(before), state=StoreState.PENDING)
         self.make(app, address, self.contents(app, name), options, entry)
 
-    def adopt(self, app: AppDeclaration, name: str, database: str | None) -> Address:
-        """Make an existing database this store's, as it is; its data stays.
+    def adopt(self, app: AppDeclaration, address: Address, entry: StoreEntry) -> None:
+        """Make an existing database a store, as it is; its data stays.
+
+        Args:
+            app: The app.
+            address: The store, with the name of that database.
+            entry: What is to be remembered of it.
 
         Raises:
             StoreNotCreated: There is no such database.
             NameCollision: The database belongs to another store.
         """
-        address = self._book.get(app, name)
-        if database is not None:
-            address.backend.check_name(database)
-            address = replace(address, place=replace(address.place, database=database))
+        name = address.store.name
         with journalled(self._registry, "adopt store", subject_of(address), where_of(address)):
             if not look(address).found.exists:
+                make = f"stores create {app.package}:{name} --connection {entry.connection}"
                 raise StoreNotCreated(
                     f"There is no database {address.database} on service {address.service}.",
-                    hint=f"penstock syncstores {app.package} -d {name}, to make a new one.",
+                    hint=f"To make a new one: penstock {make if entry.connection else _sync(app, name)}",
                 )
             before = self._registry.find_store(app.package, name)
-            adopted = replace(address.entry(before), state=StoreState.READY, problem="")
+            adopted = replace(entry, database=address.database, state=StoreState.READY, problem="")
             self._remember(address, adopted)
             try:
                 record_id = _stamped(address, self._registry.identity(make=True))
@@ -203,7 +206,6 @@ class Provisioner:
                 raise
             self._remember(address, replace(adopted, record_id=record_id))
             self._engines.let_go(app.package, name)
-        return address
 
     def orphans(self, apps: Iterable[AppDeclaration]) -> Iterator[tuple[StoreEntry, str]]:
         """Remembered stores that their apps do not declare any more, each with the reason."""
@@ -360,6 +362,10 @@ def _wanted(
         force_first_time=options.force_first_time,
         external=address.external,
     )
+
+
+def _sync(app: AppDeclaration, name: str) -> str:
+    return f"syncstores {app.package} -d {name}"
 
 
 def _stamped(address: Address, registry: RegistryIdentity) -> str:

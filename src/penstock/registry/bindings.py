@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _STORE_PREFIX = "PENSTOCK_STORE__"
+_SETTING_PREFIX = "PENSTOCK_SETTING__"
 
 
 def store_variable(app: str, store: str) -> str:
@@ -24,8 +25,20 @@ def store_variable(app: str, store: str) -> str:
     >>> store_variable("stream_gages", "basins.logan")
     'PENSTOCK_STORE__STREAM_GAGES__BASINS_LOGAN'
     """
-    parts = (re.sub(r"[^A-Z0-9]", "_", part.upper()) for part in (app, store))
-    return _STORE_PREFIX + "__".join(parts)
+    return _STORE_PREFIX + _in_capitals(app, store)
+
+
+def setting_variable(app: str, setting: str) -> str:
+    """The environment variable that holds the value of a setting that is an app's own affair.
+
+    >>> setting_variable("stream_gages", "max count")
+    'PENSTOCK_SETTING__STREAM_GAGES__MAX_COUNT'
+    """
+    return _SETTING_PREFIX + _in_capitals(app, setting)
+
+
+def _in_capitals(*parts: str) -> str:
+    return "__".join(re.sub(r"[^A-Z0-9]", "_", part.upper()) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

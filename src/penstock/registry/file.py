@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import overload
+from typing import Any, overload
 
 from sqlalchemy import URL, make_url
 
@@ -49,6 +49,7 @@ class FileConfig:
         services: The services it defines; relative paths in them made absolute.
         assignments: What it links to what; a service may be one that the registry knows instead.
         apps: The classes of apps by package, as `module:Class`.
+        app_settings: The values of settings that are an app's own affair, by package and name.
         engine: How engines pool their connections.
         registry_url: Where the registry is; None if the file does not say.
         registry_password: Where the registry's password is.
@@ -61,6 +62,7 @@ class FileConfig:
     services: tuple[Service, ...] = ()
     assignments: tuple[Assignment, ...] = ()
     apps: Mapping[str, str] = field(default_factory=dict)
+    app_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     engine: EngineOptions = field(default_factory=EngineOptions)
     registry_url: str | None = None
     registry_password: SecretRef | None = None
@@ -210,7 +212,8 @@ def _config(table: FileTable, path: Path, label: str, lines: Mapping[KeyPath, in
             Assignment(app=link.app, setting=link.setting, service=link.service, source=source(*link.key))
             for link in table.links
         ),
-        apps=MappingProxyType({str(app): str(path_) for app, path_ in table.apps.items()}),
+        apps=MappingProxyType({a: str(each.target) for a, each in table.apps.items() if each.target}),
+        app_settings=MappingProxyType({a: each.settings for a, each in table.apps.items()}),
         engine=table.engine,
         registry_url=absolute_url(table.registry, folder),
         registry_password=_absolute_ref(table.registry_password, folder),

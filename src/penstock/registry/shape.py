@@ -60,9 +60,22 @@ class Link:
     key: KeyPath
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppTable:
+    """`[apps.<package>]`, or one line of `[apps]`.
+
+    Args:
+        target: The app's class; None if the file does not say.
+        settings: The values of settings that are the app's own affair, by name.
+    """
+
+    target: ClassPath | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 Services = NewType("Services", dict[str, ServiceTable])
 Links = NewType("Links", tuple[Link, ...])
-Apps = NewType("Apps", dict[str, ClassPath])
+Apps = NewType("Apps", dict[str, AppTable])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +94,8 @@ class FileTable:
 def shaped(document: dict[str, Any]) -> FileTable:
     """A parsed document as typed tables; raises Misshapen with all that is wrong with it.
 
-    >>> shaped({"apps": {"lab": "lab.app:App"}}).apps
-    {'lab': 'lab.app:App'}
+    >>> shaped({"apps": {"lab": "lab.app:App"}}).apps["lab"].target
+    'lab.app:App'
     """
     try:
         return _converter().structure(document, FileTable)
@@ -252,6 +265,32 @@ def _link(key: KeyPath, app: str, setting: str | None, service: Any) -> Link:
     )
 
 
+# --- apps, in both their forms -------------------------------------------------------------------
+
+
+def _app(value: Any, _: Any) -> AppTable:
+    """A class alone, or a table with a class and settings."""
+    if not isinstance(value, dict):
+        return AppTable(target=ClassPath(values.class_path(value)))
+    errors: list[Exception] = [
+        Wrong("is not a known key.", "Use one of: class, settings.", (key,))
+        for key in sorted(value.keys() - {"class", "settings"})
+    ]
+    target = _part(value, "class", values.class_path, errors)
+    settings = _part(value, "settings", values.table, errors)
+    if errors:
+        raise ExceptionGroup("app", errors)
+    return AppTable(target=None if target is None else ClassPath(target), settings=settings or {})
+
+
+def _part(value: dict[str, Any], key: str, read: Callable[[Any], Any], errors: list[Exception]) -> Any:
+    try:
+        return read(value[key]) if key in value else None
+    except Wrong as error:
+        errors.append(_wrong(error, (key,)))
+        return None
+
+
 _RENAMED: Mapping[str, str] = {"pool_size": "max_connections", "max_overflow": "max_connections"}
 _RENAMED_MEANS = "the most connections of a process to one server, over all its stores"
 _CONNECTIONS = (1, 10_000)
@@ -270,7 +309,7 @@ _VALUES: Mapping[Any, _Hook] = {
     bool: values.flag,
     URL: values.address,
     SecretRef: values.reference,
-    ClassPath: values.class_path,
+    AppTable: _app,
     Links: _links,
     Roles: values.choice(Roles),
 }

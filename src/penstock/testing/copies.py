@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,7 @@ class CopiedStores(Stores):
         """Make a store at run time; one that the app has already can be copied without saying more of it."""
         declaration = self.declaration(app)
         if (asked is None or asked.connection is None) and declaration.find(StoreName(name).setting) is None:
-            asked = self._known(declaration.package, name) or asked
+            asked = _merged(self._known(declaration.package, name), asked)
         return super().create(app, name, asked, options)
 
     def standing_in(self) -> AbstractContextManager[None]:
@@ -190,3 +191,11 @@ class CopiedStores(Stores):
 
     def _template_of(self, app: AppDeclaration, address: Address) -> str:
         return self._templates.get((address.service, app.package, address.store.setting), "")
+
+
+def _merged(known: NewStore | None, asked: NewStore | None) -> NewStore | None:
+    """What is known of a store, and over it what is asked for."""
+    if known is None or asked is None:
+        return known or asked
+    spatial = known.spatial or asked.spatial
+    return replace(known, initializer=asked.initializer or known.initializer, spatial=spatial)

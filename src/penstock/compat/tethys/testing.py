@@ -1,59 +1,30 @@
-"""What apps of Tethys Platform import, in place of `tethys_sdk` and `tethys_apps`."""
+"""Test cases as Tethys has them: copies of stores, made and destroyed by hand."""
 
 from __future__ import annotations
 
 import atexit
 import unittest
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.app import App
+from penstock.compat.tethys.portal import Kept, Portal
 from penstock.current import current_stores, use
-from penstock.declare import ConnectionSetting as PersistentStoreConnectionSetting
-from penstock.declare import DatabaseSetting as PersistentStoreDatabaseSetting
-from penstock.errors import InitializerError as PersistentStoreInitializerError
-from penstock.errors import NotAssigned as TethysAppSettingNotAssigned
-from penstock.errors import PermissionRefused as PersistentStorePermissionError
-from penstock.errors import StoreExists as PersistentStoreExists
-from penstock.errors import StoreNotCreated as PersistentStoreDoesNotExist
-from penstock.errors import UnknownObject as TethysAppSettingDoesNotExist
 from penstock.testing.run import TestRun
 
 if TYPE_CHECKING:
     from penstock.stores import Stores
 
-__all__ = [
-    "PersistentStoreConnectionSetting",
-    "PersistentStoreDatabaseSetting",
-    "PersistentStoreDoesNotExist",
-    "PersistentStoreExists",
-    "PersistentStoreInitializerError",
-    "PersistentStorePermissionError",
-    "TethysAppBase",
-    "TethysAppSettingDoesNotExist",
-    "TethysAppSettingNotAssigned",
-    "TethysTestCase",
-]
+__all__ = ["TethysTestCase"]
 
 
-class TethysAppBase(App):
-    """What an app's class is derived from.
+class TestUser(Kept):
+    """A user that a test case has made; no portal knows it."""
 
-    What only a portal reads (`index`, `icon`, `root_url`, `color` and so on) may stay in the class.
-
-    >>> class MyFirstApp(TethysAppBase):
-    ...     name = "My First App"
-    ...     package = "my_first_app"
-    ...     def persistent_store_settings(self):
-    ...         return (PersistentStoreDatabaseSetting(name="example_db", description="Gages."),)
-    >>> MyFirstApp.list_persistent_store_databases()
-    ['example_db']
-    """
-
-    @classmethod
-    def get_persistent_store_engine(cls, name: str) -> Any:
-        """The engine of a store: `get_persistent_store_database(name)`."""
-        return cls.get_persistent_store_database(name)
+    __test__ = False  # pytest takes it for none of its own.
+    fields = ("username", "password", "email")
+    email = None
+    is_superuser = False
 
 
 class TethysTestCase(unittest.TestCase):
@@ -114,6 +85,21 @@ class TethysTestCase(unittest.TestCase):
         """
         _check(app_class)
         _copies.destroy(app_class)
+
+    @staticmethod
+    def create_test_user(username: str, password: str, email: str | None = None) -> TestUser:
+        """A user to hand over to functions that want one; there is no portal where it could log in."""
+        return TestUser(username, password, email)
+
+    @staticmethod
+    def create_test_superuser(username: str, password: str, email: str | None = None) -> TestUser:
+        """The same, with `is_superuser`."""
+        return TestUser(username, password, email, is_superuser=True)
+
+    @staticmethod
+    def get_test_client() -> Portal:
+        """The client of a portal: it can be kept, and raises NotSupported when it is used."""
+        return Portal("the test client")
 
 
 class _Copies:
