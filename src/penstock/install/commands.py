@@ -8,16 +8,18 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.errors import InstallFailed, MissingExtra
+from penstock.install.legacy import modules_of_tethys
 from penstock.registry import journalled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from penstock.registry import Registry
 
@@ -33,6 +35,7 @@ class Command:
         action: What it is for, as the journal has it.
         words: The program, and what it is told.
         folder: Where it is run; the working directory by default.
+        stands_in: Whether it finds modules that stand for those of Tethys.
 
     >>> print(Command(action="install app", words=("pip", "install", "https://me:pw@example.org/a b")))
     pip install 'https://***@example.org/a b'
@@ -41,6 +44,7 @@ class Command:
     action: str
     words: tuple[str, ...]
     folder: Path | None = None
+    stands_in: bool = False
 
     def __str__(self) -> str:
         return shlex.join(_CREDENTIALS.sub(r"\1***@", word) for word in self.words)
@@ -82,21 +86,22 @@ def carry_out(command: Command, app: str, registry: Registry) -> None:
     """
     with journalled(registry, command.action, app, {"command": str(command)}):
         try:
-            code = _exit_code(command.words, command.folder)
+            with modules_of_tethys() if command.stands_in else nullcontext() as environment:
+                code = _exit_code(command.words, command.folder, environment)
         except OSError as error:
             raise _failed(command, error.strerror or type(error).__name__) from error
         if code:
             raise _failed(command, f"It was ended by signal {-code}." if code < 0 else f"Exit code {code}.")
 
 
-def _exit_code(words: Sequence[str], folder: Path | None) -> int:
+def _exit_code(words: Sequence[str], folder: Path | None, environment: Mapping[str, str] | None) -> int:
     try:
-        return subprocess.run(words, cwd=folder, check=False).returncode
+        return subprocess.run(words, cwd=folder, env=environment, check=False).returncode
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
     # As a shell does with a file that is no program and does not name one in its first line.
-    return subprocess.run((_SHELL, *words), cwd=folder, check=False).returncode
+    return subprocess.run((_SHELL, *words), cwd=folder, env=environment, check=False).returncode
 
 
 def _failed(command: Command, why: str) -> InstallFailed:

@@ -27,11 +27,13 @@ class Document:
         label: What messages call the file.
         values: Its keys and values.
         lines: The line of each key; an item of a list is a key `("pip", "0")`.
+        repeated: The keys that are there twice, each as a sentence; the last of them counts.
     """
 
     label: str
     values: Mapping[Any, Any]
     lines: Mapping[KeyPath, int]
+    repeated: tuple[str, ...] = ()
 
 
 def read_document(path: Path, *, missing: str) -> Document:
@@ -90,7 +92,7 @@ def _parsed(text: str, label: str) -> Document:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         values = {} if root is None else loader.construct_document(root)
-        lines = {} if root is None else _lines_of(root, label)
+        lines, repeated = ({}, ()) if root is None else _lines_of(root, label)
     except yaml.YAMLError as error:
         problem = _not_yaml(error, label)
     except ValueError:
@@ -98,7 +100,7 @@ def _parsed(text: str, label: str) -> Document:
     else:
         if not isinstance(values, dict):
             raise ConfigProblems([_problem(label, 1, "There are no keys.", "Write lines as: key: value")])
-        return Document(label=label, values=values, lines=lines)
+        return Document(label=label, values=values, lines=lines, repeated=repeated)
     raise ConfigProblems([problem])
 
 
@@ -126,15 +128,16 @@ def _check_shape(yaml: Any, text: str, label: str) -> None:
             raise ConfigProblems([_problem(label, line, "This is nested too deep.", "Write it flat.")])
 
 
-def _lines_of(root: Any, label: str) -> dict[KeyPath, int]:
-    """The line of each key; none may be there twice."""
+def _lines_of(root: Any, label: str) -> tuple[dict[KeyPath, int], tuple[str, ...]]:
+    """The line of each key; and those that are there twice, of which YAML takes the last."""
     lines: dict[KeyPath, int] = {}
+    repeated: dict[KeyPath, str] = {}
     for key, line in _keys(root, ()):
-        if key in lines:
-            said = f"{key[-1]} is there twice; it is on line {lines[key]} already."
-            raise ConfigProblems([_problem(label, line, said, "Remove one of them.")])
+        if key in lines and not any(key[:n] in repeated for n in range(1, len(key))):
+            said = f"{without_addresses(key[-1])} is there twice, and line {lines[key]} is not read"
+            repeated[key] = f"{label}:{line}: {said}"
         lines[key] = line
-    return lines
+    return lines, tuple(repeated.values())
 
 
 def _keys(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:

@@ -51,6 +51,11 @@ class Fields:
         """What messages call the file."""
         return self._document.label
 
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """The keys that are there twice, each as a sentence."""
+        return self._document.repeated
+
     def find(self, *key: str) -> Any:
         """The value of a key; None if it is missing or empty."""
         value: Any = self._document.values

@@ -46,11 +46,13 @@ class LinkFile:
         links: What shall be plugged in, in the order of the file.
         empty: Settings that are named without a service, and where.
         others: The sections that are for somebody else, and where.
+        repeated: Keys that are there twice, each as a sentence.
     """
 
     links: tuple[Link, ...] = ()
     empty: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
+    repeated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ def read_links(folder: Path) -> LinkFile:
         links=tuple(links),
         empty={str(key): fields.where(_OURS, str(key)) for key, value in section.items() if value is None},
         others={str(key): fields.where(str(key)) for key in others},
+        repeated=fields.repeated,
     )
 
 

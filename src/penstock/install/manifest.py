@@ -33,6 +33,7 @@ class Manifest:
         pip: Requirements as pip reads them.
         npm: Packages of npm.
         post: Scripts to run in the end, relative to the file.
+        repeated: Keys that are there twice, each as a sentence.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Manifest:
     pip: tuple[Item, ...] = ()
     npm: tuple[Item, ...] = ()
     post: tuple[Item, ...] = ()
+    repeated: tuple[str, ...] = ()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -72,6 +74,7 @@ def read_manifest(folder: Path) -> Manifest:
         pip=_pip(fields),
         npm=fields.items(*_place(fields, "npm")),
         post=fields.items("post"),
+        repeated=fields.repeated,
     )
     fields.check()
     return manifest

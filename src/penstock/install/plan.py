@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock.install.commands import Command, as_path, pip
 from penstock.install.conda import Remark
+from penstock.install.legacy import SETUPTOOLS, has_setuptools, imports_tethys
 from penstock.install.links import FILE_NAME, Link, LinkFile, read_links
 from penstock.install.manifest import Manifest, read_manifest
 from penstock.install.requirements import requirements_of
@@ -71,11 +72,11 @@ def plan_install(folder: Path, wanted: Wanted) -> InstallPlan:
     manifest, file = read_manifest(folder), read_links(folder)
     needed = requirements_of(manifest, folder)
     is_project = any((folder / name).is_file() for name in _PROJECT)
-    runs = []
+    runs: list[Command] = []
     if wanted.deps and needed.pip:
         runs.append(pip("install requirements", "install", *needed.pip))
     if is_project:
-        runs.append(_install(folder, wanted))
+        runs += _install(folder, wanted)
     return InstallPlan(
         app=manifest.name,
         folder=folder,
@@ -85,14 +86,27 @@ def plan_install(folder: Path, wanted: Wanted) -> InstallPlan:
         sync=wanted.sync,
         scripts=scripts(manifest.post, folder),
         is_project=is_project,
-        remarks=(*_skipped(manifest), *(needed.remarks if wanted.deps else ()), *_others(file)),
+        remarks=(
+            *_repeated(manifest, file),
+            *_skipped(manifest),
+            *(needed.remarks if wanted.deps else ()),
+            *_others(file),
+        ),
     )
 
 
-def _install(folder: Path, wanted: Wanted) -> Command:
+def _install(folder: Path, wanted: Wanted) -> list[Command]:
     options = [] if wanted.deps else ["--no-deps"]
     options += ["--editable"] if wanted.editable else []
-    return pip("install app", "install", *options, as_path(folder))
+    if not imports_tethys(folder):
+        return [pip("install app", "install", *options, as_path(folder))]
+    install = pip("install app", "install", "--no-build-isolation", *options, as_path(folder))
+    tools = () if has_setuptools() else (pip("install requirements", "install", SETUPTOOLS),)
+    return [*tools, replace(install, stands_in=True)]
+
+
+def _repeated(manifest: Manifest, file: LinkFile) -> list[Remark]:
+    return [Remark(what=each, to_do="Remove one.") for each in (*manifest.repeated, *file.repeated)]
 
 
 def _skipped(manifest: Manifest) -> list[Remark]:

@@ -135,8 +135,6 @@ def test_a_name_is_all_that_is_needed(read: Callable[[str], Manifest]) -> None:
         ("name: lab\n5: lab", "install.yml:2: 5: is not a known key"),
         ("name: lab\nversion: [1]", "install.yml:2: version: is a list, not a version"),
         ("name: lab\nrequirements: [pip]", "install.yml:2: requirements: is a list, not a table of keys"),
-        ("name: lab\nname: lab", "install.yml:2: name is there twice; it is on line 1 already"),
-        ("{name: lab, name: lab}", "install.yml:1: name is there twice; it is on line 1 already"),
         ("- name: lab", "install.yml:1: There are no keys"),
         ("name: &a lab\nversion: *a", "install.yml:2: An alias is not allowed"),
         ("name: 2026-13-13", "install.yml:1: A date or a number in it can't be read"),
@@ -147,6 +145,18 @@ def test_what_is_wrong_names_file_line_and_key(
     problems: Callable[[str | bytes], list[str]], text: str | bytes, expected: str
 ) -> None:
     assert problems(text) == [expected]
+
+
+def test_of_a_key_that_is_there_twice_the_last_counts_and_it_is_said(read: Callable[[str], Manifest]) -> None:
+    twice = read("name: lap\nname: lab\npip:\n- one\n- two\npip:\n- three\n")
+    assert (twice.name, [(item.text, item.where) for item in twice.pip]) == (
+        "lab",
+        [("three", "install.yml:7")],
+    )
+    assert twice.repeated == (
+        "install.yml:2: name is there twice, and line 1 is not read",
+        "install.yml:6: pip is there twice, and line 3 is not read",
+    )
 
 
 def test_all_that_is_wrong_is_told_at_once(problems: Callable[[str], list[str]]) -> None:
