@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from penstock.engines.forgotten import collect_forgotten, until_worth_it
 from penstock.engines.fork import keep_for_ever
 from penstock.engines.guard import Guard
 from penstock.engines.queueing import BudgetState, Holder, Waiter
@@ -240,7 +241,11 @@ class Budget:
 
     def _wait(self, place: Place, timeout: float) -> Grant:
         try:
-            place.waiter.sleep(timeout)
+            pause = min(timeout, until_worth_it())
+            place.waiter.sleep(pause)
+            if place.grant is None:
+                collect_forgotten()
+                place.waiter.sleep(timeout - pause)
         except BaseException:
             self._refuse(place)
             raise

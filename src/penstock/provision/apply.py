@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import CompileError, DBAPIError
 
+from penstock.engines.forgotten import forgetting_none
 from penstock.errors import InitializerError, NotSupported, PenstockError, StorageUnavailable, StoreNotCreated
 from penstock.provision.connection import own_connection
 from penstock.provision.initializers import FoundInitializer, call_with_session
@@ -163,7 +164,8 @@ def _run_initializer(step: RunInitializer, work: Work) -> None:
     try:
         with turns.take():
             if step.form is InitializerForm.ENGINE:
-                initializer.function(work.engine(), step.first_time)
+                with forgetting_none(work.engine(), work.app_engine()):
+                    initializer.function(work.engine(), step.first_time)
             else:
                 _run_in_transaction(initializer, step, work)
     except Exception as error:

@@ -1,0 +1,1 @@
+"""An app whose functions never close their sessions."""

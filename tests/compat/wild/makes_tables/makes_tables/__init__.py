@@ -1,0 +1,1 @@
+"""An app that makes stores at run time, and their tables itself."""

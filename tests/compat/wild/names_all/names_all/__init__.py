@@ -1,0 +1,1 @@
+"""An app whose class names everything that a portal has."""

@@ -1,0 +1,1 @@
+"""An app below `tethysapp`, with an old `setup.py`."""
