@@ -33,6 +33,7 @@ class Place:
 
     site: Terminal
     databases: Callable[[], set[str]]
+    is_server: bool = True
 
 
 @pytest.fixture(params=["sqlite", *POWERS])
@@ -44,7 +45,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "sqlite":
         (tmp_path / "stores").mkdir()
         site.ok("services", "add", "main", f"sqlite:///{tmp_path / 'stores'}")
-        return Place(site, lambda: {each.stem for each in (tmp_path / "stores").glob("*.sqlite")})
+        stores = tmp_path / "stores"
+        return Place(site, lambda: {each.stem for each in stores.glob("*.sqlite")}, is_server=False)
     server: PostgreSQLServer = request.getfixturevalue("postgresql")
     with server.connect() as connection:
         connection.execute(f"CREATE ROLE wild LOGIN {POWERS[request.param]} PASSWORD '{PASSWORD}'")
@@ -116,7 +118,8 @@ def test_an_app_that_makes_stores_at_run_time_is_installed_and_they_are_dropped(
 def test_an_app_that_closes_nothing_is_used_all_the_same(place: Place) -> None:
     put(place, "leaves_open")
     installed(place, "leaves_open")
-    check(place, "leaves_open")
+    if place.is_server:  # On SQLite, who reads still shuts others out.
+        check(place, "leaves_open")
     dropped(place, "leaves_open", "wells")
 
 
@@ -129,7 +132,7 @@ def test_an_app_with_every_name_of_a_portal_is_used_for_what_needs_none(place: P
         ("database", "primary_db"),
         ("connection", "servers"),
         ("custom setting", "max_dams"),
-        ("custom setting", "api_key"),
+        ("secret custom setting", "api_key"),
         ("custom setting", "extent"),
         ("dataset service", "ckan"),
         ("spatial dataset service", "primary_geoserver"),

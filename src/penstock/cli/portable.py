@@ -48,15 +48,25 @@ def export(state: State, names: tuple[str, ...]) -> None:
 @click.option("--replace", "replacing", is_flag=True, help="Change services that are there already.")
 @pass_state
 @example(
-    "penstock services import services.toml", "penstock services export | ssh host penstock services import -"
+    "penstock services import services.toml",
+    "penstock services export | ssh host penstock services import -",
+    "penstock services import ~/.tethys/portal_config.yml",
 )
 def import_(state: State, file: Path, replacing: bool) -> None:
     """Register the services of a TOML file, or of stdin (-); a whole penstock.toml will do.
 
     All are checked before the first is registered. With --replace, a sealed password is kept where the
     address stays the same.
+
+    Of a portal_config.yml of Tethys Portal, its servers are registered, its links made, and the values of
+    custom settings written to penstock.toml.
     """
+    from penstock.cli.portal_config import SUFFIXES, import_portal
+
     desk = state.writable
+    if file.suffix in SUFFIXES:
+        import_portal(state, file)
+        return
     given = _read(file)
     known = {service.name: service for service in desk.registry.services()}
     _check(given, known, replacing=replacing)

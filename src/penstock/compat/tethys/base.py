@@ -178,7 +178,7 @@ def _declared(app: type[TethysAppBase], method: str) -> Iterator[OtherDeclaratio
         return
     for each in found:
         yield OtherDeclaration(
-            kind=kind,
+            kind=f"secret {kind}" if getattr(each, "type", "") == CustomSetting.TYPE_SECRET else kind,
             name=str(getattr(each, "name", each)),
             description=str(getattr(each, "description", "")),
             required=getattr(each, "required", None),

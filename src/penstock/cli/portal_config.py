@@ -1,0 +1,165 @@
+"""Takes over what a `portal_config.yml` of Tethys Portal says."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.cli import output
+from penstock.cli.root import FAILED
+from penstock.errors import PenstockError, UnknownApp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from penstock.cli.state import State
+    from penstock.declare import AppDeclaration
+    from penstock.install.links import Link
+    from penstock.install.portal import PortalApp, PortalServer
+
+SUFFIXES = (".yml", ".yaml")
+"""How the names of such files end."""
+
+_SECRET = "secret custom setting"  # noqa: S105  (a kind of declaration)
+
+
+def import_portal(state: State, file: Path) -> None:
+    """Register its servers, plug in its services, and write the values of its custom settings.
+
+    What is there already stays as it is. No password, and no value, is printed.
+    """
+    from penstock.install.portal import read_portal
+
+    found = read_portal(file)
+    for server in found.servers:
+        _put_server(state, server)
+    results = [_take_over(state, package, app) for package, app in found.apps.items()]
+    for each in found.left:
+        output.say(f"left out, since it is of no use here: {output.shorten(each)}")
+    if not all(results):
+        click.get_current_context().exit(FAILED)
+
+
+def _put_server(state: State, server: PortalServer) -> None:
+    from penstock.connect import Role, seal_password
+    from penstock.registry import Service
+    from penstock.registry.operator import checked_url
+
+    desk = state.writable
+    if server.name in {service.name for service in desk.registry.services()}:
+        output.say(f"service {server.name} is there already, so {server.where} changes nothing")
+        return
+    url = checked_url(server.url.render_as_string(hide_password=False))
+    service = Service(name=server.name, url=url)
+    if server.password:
+        service = seal_password(service, Role.SERVICE, server.password, desk.keyring)
+    desk.operator.add_service(service)
+    output.done(f"service {server.name} is {output.address(url)}  ({server.where})")
+
+
+# --- apps -----------------------------------------------------------------------------------------
+
+
+def _take_over(state: State, package: str, said: PortalApp) -> bool:
+    try:
+        app = state.app(package)
+    except UnknownApp as error:
+        output.error(error)
+        output.note(f"once {package} is here, import the file again")
+        return False
+    plugged = [_plugged_in(state, app, link) for link in said.links]
+    values = {name: value for name, value in said.values.items() if _is_to_be_written(state, package, name)}
+    if values:
+        _write_values(state, package, values)
+    return all(plugged)
+
+
+def _plugged_in(state: State, app: AppDeclaration, link: Link) -> bool:
+    from penstock.install import link_all
+
+    [result] = link_all(state.writable, app, (link,))
+    target = f"{app.package}:{link.setting}"
+    if result.before is not None:
+        output.say(f"{target} uses service {result.before.service} already")
+    elif result.error is None:
+        output.done(f"{target} uses service {link.service}  ({link.where})")
+    else:
+        output.error(result.error)
+        name = shlex.quote(link.service)
+        output.note(f"the portal keeps addresses in its own database: penstock services add {name} URL")
+        output.note(f"then: penstock link {name} {target}")
+        return False
+    return True
+
+
+def _is_to_be_written(state: State, package: str, name: str) -> bool:
+    """Whether a value goes into `penstock.toml`; says so if it does not."""
+    from penstock.registry.bindings import setting_variable
+
+    config, variable = state.writable.config, setting_variable(package, name)
+    kinds = {each.name: each.kind for each in state.apps.class_of(package).other_declarations()}
+    if name not in kinds:
+        output.say(f"left out, since {package} declares no such setting: {name}")
+    elif kinds[name] == _SECRET:
+        output.say(f"left out, since it is a secret: {name} of {package}; give it as {variable}")
+    elif config is not None and name in config.app_settings.get(package, {}):
+        output.say(f"{name} of {package} is in {config.label} already")
+    else:
+        return True
+    return False
+
+
+# --- penstock.toml --------------------------------------------------------------------------------
+
+
+def _write_values(state: State, package: str, values: Mapping[str, Any]) -> None:
+    import tomlkit
+
+    config = state.writable.config
+    if config is None:
+        return
+    document = tomlkit.parse(config.path.read_text("utf-8"))
+    apps = document.setdefault("apps", tomlkit.table(is_super_table=True))
+    app = apps.get(package)
+    if not isinstance(app, dict):
+        apps.pop(package, None)
+        table = tomlkit.table()
+        if app is not None:
+            table["class"] = app
+        apps[package] = table
+    settings = apps[package].setdefault("settings", tomlkit.table())
+    for name, value in values.items():
+        settings[name] = value
+    _exchange(config.path, tomlkit.dumps(document))
+    names = ", ".join(values)
+    output.done(output.shorten(f"{config.label} has, under [apps.{package}.settings]: {names}"))
+
+
+def _exchange(path: Path, text: str) -> None:
+    """Let a file have another text, at once or not at all; a file that is not valid is not written."""
+    from penstock.registry.document import parsed
+    from penstock.registry.shape import Misshapen, shaped
+
+    try:
+        shaped(parsed(text.encode(), str(path))[0])
+    except Misshapen as error:
+        raise PenstockError(
+            f"The values can't be written to {path}.",
+            why=error.wrongs[0].message,
+            hint="Write them there.",
+        ) from None
+    real = path.resolve()
+    descriptor, name = tempfile.mkstemp(dir=real.parent, prefix=".penstock-")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), real.stat().st_mode & 0o7777)
+        os.replace(name, real)
+    except BaseException:
+        os.unlink(name)
+        raise

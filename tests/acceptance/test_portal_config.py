@@ -1,0 +1,134 @@
+"""What a portal's configuration says is taken over; no password is printed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from penstock import Stores
+from penstock.connect import Role, read_password
+
+if TYPE_CHECKING:
+    from acceptance.terminal import Terminal
+
+WILD = Path(__file__).parents[1] / "compat" / "wild"
+
+PORTAL = """\
+version: 2.0
+name: A portal
+apps:
+  names_all:
+    services:
+      persistent:
+        primary_db: local
+        servers: elsewhere
+      spatial:
+        primary_geoserver: maps
+      custom_settings:
+        max_dams: 50
+        api_key: hidden-key
+        extent: {zoom: 7}
+        no_longer: 1
+  nowhere:
+    services:
+      persistent: {primary_db: local}
+settings:
+  SECRET_KEY: hidden-django
+  DATABASES:
+    default:
+      ENGINE: django.db.backends.postgresql
+      NAME: tethys_platform
+      USER: tethys_default
+      PASSWORD: hidden-pass
+      HOST: db.example.org
+      PORT: 5436
+    files:
+      ENGINE: django.db.backends.sqlite3
+      NAME: portal.sqlite
+site_settings: {}
+"""
+
+
+@pytest.fixture
+def portal(empty: Terminal) -> Terminal:
+    """A site with an app of Tethys, and a portal's configuration beside it."""
+    empty.ok("init")
+    shutil.copytree(WILD / "names_all" / "names_all", empty.folder / "names_all")
+    (empty.folder / "portal_config.yml").write_text(PORTAL)
+    return empty
+
+
+def test_servers_links_and_values_are_taken_over_and_the_rest_is_said(portal: Terminal) -> None:
+    done = portal("services", "import", "portal_config.yml")
+    assert done.code == 1  # A service is not known, and an app.
+    assert "service portal is postgresql://tethys_default@db.example.org:5436" in done.out
+    assert "names_all:primary_db uses service local  (portal_config.yml:7)" in done.out
+    assert "penstock services add elsewhere URL" in done.err
+    assert "penstock link elsewhere names_all:servers" in done.err
+    assert "There is no app 'nowhere'." in done.err
+    for left in (
+        "portal_config.yml:9: services.spatial of names_all",
+        "since it is a secret: api_key of names_all; give it as PENSTOCK_SETTING__NAMES_ALL__API_KEY",
+        "since names_all declares no such setting: no_longer",
+        "portal_config.yml:29: the portal's database files",
+        "portal_config.yml:20: settings.SECRET_KEY",
+        "portal_config.yml:32: site_settings",
+    ):
+        assert left in done.out
+    rows = {row["name"]: row["source"] for row in portal.json("apps", "show", "names_all")["declarations"]}
+    assert rows["max_dams"].startswith("penstock.toml:")
+    assert rows["extent"].startswith("penstock.toml:")
+    assert rows["primary_db"].startswith("local ")
+    assert "hidden" not in "".join(portal.printed)
+    assert "hidden" not in (portal.folder / "penstock.toml").read_text()
+    with Stores.from_config(portal.folder / "penstock.toml") as desk:
+        service = desk.operator.get_service("portal")
+        assert service.password is not None
+        assert service.password.scheme == "sealed"
+        assert read_password(service, Role.SERVICE, desk.keyring) == "hidden-pass"
+
+
+def test_what_is_there_already_stays_as_it_is(portal: Terminal) -> None:
+    portal("services", "import", "portal_config.yml")
+    text = (portal.folder / "penstock.toml").read_text()
+    (portal.folder / "portal_config.yml").write_text(
+        PORTAL.replace("max_dams: 50", "max_dams: 9").replace("5436", "5437")
+    )
+    shown = portal("services", "import", "portal_config.yml").out
+    assert "service portal is there already" in shown
+    assert "names_all:primary_db uses service local already" in shown
+    assert "max_dams of names_all is in penstock.toml already" in shown
+    assert (portal.folder / "penstock.toml").read_text() == text
+
+
+def test_the_file_keeps_its_mode_its_comments_and_the_class_of_the_app(portal: Terminal) -> None:
+    config = portal.folder / "penstock.toml"
+    config.write_text(
+        config.read_text() + '\n# Ours.\n[apps]\nnames_all = "names_all.app:NamesAll"  # Here.\n'
+    )
+    config.chmod(0o640)
+    portal("services", "import", "portal_config.yml")
+    assert "# Ours." in config.read_text()
+    assert config.stat().st_mode & 0o777 == 0o640
+    [app] = portal.json("apps", "list")["apps"]
+    assert (app["class"], app["error"]) == ("names_all.app:NamesAll", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: x", "neither apps nor settings"),
+        ("apps: [hidden]", "apps: is a list"),
+        ("settings: {DATABASES: {default: {ENGINE: postgresql, PORT: hidden}}}", "PORT: is not a port"),
+        ("settings: {DATABASES: {default: {ENGINE: postgresql, PASSWORD: [hidden]}}}", "PASSWORD: is a list"),
+        ("apps: {lab: {services: {persistent: {db: 5}}}}", "db: is a whole number"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_of_it_is_repeated(portal: Terminal, text: str, said: str) -> None:
+    (portal.folder / "portal_config.yml").write_text(text)
+    done = portal("services", "import", "portal_config.yml")
+    assert (done.code, said in done.err) == (1, True), done.err
+    assert "hidden" not in done.all
