@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import create_engine, select, text
 
 from fix_apps import count
-from penstock import App, Store, Stores
-from penstock.errors import DeclarationError, InitializerError, StoreNotOurs, WrongSetting
+from penstock import App, Connection, Store, Stores
+from penstock.errors import (
+    DeclarationError,
+    InitializerError,
+    NotSupported,
+    StoreNotCreated,
+    StoreNotOurs,
+    UnknownStore,
+    WrongSetting,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fix_servers import Ground
 
 
@@ -71,3 +82,105 @@ def test_t8_a_store_over_somebodys_database_is_refused_and_not_remembered(
         lab.create_persistent_store("extra", "servers")
     assert lab.list_persistent_store_databases() == ["gages"]
     assert ground.databases() == {"lab_extra"}
+
+
+# --- adopted --------------------------------------------------------------------------------------
+
+
+def make_old(ground: Ground, name: str) -> None:
+    """A database of somebody's, with one gage in it."""
+    ground.make_database(name)
+    ground.run_sql(name, "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float NOT NULL)")
+    ground.run_sql(name, "INSERT INTO gage VALUES ('1', 2.5)")
+    if ground.server is not None:
+        ground.run_sql(name, "GRANT ALL ON gage TO penstock")
+
+
+def test_a_database_is_adopted_as_a_store_that_no_declaration_names(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    make_old(ground, "old-extra")
+    assert desk.address_to_adopt(lab, "extra", "old-extra").database == "old-extra"
+    address = desk.adopt(lab, "extra", "old-extra", connection="servers")
+    assert (address.service, address.database) == ("main", "old-extra")
+    assert lab.list_persistent_store_databases(dynamic_only=True) == ["extra"]
+    assert count(Store(lab, "extra")) == 1
+    [result] = desk.sync(lab, ["extra"])
+    assert result.ok, result.error
+    assert lab.create_persistent_store("extra", None)
+    assert count(Store(lab, "extra")) == 1
+    assert lab.drop_persistent_store("extra")
+    assert ground.databases() == set()
+
+
+def test_a_database_is_adopted_as_a_store_of_a_kind_and_listed_as_one(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    make_old(ground, "old-logan")
+    desk.adopt(lab, "basins.logan", "old-logan")
+    assert lab.basins.names() == ["logan"]
+    assert count(lab.basins["logan"]) == 1
+
+
+def test_adopting_needs_a_connection_for_what_is_not_declared_and_none_for_what_is(
+    desk: Stores, lab: type[App], ground: Ground
+) -> None:
+    with pytest.raises(DeclarationError, match="declared by app lab"):
+        desk.adopt(lab, "gages", "old", connection="servers")
+    with pytest.raises(WrongSetting):
+        desk.adopt(lab, "extra", "old", connection="gages")
+    with pytest.raises(StoreNotCreated, match="no database") as caught:
+        desk.adopt(lab, "extra", "not_there")
+    assert "penstock stores create lab:extra --connection servers" in caught.value.hint
+    assert lab.list_persistent_store_databases() == ["gages"]
+
+    class Two(App):
+        package = "two"
+        one = Connection("One.", required=False)
+        other = Connection("Other.", required=False)
+
+    with pytest.raises(UnknownStore, match="--connection"):
+        desk.adopt(Two, "extra", "old")
+
+
+# --- names and addresses --------------------------------------------------------------------------
+
+
+def test_the_name_of_a_dropped_store_hands_out_no_engine_even_to_who_still_has_the_old_one(
+    desk: Stores, lab: type[App]
+) -> None:
+    lab.create_persistent_store("extra", "servers")
+    kept = lab.get_persistent_store_database("extra")
+    lab.drop_persistent_store("extra")
+    for ask in (desk.engine, desk.sessionmaker, desk.session, desk.url):
+        with pytest.raises(UnknownStore):
+            ask(lab, "extra")
+    lab.create_persistent_store("extra", "servers")
+    assert lab.get_persistent_store_database("extra") is kept
+    with kept.connect() as connection:
+        assert connection.scalar(select(1)) == 1
+
+
+def test_the_address_of_a_connection_opens_what_its_engine_opens(
+    server_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+) -> None:
+    desk = desk_on(server_ground, lab)
+    url = desk.connection_url(lab, "servers")
+    opened = desk.connection_engine(lab, "servers").url
+    assert (url.host, url.port, url.username, url.database) == (
+        opened.host, opened.port, opened.username, opened.database
+    )  # fmt: skip
+    current = "SELECT DATABASE()" if server_ground.kind == "mariadb" else "SELECT current_database()"
+    engine = create_engine(url)
+    with engine.connect() as ours, desk.connection_engine(lab, "servers").connect() as theirs:
+        assert ours.scalar(text(current)) == theirs.scalar(text(current))
+    engine.dispose()
+
+
+def test_where_a_connection_opens_nothing_its_address_is_refused_as_its_engine_is(
+    sqlite_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+) -> None:
+    desk = desk_on(sqlite_ground, lab)
+    for ask in (desk.connection_url, desk.connection_engine):
+        with pytest.raises(NotSupported, match="get_persistent_store_database"):
+            ask(lab, "servers")

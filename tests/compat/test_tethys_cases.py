@@ -18,6 +18,8 @@ from penstock.errors import InitializerError, NotAssigned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sqlalchemy.orm import Session
+
     from fix_servers import Ground
     from penstock import App
 
@@ -88,6 +90,37 @@ def test_t11_copies_of_run_time_stores_are_destroyed_too(
     destroy(lab)
     testing._copies._close()
     assert ground.databases() == {"lab_scratch"}
+
+
+def test_a_copy_made_anew_calls_the_initializer_as_for_the_first_time(
+    ground: Ground, desk: Stores, lab: type[App]
+) -> None:
+    calls: list[bool] = []
+
+    @lab.gages.initializer
+    def seed(session: Session, first_time: bool) -> None:
+        calls.append(first_time)
+        if first_time:
+            session.add(Gage(number="first", altitude=1))
+
+    create(lab)
+    calls.clear()
+    assert lab.create_persistent_store("gages", None, refresh=True, force_first_time=True)
+    assert (calls, count(lab.gages)) == ([True], 1)
+    assert lab.create_persistent_store("gages", None, refresh=True)
+    assert (calls, count(lab.gages)) == ([True], 1)
+    destroy(lab)
+
+
+def test_a_copy_of_a_run_time_store_is_made_with_what_is_asked_for(
+    ground: Ground, desk: Stores, lab: type[App]
+) -> None:
+    lab.create_persistent_store("scratch", "servers")
+    create(lab)
+    lab.create_persistent_store("scratch", None, initializer="fix_apps.seed_with_tables", refresh=True)
+    with lab.get_persistent_store_database("scratch").connect() as connection:
+        assert len(connection.execute(Gage.__table__.select()).all()) == 2
+    destroy(lab)
 
 
 def test_t11_an_unassigned_optional_store_stops_nothing_else(

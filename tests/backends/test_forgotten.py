@@ -1,0 +1,75 @@
+"""Sessions that nobody closed and nobody has any more hold nobody up."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from fix_apps import Base, Gage, all_ok
+from penstock import App, Database, EngineOptions
+from penstock.errors import BudgetExhausted
+from penstock.testing import stores_for_tests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fix_servers import Ground
+    from penstock import Stores
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    """Python collects no garbage by itself, however busy it is."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def seed(engine: Any, first_time: bool) -> None:
+    """Makes a table and a row, reads it, and forgets the session."""
+    Base.metadata.create_all(engine)
+    session = Session(engine)
+    if first_time:
+        session.add(Gage(number="1", altitude=1.0))
+        session.commit()
+    session.scalars(select(Gage)).all()
+
+
+class Lab(App):
+    """An app whose initializer closes nothing."""
+
+    package = "lab"
+    gages = Database("Every gage.", initializer=seed)
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_who_waits_for_a_connection_gets_one_of_a_session_that_was_forgotten(
+    server_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+) -> None:
+    options = EngineOptions(max_connections=4, pool_timeout=5)
+    desk = desk_on(server_ground, lab, options=options)
+    all_ok(desk, lab)
+    for _ in range(14):
+        assert desk.session(lab, "gages").scalar(select(func.count()).select_from(Gage)) == 2
+    kept = [desk.session(lab, "gages") for _ in range(4)]
+    for session in kept:
+        session.scalars(select(Gage)).all()
+    with pytest.raises(BudgetExhausted, match="lab:gages 4"):
+        desk.session(lab, "gages").scalars(select(Gage)).all()
+    for session in kept:
+        session.close()
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_a_session_that_an_initializer_forgot_keeps_no_sync_and_no_copy_waiting(
+    ground: Ground, desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(ground, Lab)
+    for _ in range(2):
+        all_ok(desk, Lab)
+    with stores_for_tests([Lab], service=ground.service) as copies, copies.session(Lab, "gages") as session:
+        assert session.scalar(select(func.count()).select_from(Gage)) == 1
