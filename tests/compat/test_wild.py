@@ -1,4 +1,4 @@
-"""Apps as they are found are installed, synced, tested and dropped, whoever logs in."""
+"""Apps as they are found are installed, synced, tested and dropped."""
 
 from __future__ import annotations
 

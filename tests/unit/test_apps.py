@@ -61,7 +61,7 @@ def test_a_given_class_is_registered_under_its_package(make: Callable[..., Path]
     assert [app.package for app in stores.apps] == ["t_one"]
 
 
-@pytest.mark.parametrize("path", ["t_here/__init__.py", "t_here.py", "tethysapp/t_here/app.py"])
+@pytest.mark.parametrize("path", ["t_here/__init__.py", "t_here.py"])
 def test_a_package_of_the_working_directory_is_found_when_it_is_named(
     make: Callable[..., Path], path: str
 ) -> None:
@@ -73,8 +73,11 @@ def test_a_package_of_the_working_directory_is_found_when_it_is_named(
     assert [app.where for app in apps] == [str(file)]
 
 
-def test_a_package_of_the_working_directory_is_found_without_being_named(make: Callable[..., Path]) -> None:
-    make("t_here/app.py", APP.format(name="Here", package="t_here"))
+@pytest.mark.parametrize("path", ["t_here/app.py", "tethysapp/t_here/app.py"])
+def test_a_package_of_the_working_directory_is_found_without_being_named(
+    make: Callable[..., Path], path: str
+) -> None:
+    make(path, APP.format(name="Here", package="t_here"))
     make("t_web/app.py", "raise SystemExit('some other framework, never imported')")
     make("t_broken/app.py", "import penstock, no_such_module")
     apps = find_apps(desk())

@@ -1,4 +1,4 @@
-"""Sessions that nobody closed, and nobody has any more, give their connections back."""
+"""Sessions that nobody closed, and nobody has any more, let connections go."""
 
 from __future__ import annotations
 

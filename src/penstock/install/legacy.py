@@ -21,6 +21,7 @@ SETUPTOOLS = "setuptools>=70.1"
 
 _IMPORTS = re.compile(r"^\s*(?:from|import)\s+(?:tethys_\w+|penstock)\b", re.MULTILINE)
 _STAND_IN = "from penstock.compat.tethys.roots import stand_in\n\nstand_in()\n"
+_PATH = "PYTHONPATH"
 _NAMES = ("tethys_apps", "tethys_sdk")
 
 
@@ -59,5 +60,6 @@ def modules_of_tethys() -> Iterator[Mapping[str, str]]:
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         for name in _NAMES:
             Path(folder, f"{name}.py").write_text(_STAND_IN, "utf-8")
-        path = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
-        yield {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+        given = {**os.environ}
+        path = [folder, *filter(None, [given.get(_PATH)])]
+        yield {**given, _PATH: os.pathsep.join(path)}

@@ -49,6 +49,16 @@ def test_links_are_read_and_what_is_for_others_is_known(read: Callable[[str], Li
     )
 
 
+def test_of_a_setting_that_is_there_twice_the_last_counts_and_it_is_said(
+    read: Callable[[str], LinkFile],
+) -> None:
+    twice = read("persistent:\n  gages: main\n  gages: other\n")
+    assert twice == LinkFile(
+        links=(Link(setting="gages", service="other", where="services.yml:3"),),
+        repeated=("services.yml:3: gages is there twice, and line 2 is not read",),
+    )
+
+
 def test_without_a_file_or_anything_in_it_there_are_no_links(
     read: Callable[[str], LinkFile], tmp_path: Path
 ) -> None:

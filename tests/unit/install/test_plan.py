@@ -46,6 +46,61 @@ def test_without_dependencies_pip_is_told_so(folder: Path) -> None:
     assert (plan.sync, plan.remarks) == (False, ())
 
 
+OLD_SETUP = (
+    "from setuptools import setup\nfrom tethys_apps.app_installation import find_resource_files\nsetup()\n"
+)
+
+
+def test_a_setup_that_imports_tethys_is_built_where_penstock_is(folder: Path) -> None:
+    (folder / "install.yml").write_text("name: lab\n")
+    (folder / "setup.py").write_text(OLD_SETUP)
+    *tools, install = plan_install(folder, Wanted(editable=True)).pip
+    assert (install.words, install.stands_in) == (
+        (*PIP, "--no-build-isolation", "--editable", "./lab"),
+        True,
+    )
+    assert [each.words for each in tools] in ([], [(*PIP, "setuptools>=70.1")])
+
+
+@pytest.mark.parametrize(
+    ("setup", "project"),
+    [
+        ("from setuptools import setup\nsetup()  # not from tethys_apps\n", None),
+        (OLD_SETUP, '[build-system]\nbuild-backend = "hatchling.build"\n'),
+    ],
+)
+def test_every_other_project_is_built_as_ever(folder: Path, setup: str, project: str | None) -> None:
+    (folder / "install.yml").write_text("name: lab\n")
+    (folder / "setup.py").write_text(setup)
+    if project is not None:
+        (folder / "pyproject.toml").write_text(project)
+    assert [each.words for each in plan_install(folder, Wanted()).pip] == [(*PIP, "./lab")]
+
+
+def test_a_build_finds_what_stands_for_the_modules_of_tethys(tmp_path: Path) -> None:
+    place = tmp_path / "tethysapp" / "lab" / "public"
+    place.mkdir(parents=True)
+    (place / "main.css").touch()
+    program = """
+from setuptools.command.develop import develop
+from tethys_apps.app_installation import custom_develop_command, find_all_resource_files, find_resource_files
+from tethys_apps.base.app_base import TethysAppBase
+assert issubclass(custom_develop_command("lab", "lab", []), develop)
+assert find_all_resource_files("lab", TethysAppBase.package_namespace) == ["public/main.css"]
+assert find_resource_files("tethysapp/lab/public") == ["../tethysapp/lab/public/main.css"]
+"""
+    command = Command(
+        action="build", words=(sys.executable, "-W", "ignore", "-c", program), folder=tmp_path, stands_in=True
+    )
+    carry_out(command, "lab", MemoryRegistry())
+
+
+def test_what_is_there_twice_is_said(folder: Path) -> None:
+    (folder / "install.yml").write_text("name: lab\nname: lab\n")
+    [remark] = plan_install(folder, Wanted()).remarks
+    assert remark.what == "lab/install.yml:2: name is there twice, and line 1 is not read"
+
+
 def test_a_folder_that_is_no_project_is_used_as_it_is(folder: Path) -> None:
     (folder / "install.yml").write_text("name: lab\nskip: true\npip: [one]\n")
     plan = plan_install(folder, Wanted())
