@@ -15,12 +15,12 @@ _NAMES = (
     *("FetchClimate", "SecondaryGizmoOptions", "TethysGizmoOptions", "TimeSeries"),
 )
 
-__all__ = [*_NAMES]  # noqa: PLE0604  (they are text)
-
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> type[Gizmo]:
         """Each of them, for who checks types."""
 
 else:
-    globals().update({name: type(name, (Gizmo,), {"__module__": __name__}) for name in _NAMES})
+    globals().update(
+        {name: type(name, (Gizmo,), {"__module__": __name__}) for name in _NAMES}, __all__=[*_NAMES]
+    )

@@ -59,6 +59,7 @@ _STAND_INS: Mapping[str, Mapping[Callable[[str], Any], tuple[str, ...]]] = {
             *("SQLitePersistentStoreService", "SpatialDatasetService", "WebProcessingService"),
         ),
     },
+    "stores": {_kept: ("PersistentStore",)},
     "utilities": {
         needs_portal: (
             *("get_active_app", "get_app_class", "get_app_model", "get_tethys_home_dir"),
