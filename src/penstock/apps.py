@@ -244,7 +244,9 @@ def _nearby(folder: Path) -> Iterator[str]:
 
 def _installed() -> Iterator[str]:
     """The packages below `tethysapp` that are installed: they have no entry points."""
-    spec = find_spec(_OLD_ROOT)
+    spec = None
+    with suppress(ImportError, ValueError):  # Of a package that is loaded without a specification.
+        spec = find_spec(_OLD_ROOT)
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         yield from _nearby(Path(place))
 

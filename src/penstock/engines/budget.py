@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from penstock.engines.forgotten import collect_forgotten, until_worth_it
+from penstock.engines.forgotten import collect_in_turn, until_worth_it
 from penstock.engines.fork import keep_for_ever
 from penstock.engines.guard import Guard
 from penstock.engines.queueing import BudgetState, Holder, Waiter
@@ -244,7 +244,7 @@ class Budget:
             pause = min(timeout, until_worth_it())
             place.waiter.sleep(pause)
             if place.grant is None:
-                collect_forgotten()
+                collect_in_turn()
                 place.waiter.sleep(timeout - pause)
         except BaseException:
             self._refuse(place)

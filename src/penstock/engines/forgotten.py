@@ -5,39 +5,81 @@ from __future__ import annotations
 import gc
 import time
 from contextlib import contextmanager
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
+
+from penstock.engines import fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Engine
 
-_PATIENCE = 0.05
+_PATIENCE = 0.1
 """Seconds in which most of those who wait for a connection get one."""
 
-_SHARE = 20
-"""A collection may take one part in so many of a process's time."""
+_SHARE = 50
+"""Collections that were of no use may take one part in so many of a process's time."""
 
-_next = [0.0]
+
+class _Turn:
+    """When the next collection of those who wait may begin; taken by one of them."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        fork.remember(self)
+
+    def after_fork(self) -> None:
+        """In a child of fork: nobody has it."""
+        self._lock = Lock()
+        self.after = 0.0
+        self.thread = self.returned = 0
+
+    def take(self) -> bool:
+        """Whether it is the caller's, who has to end it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        if time.monotonic() >= self.after:
+            self.thread, self.returned = get_ident(), 0
+            return True
+        self._lock.release()
+        return False
+
+    def end(self, took: float) -> None:
+        """Let the next one begin: at once if this one was of use, else after a while."""
+        self.thread = 0
+        self.after = time.monotonic() + (0 if self.returned else _SHARE * took)
+        self._lock.release()
+
+
+_turn = _Turn()
 
 
 def until_worth_it() -> float:
     """Seconds after which somebody who still waits for a connection may look for forgotten ones."""
-    return max(_PATIENCE, _next[0] - time.monotonic())
+    return max(_PATIENCE, _turn.after - time.monotonic())
 
 
-def collect_forgotten() -> None:
-    """Let the connections of sessions go that were neither closed nor kept.
+def note_return() -> None:
+    """A connection came back in this thread; if that collects, it was forgotten."""
+    if _turn.thread == get_ident():
+        _turn.returned += 1
+
+
+def collect_in_turn() -> None:
+    """Let the connections of sessions go that were neither closed nor kept, unless somebody just did.
 
     A session refers to itself, so without this it would have its connection until Python happens to
     collect garbage.
     """
-    began = time.monotonic()
-    gc.collect()
-    now = time.monotonic()
-    _next[0] = now + _SHARE * (now - began)
+    if _turn.take():
+        began = time.monotonic()
+        try:
+            gc.collect()
+        finally:
+            _turn.end(time.monotonic() - began)
 
 
 @contextmanager
@@ -59,7 +101,7 @@ def forgetting_none(*engines: Engine) -> Iterator[None]:
         yield
     finally:
         if out:
-            collect_forgotten()
+            gc.collect()
         for pool in pools:
             event.remove(pool, "checkout", take)
             event.remove(pool, "checkin", give_back)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from sqlalchemy.pool import NullPool, Pool
 
 from penstock.engines.budget import Budget
+from penstock.engines.forgotten import note_return
 from penstock.engines.fork import keep_for_ever
 from penstock.engines.queueing import Holder, ThreadWaiter
 from penstock.engines.reservation import Reservation
@@ -147,6 +148,7 @@ class StorePool(Pool):
             raise
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        note_return()
         if self._abandoned:
             keep_for_ever(record)
         else:
