@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -244,9 +243,7 @@ def _nearby(folder: Path) -> Iterator[str]:
 
 def _installed() -> Iterator[str]:
     """The packages below `tethysapp` that are installed: they have no entry points."""
-    spec = None
-    with suppress(ImportError, ValueError):  # Of a package that is loaded without a specification.
-        spec = find_spec(_OLD_ROOT)
+    spec = PathFinder.find_spec(_OLD_ROOT)
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         yield from _nearby(Path(place))
 

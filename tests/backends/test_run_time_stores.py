@@ -100,7 +100,6 @@ def test_a_database_is_adopted_as_a_store_that_no_declaration_names(
     desk: Stores, lab: type[App], ground: Ground
 ) -> None:
     make_old(ground, "old-extra")
-    assert desk.address_to_adopt(lab, "extra", "old-extra").database == "old-extra"
     address = desk.adopt(lab, "extra", "old-extra", connection="servers")
     assert (address.service, address.database) == ("main", "old-extra")
     assert lab.list_persistent_store_databases(dynamic_only=True) == ["extra"]
