@@ -111,7 +111,7 @@ def _clone(step: CloneDatabase, work: Work) -> None:
 def _stamp(step: StampRecord, work: Work) -> None:
     wanted = work.wanted
     with _own_transaction(work) as connection:
-        stamp_copy(connection, work.address.backend, wanted.app, wanted.store, wanted.registry)
+        stamp_copy(connection, work.address.backend, wanted.app, wanted.store, work.registry)
 
 
 def _prepare(step: PrepareDatabase, work: Work) -> None:
@@ -121,7 +121,7 @@ def _prepare(step: PrepareDatabase, work: Work) -> None:
 def _write_record(step: WriteRecord, work: Work) -> None:
     wanted = work.wanted
     with _own_transaction(work) as connection:
-        write_record(connection, work.address.backend, wanted.app, wanted.store, wanted.registry)
+        write_record(connection, work.address.backend, wanted.app, wanted.store, work.registry)
 
 
 def _enable_spatial(step: EnableSpatial, work: Work) -> None:

@@ -23,7 +23,6 @@ from penstock.provision.steps import (
     Step,
     WriteRecord,
 )
-from penstock.registry.service import NO_REGISTRY, RegistryIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,8 @@ class Wanted:
         default_privileges: Whether its roles may use tables that are made later.
         template: The complete database that a missing one is copied from; empty to make it from nothing.
         aside: What the database is to be called while it is kept, when it is dropped; empty to drop it.
-        registry: The registry that remembers it.
+        registry: The id of the registry that remembers it; empty for one that does not last.
+        registry_label: What people call that.
         external: Whether its address is given by the environment, which may name a store of others.
         refresh: Whether to drop what is there, if it is ours, and begin anew.
         force_first_time: Whether the initializer is told that it is the first time.
@@ -61,7 +61,8 @@ class Wanted:
     default_privileges: bool = True
     template: str = ""
     aside: str = ""
-    registry: RegistryIdentity = NO_REGISTRY
+    registry: str = ""
+    registry_label: str = ""
     external: bool = False
     refresh: bool = False
     force_first_time: bool = False
@@ -78,7 +79,8 @@ class FoundRecord:
         first_time: Whether no initializer ever completed.
         template: Whether it is a template rather than a store.
         dropping: Whether a drop of it began, and was killed.
-        registry: The registry that made it.
+        registry: The id of the registry that made it; empty for one that does not last.
+        registry_label: What people call that.
     """
 
     app: str
@@ -87,7 +89,8 @@ class FoundRecord:
     first_time: bool = True
     template: bool = False
     dropping: bool = False
-    registry: RegistryIdentity = NO_REGISTRY
+    registry: str = ""
+    registry_label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +185,9 @@ def refusal(wanted: Wanted, found: Found, *, destroys: bool = False) -> Penstock
         return _not_ours(wanted, "It is a template.")
     if not record.template and (record.app, record.store) != (wanted.app, wanted.store):
         return _not_ours(wanted, f"Its record says that it is {record.app}:{record.store}.")
-    may_use = not destroys and (wanted.external or not wanted.registry.id)
-    if record.registry.id not in ("", wanted.registry.id) and not may_use:
-        return _of_another_registry(wanted, record.registry)
+    may_use = not destroys and (wanted.external or not wanted.registry)
+    if record.registry not in ("", wanted.registry) and not may_use:
+        return _of_another_registry(wanted, record.registry_label)
     return None
 
 
@@ -235,11 +238,11 @@ def _initializer_step(wanted: Wanted, found: Found) -> RunInitializer | None:
     )
 
 
-def _of_another_registry(wanted: Wanted, other: RegistryIdentity) -> OtherRegistry:
+def _of_another_registry(wanted: Wanted, other: str) -> OtherRegistry:
     return OtherRegistry(
         f"The database {wanted.database} is {wanted.app}:{wanted.store} of another registry, "
         "so it is left alone.",
-        why=f"It belongs to {other.label}; this is {wanted.registry.label}.",
+        why=f"It belongs to {other}; this is {wanted.registry_label}.",
         hint="Let both use one registry (registry = in penstock.toml); or take the store over: "
         f"penstock stores adopt {wanted.app}:{wanted.store}",
     )

@@ -269,7 +269,8 @@ class Provisioner:
         name = address.store.name
         roles = self._roles.of(address, known_as)
         problem = None if roles is None else roles.problem()
-        wanted = replace(_wanted(address, contents, options, initializer), registry=self._registry.identity())
+        wanted = _wanted(address, contents, options, initializer)
+        registry = self._registry.identity()
 
         def let_go() -> None:
             self._engines.let_go(app.package, name)
@@ -281,6 +282,8 @@ class Provisioner:
             wanted=replace(
                 wanted,
                 roles=roles is not None and problem is None,
+                registry=registry.id,
+                registry_label=registry.label,
                 template="" if self.template_of is None else self.template_of(app, address),
             ),
             app_engine=lambda: self._engines.of_store(app, name).engine,
@@ -288,6 +291,7 @@ class Provisioner:
             initializer=initializer,
             tables=contents.tables,
             roles=roles,
+            registry=registry,
             refused=problem if roles is not None and roles.required else None,
             lock_timeout=options.lock_timeout,
         )

@@ -26,10 +26,10 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateTable
 
 from penstock.provision.plan import FoundRecord
-from penstock.registry import RegistryIdentity
 
 if TYPE_CHECKING:
     from penstock.backends import Backend
+    from penstock.registry import RegistryIdentity
 
 TABLE_NAME = "penstock_store"
 """The record's table, in the store's default schema."""
@@ -95,7 +95,8 @@ class Record:
             first_time=self.initializer is None,
             template=self.purpose == _TEMPLATE,
             dropping=self.purpose == _DROPPING,
-            registry=RegistryIdentity(self.registry or "", self.registry_label or "another registry"),
+            registry=self.registry or "",
+            registry_label=self.registry_label or "another registry",
         )
 
 

@@ -180,7 +180,8 @@ def _judge(
         app=address.app,
         store=address.store.name,
         database=address.database,
-        registry=registry,
+        registry=registry.id,
+        registry_label=registry.label,
         external=address.external,
     )
     refused = refusal(wanted, seen.found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +16,7 @@ from penstock.provision.initializers import FoundInitializer
 from penstock.provision.plan import NOTHING, Found, Wanted
 from penstock.provision.record import TABLE_NAME, Record, read_record
 from penstock.provision.roles import OwnRoles
+from penstock.registry import RegistryIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Work:
         wanted: What it shall be.
         app_engine: Gives the engine that the app itself uses.
         roles: The store's roles of its own, if it may have any.
+        registry: The registry that remembers it, for its record.
         let_go: Closes this process's idle connections to the store.
         initializer: The initializer, found and checked.
         tables: The declared tables.
@@ -42,6 +44,7 @@ class Work:
     initializer: FoundInitializer | None = None
     tables: Tables | None = None
     roles: OwnRoles | None = None
+    registry: RegistryIdentity = field(default_factory=RegistryIdentity)
     before_aside: Callable[[], None] = lambda: None
     refused: PenstockError | None = None
     lock_timeout: float = 600.0

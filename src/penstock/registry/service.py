@@ -25,10 +25,6 @@ class RegistryIdentity:
     label: str = ""
 
 
-NO_REGISTRY = RegistryIdentity()
-"""What a record says that was written where no registry lasts."""
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where an answer comes from, for people: a file and line, a variable, the registry.
