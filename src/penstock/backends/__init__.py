@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from penstock.backends.contract import PINNED, Aside, AsyncDriver, Backend, Capabilities, ConnectionOptions
+from penstock.backends.contract import (
+    PINNED,
+    TRACED,
+    Aside,
+    AsyncDriver,
+    Backend,
+    Capabilities,
+    ConnectionOptions,
+)
 from penstock.backends.place import Login, Place, Server, portable, without_password
 from penstock.backends.roles import NewLogin, RoleBackend, RoleNames, StoreRole
 from penstock.errors import ConfigError, NotSupported
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PINNED",
+    "TRACED",
     "Aside",
     "AsyncDriver",
     "Backend",

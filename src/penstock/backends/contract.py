@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PINNED = "penstock_pinned"
 """The execution option of a connection that works inside a transaction of others; it begins none."""
 
+TRACED = "penstock_traced"
+"""The execution option of a connection of which it is remembered where in the code it began to write."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:

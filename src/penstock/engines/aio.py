@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.util.concurrency import in_greenlet
 
+from penstock.backends import TRACED
 from penstock.engines import fork
 from penstock.engines.engine import is_good, point
 from penstock.engines.pool import info_of
@@ -49,6 +50,8 @@ class AsyncStoreEngine:
         self._maker: async_sessionmaker[AsyncSession] | None = None
         self.driver = driver
         self.engine = AsyncEngine(self._make())
+        if store.options.trace_sessions:
+            self.engine.sync_engine.update_execution_options(**{TRACED: True})
         fork.remember(self)
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from penstock.backends import ConnectionOptions, Place, backend_for
+from penstock.backends import TRACED, ConnectionOptions, Place, backend_for
 from penstock.engines import fork
 from penstock.engines.budgets import budget_of
 from penstock.engines.pool import StorePool, UnpooledUntilEnded, info_of
@@ -109,6 +109,8 @@ class StoreEngine:
         self.backend = backend_for(self._place.server.login.url)
         self.budget = budget or budget_of(self._place.server, self.backend, options, owner)
         self.engine = self._make()
+        if options.trace_sessions:
+            self.engine.update_execution_options(**{TRACED: True})
         fork.remember(self)
 
     @property

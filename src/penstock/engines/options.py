@@ -20,6 +20,8 @@ class EngineOptions:
         refresh_interval: Seconds for which an address may be out of date; default 5.
         share_statements: Whether the stores of a server share a dialect and its compiled
             statements; default True. Without it, an engine takes about ten times the memory.
+        trace_sessions: Whether it is remembered where in the code a session began to write, to name it when
+            others wait for it in vain (SQLite); default False.
         echo: Whether statements are logged; default False.
     """
 
@@ -30,4 +32,5 @@ class EngineOptions:
     statement_timeout: float | None = None
     refresh_interval: float = 5.0
     share_statements: bool = True
+    trace_sessions: bool = False
     echo: bool = False

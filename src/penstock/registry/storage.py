@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import Login, Place, Server, backend_for, parse_url
 from penstock.engines import Budget, EngineOptions, Fixed, StoreEngine, fork
-from penstock.errors import PenstockError, RegistryError, StoreNotCreated
+from penstock.errors import PenstockError, RegistryError, StoreBusy, StoreNotCreated
 from penstock.registry import tables
 from penstock.secrets import SecretRef, resolve
 
@@ -145,7 +145,7 @@ class Storage:
     def _upgrade_earlier(self) -> None:
         try:
             self._upgrade()
-        except DBAPIError as error:
+        except (DBAPIError, StoreBusy) as error:
             cause = self._backend.translate(error, "")
             raise RegistryError(
                 f"The registry {self.label} has tables of an earlier release that can't be upgraded.",
@@ -189,7 +189,7 @@ class Storage:
         try:
             with ExitStack() as stack:
                 yield self._begun(stack)
-        except DBAPIError as error:
+        except (DBAPIError, StoreBusy) as error:
             raise self._unusable(error) from error
 
     def _begun(self, stack: ExitStack) -> Connection:

@@ -12,11 +12,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.contract import PINNED, Capabilities, ConnectionOptions, here
-from penstock.backends.sqlite import files, library
+from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.sqlite import files, library, transactions
 from penstock.backends.sqlite.asynchronous import aiosqlite_driver
 from penstock.backends.sqlite.rows import SQLiteRows
 from penstock.errors import (
@@ -218,7 +218,7 @@ class SQLiteBackend:
             yield
 
     def lock_transaction(self, connection: Connection) -> None:
-        """Nothing: a writer is alone from the beginning of its transaction."""
+        transactions.take_lock(connection)
 
     def has_table(self, connection: Connection, table: str) -> bool:
         query = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :table")
@@ -263,7 +263,7 @@ class SQLiteBackend:
             raise
 
     def set_up(self, raw: Any) -> None:
-        raw.isolation_level = None
+        raw.isolation_level = transactions.LEVEL
         cursor = raw.cursor()
         for pragma in ("foreign_keys=ON", "synchronous=NORMAL"):
             cursor.execute(f"PRAGMA {pragma}")
@@ -281,7 +281,7 @@ class SQLiteBackend:
         return nullcontext()
 
     def listen(self, engine: Engine | type[Engine]) -> None:
-        event.listen(engine, "begin", _begin)
+        transactions.listen(engine)
 
     def translate(self, error: Exception, what: str) -> PenstockError:
         cause = error.orig if isinstance(error, DBAPIError) else error
@@ -327,13 +327,3 @@ def _is_unlinked(error: BaseException | None) -> bool:
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_CANTOPEN or code == sqlite3.SQLITE_IOERR_DELETE_NOENT
-
-
-def _begin(connection: Connection) -> None:
-    """Begin explicitly; a writer takes the write lock now, so that it never fails half-way."""
-    options = connection.get_execution_options()
-    if options.get("isolation_level") == "AUTOCOMMIT" or options.get(PINNED):
-        return
-    reading = options.get("penstock_readonly", False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -30,6 +30,7 @@ from penstock.backends.rows import (
 from penstock.backends.sqlite import library
 from penstock.backends.sqlite.keys import SQLiteKeys
 from penstock.backends.sqlite.pages import SQLitePages
+from penstock.backends.sqlite.transactions import LEVEL, take_lock
 from penstock.backends.sqlite.values import as_kept, checks
 from penstock.backends.values import INFINITE
 from penstock.errors import NotWritable
@@ -78,7 +79,10 @@ class SQLiteRows(SQLiteKeys, StandardRows):
         if raw.in_transaction:
             return False
         alone = self.autocommits(connection)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if alone else f"BEGIN {raw.isolation_level}")
+        if raw.isolation_level == LEVEL:
+            take_lock(connection)  # And say who is waited for.
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if alone else f"BEGIN {raw.isolation_level}")
         return alone
 
     def is_streaming(self, connection: Connection) -> bool:
