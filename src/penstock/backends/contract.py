@@ -34,6 +34,7 @@ class Capabilities:
         plain_connections: A connection setting can hand out an engine of its own.
         lock_survives_drop: The lock of a store can be held while its database is dropped.
         database_is_schema: The dialect calls a database a schema, so that each store's has another name.
+        errors_abort: After an error, a transaction does nothing more until it is rolled back.
         default_privileges: Who may use the tables of a store may use those that are made later.
     """
 
@@ -41,6 +42,7 @@ class Capabilities:
     plain_connections: bool
     lock_survives_drop: bool = False
     database_is_schema: bool = False
+    errors_abort: bool = False
     default_privileges: bool = True
 
 

@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from copy import copy
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import NullPool
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.util import await_only
 
-from penstock.backends import PINNED
-from penstock.errors import NotSupported
+from penstock.backends import PINNED, backend_for
+from penstock.engines.lending import Lent, LentToTasks
+from penstock.engines.nesting import Nesting, Ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine.interfaces import Dialect
+
+    from penstock.engines.nesting import Unit
+
+TURN = 30.0
+"""Seconds to wait for a session of another thread or task that writes."""
+
+_AROUND = "penstock_around"
+_ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 
 
 class Pin:
     """Lets the engines of a store work inside one transaction, from `begin` to `end`.
 
-    Whoever connects meanwhile, by sessions or by an engine, has the same connection underneath. A
-    transaction of theirs is a savepoint: it is committed by being left alone, and rolled back to.
-    So what one commits, all see, and in the end nothing of it is there. A commit checks no
-    deferred constraint, and what is rolled back takes with it what others have written since it began.
+    Whoever connects meanwhile, by sessions or by an engine, has the same connection underneath. What a
+    transaction of theirs writes begins with a savepoint: it is committed by being left alone, and rolled
+    back to. So what one commits, all see, and in the end nothing of it is there. A commit checks no
+    deferred constraint. Threads and tasks that write take turns (see `Nesting`).
 
     Tasks of event loops share the connection too. So an async engine works with the driver of the sync
     one meanwhile, and each of its statements stops the loop until it is answered.
 
     Args:
         engine: The store's engine; the connection is one of its own.
+        timeout: Seconds to wait for a turn; default 30.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, timeout: float = TURN) -> None:
         self._plain = copy(engine)
         self._pinned: dict[int, tuple[Engine, Engine]] = {}
         self._outer: Connection | None = None
-        self._names = count()
-        self._savepoints: list[str] = []
-        self._pin(engine, partial(_Lent, self), _Savepoints)
+        self._connecting = threading.Lock()
+        self._ended = False
+        backend, dbapi = backend_for(engine.url), self._plain.dialect.loaded_dbapi
+        aborted = partial(dbapi.InternalError, _ABORTED) if backend.capabilities.errors_abort else None
+        ways = Ways(
+            label=getattr(engine.pool, "label", "") or str(engine.url.database),
+            run=self._execute,
+            errors=dbapi.Error,
+            aborted=aborted,
+            transactional_ddl=backend.capabilities.transactional_ddl,
+        )
+        self._nesting = Nesting(ways, timeout)
+        self._pin(engine, partial(Lent, self), _Savepoints)
 
     def pin_async(self, engine: Engine) -> None:
         """Take an async engine of the same store too.
@@ -52,52 +71,54 @@ class Pin:
             engine: What is inside the async engine.
         """
         if id(engine) not in self._pinned:
-            self._pin(engine, partial(_LentToTasks, self), _SavepointsOfTasks)
+            self._pin(engine, partial(LentToTasks, self), _SavepointsOfTasks)
 
-    def end(self) -> None:
-        """Undo all that was done, and let the engines be what they were."""
+    def end(self) -> bool:
+        """Undo all that was done, and let the engines be what they were.
+
+        Returns:
+            Whether it was undone; else the server has committed something of it.
+        """
         for engine, plain in self._pinned.values():
             engine.pool, engine.dialect = plain.pool, plain.dialect
             engine.update_execution_options(**{PINNED: False})
-        self._savepoints.clear()  # Whoever is late, has nothing to roll back.
-        if self._outer is not None:
-            self._outer.rollback()
-            self._outer.close()
+        self._ended = True  # Whoever is late, has nothing to roll back.
+        if self._outer is None:
+            return True
+        undone = self._nesting.end(_AROUND)
+        self._outer.rollback()
+        self._outer.close()
+        return undone
 
     @property
     def driver(self) -> Any:
         """The driver's connection underneath; there is one as soon as somebody connects."""
-        if self._outer is None:
-            self._outer = self._plain.connect()
-            self._outer.begin()
+        with self._connecting:
+            if self._outer is None:
+                self._outer = self._plain.connect()
+                self._outer.exec_driver_sql(f"SAVEPOINT {_AROUND}")
         return self._outer.connection.dbapi_connection
 
-    def savepoint(self) -> str:
-        """Begin what can be rolled back alone; its name."""
-        name = f"penstock_{next(self._names)}"
-        self._execute(f"SAVEPOINT {name}")
-        self._savepoints.append(name)
-        return name
+    # --- what those do who have the connection ---
 
-    def keep(self, name: str) -> None:
-        """Let stand what was done since a savepoint; after an error, as servers do, nothing of it."""
-        last = self._savepoints[-1:] == [name]
-        try:
-            self._execute(f"RELEASE SAVEPOINT {name}" if last else "SELECT 1")
-        except self._plain.dialect.loaded_dbapi.Error:
-            self.roll_back_to(name)
-        else:
-            del self._savepoints[len(self._savepoints) - last :]
+    def executing(self, unit: Unit, statement: str) -> AbstractContextManager[None]:
+        """A block in which a unit executes a statement (see `Nesting.executing`)."""
+        return self._nesting.executing(unit, statement)
 
-    def roll_back_to(self, name: str) -> None:
-        """Undo what was done since a savepoint, unless it went with another one that began before it."""
-        if name in self._savepoints:
-            del self._savepoints[self._savepoints.index(name) :]
-            try:
-                self._execute(f"ROLLBACK TO SAVEPOINT {name}")
-                self._execute(f"RELEASE SAVEPOINT {name}")
-            except self._plain.dialect.loaded_dbapi.Error as error:
-                raise _committed() from error
+    def commit(self, unit: Unit) -> None:
+        """Keep what a unit has done, until the end."""
+        if not self._ended:
+            self._nesting.commit(unit)
+
+    def roll_back(self, unit: Unit) -> None:
+        """Undo what a unit has done."""
+        if not self._ended:
+            self._nesting.roll_back(unit)
+
+    def give_up(self, unit: Unit) -> None:
+        """Undo it when somebody works the next time; the garbage collector may call this."""
+        if not self._ended:
+            self._nesting.give_up(unit)
 
     def _execute(self, statement: str) -> None:
         cursor = self.driver.cursor()
@@ -113,27 +134,6 @@ class Pin:
         engine.pool, engine.dialect = _PinnedPool(lend, dialect), dialect
 
 
-class _Lent:
-    """The connection underneath, as one of those who work on it sees it."""
-
-    def __init__(self, pin: Pin) -> None:
-        self.__dict__.update(pin=pin, savepoint="", level="")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["pin"].driver, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self.__dict__[name] = value  # For others it stays what it is.
-
-
-class _LentToTasks(_Lent):
-    """The same for an async engine, which is answered at once, but insists on having waited."""
-
-    def cursor(self, *args: Any, **options: Any) -> Any:
-        await_only(asyncio.sleep(0))
-        return self.__dict__["pin"].driver.cursor(*args, **options)
-
-
 class _PinnedPool(NullPool):
     """Hands out the connection underneath, again and again; nothing is closed, nothing reset."""
 
@@ -146,14 +146,6 @@ class _PinnedPool(NullPool):
 
 
 # --- dialects -------------------------------------------------------------------------------------
-
-
-def _committed() -> NotSupported:
-    return NotSupported(
-        "What was done in this block can't be rolled back any more.",
-        why="The server has committed it, as some do at each CREATE, ALTER or DROP.",
-        hint="Make tables in copies of a test's own: CopiedStores.fresh",
-    )
 
 
 def _dialect_of(dialect: Dialect, manners: type[_Savepoints]) -> Dialect:
@@ -174,40 +166,37 @@ def _dialect_of(dialect: Dialect, manners: type[_Savepoints]) -> Dialect:
 class _Savepoints(DefaultDialect):
     """Transactions are savepoints, and nobody changes or ends the connection."""
 
+    supports_server_side_cursors = False  # Rows that are left at the server would be in the others' way.
+
     @staticmethod
     def more(dialect: Dialect) -> dict[str, Any]:
         """Attributes of a class that does it as the dialect needs it."""
         return {}
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        lent = _lent(dbapi_connection)
-        lent["savepoint"] = lent["pin"].savepoint()
+        """Nothing: it begins with the first statement that writes."""
 
     def do_commit(self, dbapi_connection: Any) -> None:
-        lent = _lent(dbapi_connection)
-        lent["pin"].keep(lent["savepoint"])
+        dbapi_connection.commit()
 
     def do_rollback(self, dbapi_connection: Any) -> None:
-        lent = _lent(dbapi_connection)
-        if lent["level"] == "AUTOCOMMIT":  # What was executed, was committed.
-            lent["pin"].keep(lent["savepoint"])
-        else:
-            lent["pin"].roll_back_to(lent["savepoint"])
+        dbapi_connection.rollback()
 
     def do_close(self, dbapi_connection: Any) -> None:
-        """Nothing: others work on it."""
+        _lent(dbapi_connection).close()
 
     def do_terminate(self, dbapi_connection: Any) -> None:
-        """Nothing: others work on it."""
+        _lent(dbapi_connection).close()
 
     def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
-        _lent(dbapi_connection)["level"] = level  # The transaction around has one already.
+        # The transaction around has a level already.
+        _lent(dbapi_connection).__dict__["unit"].autocommit = level == "AUTOCOMMIT"
 
     def reset_isolation_level(self, dbapi_conn: Any) -> None:
-        _lent(dbapi_conn)["level"] = ""
+        _lent(dbapi_conn).__dict__["unit"].autocommit = False
 
     def get_driver_connection(self, connection: Any) -> Any:
-        return connection.__dict__["pin"].driver
+        return connection
 
 
 class _SavepointsOfTasks(_Savepoints):
@@ -216,21 +205,18 @@ class _SavepointsOfTasks(_Savepoints):
     @staticmethod
     def more(dialect: Dialect) -> dict[str, Any]:
         """Rows can be streamed, if only from memory."""
-        if dialect.supports_server_side_cursors:
-            return {}
         kind = dialect.execution_ctx_cls
         streaming = type(kind.__name__, (_Streaming, kind), {})
         return {"supports_server_side_cursors": True, "execution_ctx_cls": streaming}
 
 
 class _Streaming:
-    """Where the server keeps no rows for later, one gets them all."""
+    """The server keeps no rows for later, one gets them all."""
 
     def create_server_side_cursor(self: Any) -> Any:
         return self._dbapi_connection.cursor()
 
 
-def _lent(connection: Any) -> dict[str, Any]:
-    """What is known of one who works on it; SQLAlchemy hands over its own dress of a connection."""
-    found: dict[str, Any] = getattr(connection, "dbapi_connection", connection).__dict__
-    return found
+def _lent(connection: Any) -> Any:
+    """What a unit has; SQLAlchemy hands over its own dress of a connection."""
+    return getattr(connection, "dbapi_connection", connection)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from penstock.connect.standins import standing_in
 from penstock.declare import AppDeclaration, Copies, StoreName
-from penstock.engines.pinned import Pin
+from penstock.engines.pinned import TURN, Pin
 from penstock.engines.twin import async_twin
-from penstock.errors import MissingExtra, NotAssigned, PenstockError
+from penstock.errors import MissingExtra, NotAssigned, NotSupported, PenstockError
 from penstock.registry import LayeredRegistry, MemoryRegistry
 from penstock.stores import Stores
 
@@ -56,7 +56,8 @@ class CopiedStores(Stores):
         self.copies = copies
         self._layers = layers
         self._known = known
-        self._pins: dict[int, Pin] | None = None
+        self._pins: dict[int, tuple[StoreEngine, Pin]] | None = None
+        self._turn = TURN
         self._pinning = Lock()
         self._templates: Mapping[tuple[str, str, str], str] = {}
 
@@ -117,26 +118,32 @@ class CopiedStores(Stores):
     # --- tests that leave nothing ---
 
     @contextmanager
-    def rolled_back(self) -> Iterator[CopiedStores]:
+    def rolled_back(self, *, timeout: float = TURN) -> Iterator[CopiedStores]:
         """Undo at the end of the block all that was written to any store in it.
 
         Engines and sessions of a store, sync and async, work inside one transaction meanwhile, whatever
         they commit (see `penstock.engines.pinned.Pin`). Stores that are made in the block are dropped. Only
         another process, or a driver's own connection, is not held back; such tests want copies of their
         own: `fresh`.
+
+        Args:
+            timeout: Seconds for which a session that writes waits for another thread's or task's; default 30.
+
+        Raises:
+            NotSupported: A server has committed something of it; that store's copy is made anew.
         """
         if self._pins is not None:
             raise RuntimeError("A block in which all is rolled back can't be inside another one.")
         made = {app.package: frozenset(self.names(app)) for app in self.apps}
-        self._pins = {}
+        self._pins, self._turn = {}, timeout
         try:
             yield self
         finally:
             pins, self._pins = self._pins, None
-            for each in pins.values():
-                each.end()
+            kept = [engine for engine, pin in pins.values() if not pin.end()]
             for app in self.apps:
                 self._drop_but(app, keep=made[app.package])
+            self._make_anew({engine.label for engine in kept})
 
     @contextmanager
     def fresh(self, name: str) -> Iterator[CopiedStores]:
@@ -173,10 +180,26 @@ class CopiedStores(Stores):
         with self._pinning:  # Nobody gets an engine that is held back by half.
             pins = self._pins
             if pins is not None and id(engine) not in pins:
-                pins[id(engine)] = Pin(engine.engine)
+                pin = Pin(engine.engine, self._turn)
+                pins[id(engine)] = engine, pin
                 with suppress(MissingExtra):  # Then no test uses it.
-                    pins[id(engine)].pin_async(async_twin(engine).engine.sync_engine)
+                    pin.pin_async(async_twin(engine).engine.sync_engine)
         return engine
+
+    def _make_anew(self, labels: set[str]) -> None:
+        """Make copies again in which something of a test has stayed, and say so."""
+        for app in self.apps if labels else ():
+            for name in [name for name in self.names(app) if f"{app.package}:{name}" in labels]:
+                self.drop(app, name, now=True)
+                for result in self.sync(app, [name]):
+                    if result.error is not None:
+                        raise result.error
+        if labels:
+            raise NotSupported(
+                f"What this test has done to {', '.join(sorted(labels))} was committed by the server.",
+                why="Some statement of it ended the transaction that is rolled back at the end.",
+                hint="The copy was made anew, for the next test. Let this one use penstock_fresh_stores.",
+            )
 
     def _drop_but(self, app: AppDeclaration, keep: frozenset[str]) -> list[PenstockError]:
         errors = []

@@ -103,7 +103,7 @@ class PostgreSQLBackend:
     """How PostgreSQL does it."""
 
     name = "postgresql"
-    capabilities = Capabilities(transactional_ddl=True, plain_connections=True)
+    capabilities = Capabilities(transactional_ddl=True, plain_connections=True, errors_abort=True)
     roles = PostgreSQLRoles()
     rows = PostgreSQLRows()
     frames = PostgreSQLFrames()

@@ -119,6 +119,8 @@ def _after(
 
 
 def _ending(connection: Connection) -> None:
+    if connection.invalidated:  # There is none any more.
+        return
     _allow_writing(connection)
     writer = _writers.get(_file(connection))
     if writer is not None and writer.raw is connection.connection.driver_connection:

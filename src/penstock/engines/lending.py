@@ -1,0 +1,141 @@
+"""A driver's connection, as one of those who share it sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy.util import await_only
+
+from penstock.engines.nesting import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+
+class Shared(Protocol):
+    """A connection, for all who have it."""
+
+    @property
+    def driver(self) -> Any:
+        """The driver's connection."""
+
+    def executing(self, unit: Unit, statement: str) -> AbstractContextManager[None]:
+        """A block in which a unit executes a statement."""
+
+    def commit(self, unit: Unit) -> None:
+        """Keep what a unit has done."""
+
+    def roll_back(self, unit: Unit) -> None:
+        """Undo what a unit has done."""
+
+    def give_up(self, unit: Unit) -> None:
+        """Undo it later; the garbage collector may call this."""
+
+
+class Lent:
+    """The connection underneath; all that is executed on it is one unit's.
+
+    It calls itself what the driver calls it, for those who ask.
+
+    Args:
+        pin: Whose connection it is.
+    """
+
+    def __init__(self, pin: Shared) -> None:
+        self.__dict__.update(pin=pin, unit=Unit(), kind=type(pin.driver))
+
+    @property  # type: ignore[misc]  # a proxy answers isinstance like what it stands for
+    def __class__(self) -> Any:
+        """The driver's class."""
+        return self.__dict__["kind"]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["pin"].driver, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__[name] = value  # For others it stays what it is.
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        """A cursor of the driver's that takes turns with others."""
+        known = self.__dict__
+        return LentCursor(known["pin"], known["unit"], known["pin"].driver.cursor(*args, **options))
+
+    def commit(self) -> None:
+        """Keep what the unit has done."""
+        self.__dict__["pin"].commit(self.__dict__["unit"])
+
+    def rollback(self) -> None:
+        """Undo what the unit has done."""
+        self.__dict__["pin"].roll_back(self.__dict__["unit"])
+
+    def close(self) -> None:
+        """Leave the connection to the others."""
+        self.__dict__["pin"].give_up(self.__dict__["unit"])
+
+
+class LentToTasks(Lent):
+    """The same for an async engine, which is answered at once, but insists on having waited."""
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        """A cursor of the driver's that takes turns with others."""
+        await_only(asyncio.sleep(0))
+        return super().cursor(*args, **options)
+
+
+class LentCursor:
+    """A driver's cursor; what it executes, it does when it is its unit's turn."""
+
+    def __init__(self, pin: Shared, unit: Unit, cursor: Any) -> None:
+        self.__dict__.update(_pin=pin, _unit=unit, _cursor=cursor)
+
+    def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
+        """Execute a statement."""
+        with self._turn(statement):
+            self._cursor.execute(statement, *args, **options)
+        return self
+
+    def executemany(self, statement: Any, *args: Any, **options: Any) -> Any:
+        """Execute a statement once for each set of parameters."""
+        with self._turn(statement):
+            self._cursor.executemany(statement, *args, **options)
+        return self
+
+    def executescript(self, script: str) -> Any:
+        """Execute several statements, each as one of the unit's."""
+        for statement in script.split(";"):
+            if statement.strip():
+                self.execute(statement)
+        return self
+
+    @contextmanager
+    def copy(self, statement: Any, *args: Any, **options: Any) -> Iterator[Any]:
+        """A block in which rows come or go in bulk."""
+        with self._turn(statement), self._cursor.copy(statement, *args, **options) as copying:
+            yield copying
+
+    def _turn(self, statement: Any) -> AbstractContextManager[None]:
+        text = statement.decode(errors="replace") if isinstance(statement, bytes) else statement
+        # What is no text, such as what psycopg composes, is taken for a change.
+        pin: Shared = self.__dict__["_pin"]
+        return pin.executing(self._unit, text if isinstance(text, str) else "?")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_cursor"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__dict__["_cursor"], name, value)
+
+    def __enter__(self) -> LentCursor:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._cursor.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._cursor)
+
+    def __next__(self) -> Any:
+        return next(self._cursor)
