@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy.util import await_only
@@ -86,21 +88,26 @@ class LentToTasks(Lent):
 
 
 class LentCursor:
-    """A driver's cursor; what it executes, it does when it is its unit's turn."""
+    """A driver's cursor; what it executes, it does when it is its unit's turn.
+
+    It fetches all rows at once: one that is read while others write could see what they have written.
+    """
 
     def __init__(self, pin: Shared, unit: Unit, cursor: Any) -> None:
-        self.__dict__.update(_pin=pin, _unit=unit, _cursor=cursor)
+        self.__dict__.update(_pin=pin, _unit=unit, _cursor=cursor, _rows=None)
 
     def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
         """Execute a statement."""
         with self._turn(statement):
             self._cursor.execute(statement, *args, **options)
+            self.__dict__["_rows"] = deque(self._cursor.fetchall()) if self._cursor.description else None
         return self
 
     def executemany(self, statement: Any, *args: Any, **options: Any) -> Any:
         """Execute a statement once for each set of parameters."""
         with self._turn(statement):
             self._cursor.executemany(statement, *args, **options)
+            self.__dict__["_rows"] = None
         return self
 
     def executescript(self, script: str) -> Any:
@@ -134,8 +141,26 @@ class LentCursor:
     def __exit__(self, *raised: object) -> None:
         self._cursor.close()
 
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        if self._rows is None:
+            return self._cursor.fetchone()
+        return self._rows.popleft() if self._rows else None
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """The next rows."""
+        count = self._cursor.arraysize if size is None else size
+        return list(islice(iter(self.fetchone, None), count))
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+        return list(iter(self.fetchone, None))
+
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._cursor)
+        return iter(self.fetchone, None)
 
     def __next__(self) -> Any:
-        return next(self._cursor)
+        row = self.fetchone()
+        if row is None:
+            raise StopIteration
+        return row

@@ -7,8 +7,9 @@ import re
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from penstock.engines.tasks import TaskWaiter
 from penstock.errors import NotSupported, StoreBusy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from penstock.engines.queueing import Waiter
 
@@ -38,7 +39,7 @@ _DEFINES = {
     "REVOKE", "TRUNCATE", "UNLOCK",
 }  # fmt: skip
 _TEMPORARY = re.compile(r"\s*\w+\s+(?:OR\s+REPLACE\s+)?TEMPORARY\b", re.IGNORECASE)
-_FRESH = "Use copies of the test's own, in which nothing is rolled back: penstock_fresh_stores, CopiedStores.fresh."
+_FRESH = "Let the test use copies of its own, where nothing is rolled back: penstock_fresh_stores."
 
 
 @dataclass(eq=False, slots=True)
@@ -110,7 +111,6 @@ class Ways:
     transactional_ddl: bool
 
 
-@dataclass(slots=True)
 class Nesting:
     """Lets units work on one connection, so that each undoes what is its own and no more.
 
@@ -124,15 +124,16 @@ class Nesting:
         timeout: Seconds to wait for a turn.
     """
 
-    ways: Ways
-    timeout: float
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-    _marks: list[_Mark] = field(default_factory=list)
-    _waiting: list[Waiter] = field(default_factory=list)
-    _abandoned: deque[Unit] = field(default_factory=deque)
-    _names: Iterator[int] = field(default_factory=count)
-    _guard: str = ""
-    _touched: bool = False
+    def __init__(self, ways: Ways, timeout: float) -> None:
+        self.ways = ways
+        self.timeout = timeout
+        self._lock = threading.RLock()
+        self._marks: list[_Mark] = []
+        self._waiting: list[Waiter] = []
+        self._abandoned: deque[Unit] = deque()
+        self._names = count()
+        self._guard = ""
+        self._touched = False
 
     @contextmanager
     def executing(self, unit: Unit, statement: str) -> Iterator[None]:
@@ -271,7 +272,7 @@ class Nesting:
         if not self.ways.transactional_ddl and word in _DEFINES and not _TEMPORARY.match(statement):
             raise NotSupported(
                 f"{word} can't be executed in a test that is rolled back.",
-                why="At such a statement the server commits, and all that the test has done would be committed.",
+                why="The server commits at such a statement: all that the test has done would be committed.",
                 hint=_FRESH,
             )
 
