@@ -211,6 +211,29 @@ def test_sessions_of_one_thread_may_be_inside_each_other(stores: CopiedStores, l
         assert numbers(lab) == {"1", "3", "4", "5"}
 
 
+def test_savepoints_of_a_session_undo_nothing_of_those_inside_of_them(
+    stores: CopiedStores, lab: type[App]
+) -> None:
+    with stores.rolled_back(), lab.gages.session() as outer:
+        with outer.begin_nested():
+            add(outer, "1")
+            put(lab, "2")
+            add(outer, "3")
+        with outer.begin_nested() as undone:
+            add(outer, "4")
+            undone.rollback()
+        nested = outer.begin_nested()
+        add(outer, "5")
+        put(lab, "6")
+        with pytest.raises(NotSupported, match="can't be rolled back any more"):
+            nested.rollback()
+        with suppress(NotSupported):
+            outer.rollback()
+        assert {"2", "6"} <= numbers(lab)
+        assert "4" not in numbers(lab)
+    assert numbers(lab) == set()
+
+
 @pytest.mark.parametrize("ended", [True, False], ids=["committed", "open"])
 def test_what_was_written_inside_of_a_session_is_never_undone_with_it(
     stores: CopiedStores, lab: type[App], *, ended: bool

@@ -24,7 +24,7 @@ class Shared(Protocol):
     def driver(self) -> Any:
         """The driver's connection."""
 
-    def executing(self, unit: Unit, statement: str) -> AbstractContextManager[None]:
+    def executing(self, unit: Unit, statement: str) -> AbstractContextManager[str]:
         """A block in which a unit executes a statement."""
 
     def commit(self, unit: Unit) -> None:
@@ -98,8 +98,8 @@ class LentCursor:
 
     def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
         """Execute a statement."""
-        with self._turn(statement):
-            self._cursor.execute(statement, *args, **options)
+        with self._turn(statement) as made:
+            self._cursor.execute(made, *args, **options)
             self.__dict__["_rows"] = deque(self._cursor.fetchall()) if self._cursor.description else None
         return self
 
@@ -123,11 +123,12 @@ class LentCursor:
         with self._turn(statement), self._cursor.copy(statement, *args, **options) as copying:
             yield copying
 
-    def _turn(self, statement: Any) -> AbstractContextManager[None]:
+    @contextmanager
+    def _turn(self, statement: Any) -> Iterator[Any]:
         text = statement.decode(errors="replace") if isinstance(statement, bytes) else statement
-        # What is no text, such as what psycopg composes, is taken for a change.
-        pin: Shared = self.__dict__["_pin"]
-        return pin.executing(self._unit, text if isinstance(text, str) else "?")
+        known = text if isinstance(text, str) else "?"  # What psycopg composes, is taken for a change.
+        with self._pin.executing(self._unit, known) as made:
+            yield statement if made is known else made
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_cursor"], name)

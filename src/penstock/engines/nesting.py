@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +26,25 @@ if TYPE_CHECKING:
 
     from penstock.engines.queueing import Waiter
 
+_NOTHING = "SELECT 1"
 _SLICE = 0.25
 """Seconds after which somebody who waits looks for sessions that were collected as garbage."""
 
-_SAVEPOINTS = re.compile(r"\s*(?:SAVEPOINT|RELEASE|ROLLBACK\s+(?:\w+\s+)?TO)\b", re.IGNORECASE)
-_ENDS = {"ABORT", "BEGIN", "COMMIT", "END", "PREPARE", "ROLLBACK", "START", "XA"}
-_OUTSIDE = re.compile(
-    r"\s*(?:VACUUM|(?:CREATE|DROP)\s+DATABASE|ALTER\s+SYSTEM|\w+\s[^(]*?\bCONCURRENTLY)\b", re.IGNORECASE
+_SAVEPOINTS = re.compile(
+    r"\s*(?P<verb>SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK(?:\s+\w+)?\s+TO(?:\s+SAVEPOINT)?)\s+(?P<name>\S+)",
+    re.IGNORECASE,
 )
-_DEFINES = {
-    "ALTER", "ANALYZE", "CREATE", "DROP", "FLUSH", "GRANT", "INSTALL", "LOCK", "OPTIMIZE", "RENAME", "REPAIR",
-    "REVOKE", "TRUNCATE", "UNLOCK",
-}  # fmt: skip
-_TEMPORARY = re.compile(r"\s*\w+\s+(?:OR\s+REPLACE\s+)?TEMPORARY\b", re.IGNORECASE)
+_ENDS = re.compile(r"(?:ABORT|BEGIN|COMMIT|END|PREPARE\s+TRANSACTION|ROLLBACK|START|XA)\b", re.IGNORECASE)
+_OUTSIDE = re.compile(
+    r"VACUUM\b|(?:CREATE|DROP)\s+DATABASE\b|ALTER\s+SYSTEM\b|(?:CREATE|DROP|REINDEX)\s[^(]*?\bCONCURRENTLY\b",
+    re.IGNORECASE,
+)
+_DEFINES = re.compile(
+    r"(?:ALTER|CREATE|DROP|FLUSH|GRANT|INSTALL|LOCK|RENAME|REVOKE|TRUNCATE|UNLOCK)\b"
+    r"|(?:ANALYZE|CHECK|OPTIMIZE|REPAIR)\s+(?:LOCAL\s+|NO_WRITE_TO_BINLOG\s+)?TABLE\b",
+    re.IGNORECASE,
+)
+_TEMPORARY = re.compile(r"\w+\s+(?:OR\s+REPLACE\s+)?TEMPORARY\b", re.IGNORECASE)
 _FRESH = "Let the test use copies of its own, where nothing is rolled back: penstock_fresh_stores."
 
 
@@ -85,11 +91,19 @@ class Unit:
 
 @dataclass(slots=True)
 class _Mark:
-    """A savepoint; up to the next one, all that is done is its unit's."""
+    """A savepoint; up to the next one, all that is done is its unit's.
+
+    Args:
+        unit: The unit.
+        name: What the server calls it.
+        open: Whether the unit has not ended yet.
+        names: The app's own savepoints after it.
+    """
 
     unit: Unit
     name: str
     open: bool = True
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +150,8 @@ class Nesting:
         self._touched = False
 
     @contextmanager
-    def executing(self, unit: Unit, statement: str) -> Iterator[None]:
-        """A block in which a unit executes a statement; nobody else executes one meanwhile.
+    def executing(self, unit: Unit, statement: str) -> Iterator[str]:
+        """A block in which a unit executes a statement, as it is given; nobody else does meanwhile.
 
         Args:
             unit: The unit.
@@ -151,9 +165,9 @@ class Nesting:
         if writes:
             self._check(statement)
         with self._turn(unit, writes=writes):
-            self._prepare(unit, statement, writes=writes)
+            made = self._prepare(unit, statement, writes=writes)
             try:
-                yield
+                yield made
             except BaseException:
                 self._recover(unit)
                 raise
@@ -256,41 +270,65 @@ class Nesting:
     # --- savepoints ---
 
     def _check(self, statement: str) -> None:
-        word = first_word(statement)
-        if word in _ENDS and not _SAVEPOINTS.match(statement):
-            raise NotSupported(
-                f"{word} can't be executed in a test that is rolled back.",
-                why="It would end, or commit, what the whole test has done.",
-                hint=_FRESH,
-            )
-        if _OUTSIDE.match(statement):
-            raise NotSupported(
-                f"{' '.join(statement.split()[:2])} can't be executed in a test that is rolled back.",
-                why="The server does it outside of transactions only.",
-                hint=_FRESH,
-            )
-        if not self.ways.transactional_ddl and word in _DEFINES and not _TEMPORARY.match(statement):
-            raise NotSupported(
-                f"{word} can't be executed in a test that is rolled back.",
-                why="The server commits at such a statement: all that the test has done would be committed.",
-                hint=_FRESH,
-            )
+        text, word = statement.lstrip(), first_word(statement)
+        if _ENDS.match(text) and not _SAVEPOINTS.match(text):
+            why = "It would end, or commit, what the whole test has done."
+        elif _OUTSIDE.match(text):
+            why = "The server does it outside of transactions only."
+        elif not self.ways.transactional_ddl and _DEFINES.match(text) and not _TEMPORARY.match(text):
+            why = "The server commits at such a statement: all that the test has done would be committed."
+        else:
+            return
+        raise NotSupported(f"{word} can't be executed in a test that is rolled back.", why=why, hint=_FRESH)
 
-    def _prepare(self, unit: Unit, statement: str, *, writes: bool) -> None:
-        """Set the savepoints that a statement needs before it."""
+    def _own_savepoint(self, unit: Unit, verb: str, name: str) -> bool | None:
+        """Note what becomes of the savepoints after one of the app's own.
+
+        Returns:
+            Whether the statement is to be sent: others have set some after it, that have to stay. None if
+            it is not known.
+        """
+        marks = self._marks
+        places = [n for n, mark in enumerate(marks) if mark.unit is unit and mark.open and name in mark.names]
+        if not places:
+            return None
+        place, rolls_back = places[-1], verb.upper().startswith("ROLLBACK")
+        alone = all(mark.unit is unit and mark.open for mark in marks[place:])
+        if rolls_back and not alone:
+            raise _inside(self.ways.label)
+        names = marks[place].names
+        del names[names.index(name) + rolls_back :]
+        if alone:
+            del marks[place + 1 :]
+        return alone
+
+    def _prepare(self, unit: Unit, statement: str, *, writes: bool) -> str:
+        """Set the savepoints that a statement needs before it; what is to be executed."""
+        own = _SAVEPOINTS.match(statement)
+        verb, name = (own["verb"].upper(), own["name"]) if own else ("", "")
         if unit.aborted and self.ways.aborted is not None:
-            if not _SAVEPOINTS.match(statement) or first_word(statement) != "ROLLBACK":
+            if not verb.startswith("ROLLBACK"):
                 raise self.ways.aborted()
             unit.aborted = False
-        top = self._marks[-1] if self._marks else None
-        if writes and (top is None or top.unit is not unit or not top.open):
-            if all(mark.unit is not unit or not mark.open for mark in self._marks):
-                unit.begins()
-            self._marks.append(_Mark(unit, self._savepoint("penstock")))
-            self._guard = ""
+        known = self._own_savepoint(unit, verb, name) if verb and verb != "SAVEPOINT" else None
+        if writes and known is None:
+            self._mark(unit)
         if self.ways.aborted is not None and (not self._guard or self._touched):
             self._guard = self._savepoint("penstock_guard")
         self._touched = writes
+        if verb == "SAVEPOINT":
+            self._marks[-1].names.append(name)
+        return _NOTHING if known is False else statement
+
+    def _mark(self, unit: Unit) -> None:
+        """Set a savepoint before what a unit writes, unless the last one is its own."""
+        top = self._marks[-1] if self._marks else None
+        if top is not None and top.unit is unit and top.open:
+            return
+        if all(mark.unit is not unit or not mark.open for mark in self._marks):
+            unit.begins()
+        self._marks.append(_Mark(unit, self._savepoint("penstock")))
+        self._guard = ""
 
     def _savepoint(self, kind: str) -> str:
         """Set one on top of all; a guard that is there has served."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import NullPool
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import PINNED, backend_for
 from penstock.engines.lending import Lent, LentToTasks
@@ -86,7 +87,10 @@ class Pin:
         if self._outer is None:
             return True
         undone = self._nesting.end(_AROUND)
-        self._outer.rollback()
+        try:
+            self._outer.rollback()
+        except DBAPIError:  # It is gone: whatever was done, the next connection is another one.
+            self._outer.invalidate()
         self._outer.close()
         return undone
 
@@ -101,7 +105,7 @@ class Pin:
 
     # --- what those do who have the connection ---
 
-    def executing(self, unit: Unit, statement: str) -> AbstractContextManager[None]:
+    def executing(self, unit: Unit, statement: str) -> AbstractContextManager[str]:
         """A block in which a unit executes a statement (see `Nesting.executing`)."""
         return self._nesting.executing(unit, statement)
 
