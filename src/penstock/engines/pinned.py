@@ -87,9 +87,12 @@ class Pin:
         if self._outer is None:
             return True
         undone = self._nesting.end(_AROUND)
+        leaves = not self._nesting.ways.transactional_ddl  # Such as temporary tables.
         try:
             self._outer.rollback()
-        except DBAPIError:  # It is gone: whatever was done, the next connection is another one.
+        except DBAPIError:
+            leaves = True
+        if leaves:  # The next one has another connection.
             self._outer.invalidate()
         self._outer.close()
         return undone
@@ -164,6 +167,10 @@ def _dialect_of(dialect: Dialect, manners: type[_Savepoints]) -> Dialect:
         kept = object.__new__(type(kind.__name__, (manners, kind), ours | manners.more(dialect)))
         kept.__dict__ = dialect.__dict__
         dialect.__dict__[manners.__name__] = kept
+    if "default_schema_name" in getattr(type(dialect), "__slots__", ()):  # All but that is shared.
+        kept = object.__new__(type(kept))
+        kept.__dict__ = dialect.__dict__
+        kept.default_schema_name = dialect.default_schema_name
     return cast("Dialect", kept)
 
 
