@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 
 from fix_apps import Gage
-from penstock import App, Database, MemoryRegistry, Service, Stores, use
+from penstock import App, Database, EngineOptions, MemoryRegistry, Service, Stores, use
 from penstock.backends import backend_for
 from penstock.errors import LoginRefused, NotSupported, PermissionRefused, ServerUnreachable
 from penstock.provision.status import Health
@@ -315,3 +315,21 @@ def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_neve
         assert caught.value.statement is None
         assert backend.gone(caught.value) == gone
         engine.dispose()
+
+
+def test_a_connection_that_was_read_only_is_read_write_for_the_next_one_and_the_other_way_round(
+    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=4))
+    assert desk.sync(lab, ["gages"])[0].ok
+    engine = desk.engine(lab, "gages")
+    for _ in range(2):
+        reading = engine.execution_options(postgresql_readonly=True)
+        with reading.connect() as connection, pytest.raises(InternalError, match="read-only"):
+            connection.execute(text("DELETE FROM gage"))
+        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text("UPDATE gage SET altitude = 1"))
+        with engine.connect() as connection:
+            connection.execute(text("DELETE FROM gage"))
+            connection.rollback()
+            assert connection.scalar(text("SELECT count(*) FROM gage")) == 2

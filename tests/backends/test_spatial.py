@@ -283,3 +283,16 @@ def test_ordinary_stores_are_opened_by_pythons_own_library(
     all_ok(desk, lab)
     with desk.engine(lab, "gages").connect() as connection:
         assert isinstance(connection.connection.driver_connection, sqlite3.Connection)
+
+
+def test_a_select_whose_function_writes_is_rolled_back(
+    sqlite_ground: Ground, role_desk_on: Callable[..., Stores]
+) -> None:
+    desk = role_desk_on(require_spatial(sqlite_ground), Dams)
+    all_ok(desk, Dams)
+    with desk.engine(Dams, "dams").connect() as connection:
+        before = connection.scalar(text("SELECT count(*) FROM geometry_columns"))
+        connection.execute(text("SELECT AddGeometryColumn('dam', 'entrance', 4326, 'POINT', 2)"))
+        assert connection.scalar(text("SELECT count(*) FROM geometry_columns")) == before + 1
+        connection.rollback()
+        assert connection.scalar(text("SELECT count(*) FROM geometry_columns")) == before

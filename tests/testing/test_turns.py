@@ -1,4 +1,4 @@
-"""Tests that leave nothing, with threads and tasks: they take turns, and lose no row."""
+"""Tests that leave nothing: threads and tasks take turns, and lose no row."""
 
 from __future__ import annotations
 

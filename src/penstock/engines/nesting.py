@@ -1,4 +1,4 @@
-"""Many transactions in one, as savepoints: whose turn it is, and what may be undone."""
+"""Many transactions in one, as savepoints: whose turn it is, what may be undone."""
 
 from __future__ import annotations
 
