@@ -65,6 +65,15 @@ class Lent:
         known = self.__dict__
         return LentCursor(known["pin"], known["unit"], known["pin"].driver.cursor(*args, **options))
 
+    def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
+        """Execute a statement on a cursor of its own, as some drivers' connections do."""
+        return self.cursor().execute(statement, *args, **options)
+
+    def alone(self) -> AbstractContextManager[str]:
+        """A block in which nobody else uses the connection underneath, for what asks it directly."""
+        pin: Shared = self.__dict__["pin"]
+        return pin.executing(self.__dict__["unit"], "SELECT 1")
+
     def commit(self) -> None:
         """Keep what the unit has done."""
         self.__dict__["pin"].commit(self.__dict__["unit"])

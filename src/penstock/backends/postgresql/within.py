@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
@@ -56,7 +56,8 @@ def _asked(connection: Connection, selected: Selected, plans: Sequence[Plan]) ->
 def _types(connection: Connection, text: str) -> list[int]:
     """What a statement will give, as the server numbers types; a COPY does not tell."""
     raw: Any = connection.connection.driver_connection
-    with _as_sqlalchemy_says(connection, text):
+    alone = getattr(raw, "alone", nullcontext)  # In a test that is rolled back, others may have it, too.
+    with _as_sqlalchemy_says(connection, text), alone():
         for result in (
             raw.pgconn.prepare(b"", text.encode(codec_of(raw))),
             raw.pgconn.describe_prepared(b""),
