@@ -74,6 +74,11 @@ class Lent:
         pin: Shared = self.__dict__["pin"]
         return pin.executing(self.__dict__["unit"], "SELECT 1")
 
+    def create_function(self, *args: Any, **options: Any) -> Any:
+        """Make a function; it fails while a statement is executed, also one of another's."""
+        with self.alone():
+            return self.__dict__["pin"].driver.create_function(*args, **options)
+
     def commit(self) -> None:
         """Keep what the unit has done."""
         self.__dict__["pin"].commit(self.__dict__["unit"])

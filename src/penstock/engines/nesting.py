@@ -173,7 +173,7 @@ class Nesting:
                 raise
             if _SAVEPOINTS.match(statement):
                 self._guard = ""  # It may be below that savepoint now, or gone with it.
-            if writes and unit.autocommit:
+            if writes and unit.autocommit and not self._has_savepoints(unit):
                 self.commit(unit)
 
     def commit(self, unit: Unit) -> None:
@@ -343,9 +343,13 @@ class Nesting:
             with suppress(self.ways.errors):
                 unit.aborted = not unit.autocommit and self._is_aborted()
                 self.ways.run(f"ROLLBACK TO SAVEPOINT {self._guard}")
-        if unit.autocommit:
+        if unit.autocommit and not self._has_savepoints(unit):
             with suppress(*(self.ways.errors, NotSupported)):
                 self.roll_back(unit)
+
+    def _has_savepoints(self, unit: Unit) -> bool:
+        """Whether a savepoint of the app's own is set, which has to be there until it is released."""
+        return any(mark.names for mark in self._marks if mark.unit is unit and mark.open)
 
     def _is_aborted(self) -> bool:
         try:
