@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import api_page
+import bulk_page
 import commands_page
 import errors_page
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 PAGES = {
     "reference/api": ("<!-- generated: api -->", api_page.text),
+    "reference/bulk-writing": ("<!-- generated: bulk writing -->", bulk_page.text),
     "reference/commands": ("<!-- generated: commands -->", commands_page.text),
     "reference/errors": ("<!-- generated: errors -->", errors_page.text),
 }

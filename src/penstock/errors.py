@@ -384,6 +384,15 @@ class RowRefused(PenstockError, ValueError):
     code = "row-refused"
 
 
+class RowStale(RowRefused):
+    """A row is given with a version (`version_id_col`) that is no longer the one of the row that is there.
+
+    Somebody has written it since it was read; SQLAlchemy raises `StaleDataError` for it. Nothing was stored.
+    """
+
+    code = "row-stale"
+
+
 class NotWritable(PenstockError):
     """Nothing can be written in this transaction: it has failed, is prepared, or only reads."""
 

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from sqlalchemy import (
-    ClauseElement,
     Column,
     ColumnElement,
-    Executable,
     Table,
     Update,
     bindparam,
     update,
 )
-from sqlalchemy.ext.compiler import compiles
 
 from penstock.backends.keys import KeyBackend
 from penstock.backends.transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Connection, Dialect, Select
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
-    from sqlalchemy.sql.compiler import SQLCompiler
 
     from penstock.backends.pages import PageBackend
     from penstock.errors import NotWritable
 
 GIVEN = "given_"
 Binder: TypeAlias = Callable[[Any], Any]
+Expressions: TypeAlias = Mapping[Column[Any], ColumnElement[Any]]
 
 
 class OnConflict(Enum):
@@ -83,7 +80,9 @@ class Writing:
         columns: What every row has a value for, in order.
         on_conflict: What is done about a row whose key is there.
         key: What tells whether a row is there; empty where that is an error in any case.
-        update: What a row that is there gets.
+        update: What a row that is there gets of what is given.
+        defaults: What the server makes for columns of a new row that are not given.
+        onupdates: What it makes for columns of a row that is there, and gets new values.
     """
 
     table: Table
@@ -91,6 +90,8 @@ class Writing:
     on_conflict: OnConflict = OnConflict.ERROR
     key: Sequence[Column[Any]] = ()
     update: Sequence[Column[Any]] = field(default=())
+    defaults: Expressions = field(default_factory=dict)
+    onupdates: Expressions = field(default_factory=dict)
 
 
 class RowBackend(KeyBackend, Transactions, Protocol):
@@ -198,13 +199,20 @@ class Unfit(Exception):
         self.column = column
 
 
-def settled(statement: Any, writing: Writing) -> Any:
-    """An INSERT that says ON CONFLICT, where the dialect's own has the methods for it."""
+def settled(statement: Any, writing: Writing, where: ColumnElement[Any] | None = None) -> Any:
+    """An INSERT that says ON CONFLICT, where the dialect's own has the methods for it.
+
+    Args:
+        statement: The INSERT.
+        writing: What is written.
+        where: What has to hold of a row that is there, so that it gets new values.
+    """
     if writing.on_conflict is OnConflict.ERROR:
         return statement
     if writing.on_conflict is OnConflict.UPDATE and writing.update:
-        new = {column.name: statement.excluded[column.key] for column in writing.update}
-        return statement.on_conflict_do_update(index_elements=list(writing.key), set_=new)
+        new: dict[str, Any] = {column.name: statement.excluded[column.key] for column in writing.update}
+        new |= {column.name: made for column, made in writing.onupdates.items()}
+        return statement.on_conflict_do_update(index_elements=list(writing.key), set_=new, where=where)
     return statement.on_conflict_do_nothing(index_elements=list(writing.key) or None)
 
 
@@ -214,7 +222,7 @@ def created(
     """What an INSERT stored: objects of a class, or rows of a table."""
     if isinstance(into, Table):
         return source.execute(statement.returning(*into.columns), rows).all()
-    return source.execute(statement.returning(into), rows).scalars().all()
+    return source.execute(statement.returning(into), rows).scalars().unique().all()
 
 
 class StandardRows:
@@ -263,31 +271,12 @@ class StandardRows:
         return True
 
 
-class Explained(Executable, ClauseElement):
-    """EXPLAIN of a statement.
-
-    Args:
-        how: The word, with its options.
-        statement: What is explained.
-    """
-
-    inherit_cache = False
-
-    def __init__(self, how: str, statement: Select[Any]) -> None:
-        self.how = how
-        self.statement = statement
-
-
-@compiles(Explained)
-def _explain(element: Explained, compiler: SQLCompiler, **options: Any) -> str:
-    return f"{element.how} {compiler.process(element.statement, **options)}"
-
-
 def update_one(writing: Writing) -> Update:
     """The UPDATE of one row, whose parameters are called as its columns, with a prefix."""
     given = {column: bindparam(f"{GIVEN}{column.key}", type_=column.type) for column in writing.columns}
     which = (column == given[column] for column in writing.key)
-    return update(writing.table).where(*which).values({column: given[column] for column in writing.update})
+    new: dict[Any, Any] = {column: given[column] for column in writing.update}
+    return update(writing.table).where(*which).values({**new, **writing.onupdates})
 
 
 def binders(dialect: Dialect, columns: Sequence[Column[Any]]) -> list[Binder | None]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
-from sqlalchemy import MetaData, inspect
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstock.backends import backend_for
@@ -16,9 +14,13 @@ from penstock.backends.transactions import savepoint
 from penstock.backends.values import cleaned, without_nan
 from penstock.errors import RowRefused
 from penstock.query.blocks import blocks_of
+from penstock.query.filling import Filling, UpdateFilling
 from penstock.query.incoming import frame_of
+from penstock.query.looking import Look
 from penstock.query.nonfinite import nulls_nan, refused, strange_column
-from penstock.query.shapes import Later, Shape, Unlike, getter, made_by_python
+from penstock.query.objects import values_of
+from penstock.query.placing import placed
+from penstock.query.shapes import Later, RowContext, Shape, Unlike, getter
 from penstock.query.target import Target, again, connection_of, target_of, writing
 
 if TYPE_CHECKING:
@@ -60,11 +62,11 @@ def bulk_insert(
     Args:
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
         model: A mapped class, or a table.
-        rows: Mappings by attribute, which may differ in what they have; or objects of the class; or
-            sequences; or a data frame of pandas or polars, or a table of Arrow, whose columns are attributes
-            (`penstock[frames]`). An iterator is read 50,000 rows at a time; but wholly first, where it reads
-            from the same connection and the driver would lose the rest. What is missing in a frame of
-            pandas (`isna()`) is NULL.
+        rows: Mappings by attribute, which may differ in what they have; or objects of the class, whose
+            sessions load what is expired or deferred; or sequences; or a data frame of pandas or polars, or
+            a table of Arrow, whose columns are attributes (`penstock[frames]`). An iterator is read 50,000
+            rows at a time; but wholly first, where it reads from the same connection and the driver would
+            lose the rest. What is missing in a frame of pandas (`isna()`) is NULL.
         columns: What sequences hold, in order.
         on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
         key: What tells whether a row is there; the primary key by default.
@@ -77,8 +79,9 @@ def bulk_insert(
 
     Raises:
         UnknownColumn: A row has something that is no column.
-        NotSupported, MissingExtra: It is a frame that can't be read; or what the table is, or what else the
-            connection does, does not allow it.
+        NotSupported: The rows of the class are in several tables; or it is a frame that can't be read; or
+            what the table is, or what else the connection does, does not allow it.
+        MissingExtra: It is a frame, and `penstock[frames]` is not installed.
         NotWritable: The transaction has failed, is prepared, or only reads.
         RowRefused: A row can't be stored: the message says which, and which column of it.
         NoPrimaryKey: It can't be told whether a row is there.
@@ -122,7 +125,8 @@ def upsert(
         missing: `nan="keep"` or `nan="null"`.
 
     Raises:
-        UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
+        UnknownColumn, NotSupported, RowRefused, NoPrimaryKey: See `bulk_insert`.
+        RowStale: A row is given with another version than the one that is there.
     """
     return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns, missing).write(on, rows)
 
@@ -149,13 +153,17 @@ def bulk_update(
         missing: `nan="keep"` or `nan="null"`.
 
     Raises:
-        UnknownColumn, RowRefused, NoPrimaryKey: See `bulk_insert`.
+        UnknownColumn, NotSupported, RowRefused, NoPrimaryKey: See `bulk_insert`.
+        RowStale: A row is given with another version than the one that is there.
     """
     return _Update(target_of(model), OnConflict.UPDATE, key, None, columns, missing).write(on, rows)
 
 
 class _Bulk:
     """One call: what it writes where, and the shapes of the rows that came so far."""
+
+    _creates = True
+    _filled_by = Filling
 
     def __init__(
         self,
@@ -166,7 +174,9 @@ class _Bulk:
         columns: Sequence[str] | None,
         missing: Missing,
     ) -> None:
+        target.check_writable(new=self._creates)
         self._target = target
+        self._filling = self._filled_by(target)
         self._on_conflict = on_conflict
         names = () if on_conflict is OnConflict.ERROR and key is None else (key or target.key)
         self._key = [target.column(name) for name in names]
@@ -202,10 +212,18 @@ class _Bulk:
         self, connection: Connection, groups: Iterable[_Rows], backend: RowBackend, verb: _Verb
     ) -> Written:
         done = Written()
-        for shape, numbers, given in groups:
-            writing_here = _in_schema_of(connection, shape.writing)
-            values = without_nan(shape.writing.columns, given) if self._nulls_nan else given
-            done += _Group(self._target, writing_here, numbers, backend, verb).write(connection, values)
+        for shape, numbers, values in groups:
+            given = without_nan(shape.writing.columns, values) if self._nulls_nan else values
+            group = _Group(self._target, placed(connection, shape.writing), numbers, backend, verb)
+            look = Look(self._target, shape, backend)
+            if not look.is_needed:
+                done += group.write(connection, given)
+                continue
+            group.by(look.look).write(connection, given)
+            rest = look.rest(numbers, given, refuses=self._creates)
+            done += Written(skipped=rest.skipped)
+            if rest.numbers:
+                done += group.of(rest.numbers).write(connection, rest.rows)
         return done
 
     def _verb(self, backend: RowBackend) -> _Verb:
@@ -251,7 +269,7 @@ class _Bulk:
             shape = self._shape(self._columns, sequence=True)
             return shape, shape.row(given)
         else:
-            found = self._of_object(number, given)
+            found = values_of(self._target, number, given, new=self._creates)
         shape = self._shape(tuple(found))
         return shape, shape.row(found)
 
@@ -271,58 +289,44 @@ class _Bulk:
         if unknown:
             raise target.unknown(*unknown)
         given = [target.columns[name] for name in names]
-        made = {column: make for column in target.table.columns if (make := self._maker(column, given))}
-        missing = [column.name for column in self._key if column not in (*given, *made)]
+        made = self._filling.makers(given)
+        columns = (*given, *made)
+        missing = [column.name for column in self._key if column not in columns]
         if missing:
             raise RowRefused(
                 f"A row has no value for {', '.join(missing)}.",
                 why="It tells whether the row is there already.",
             )
-        update = self._updated(given, list(made))
-        if self._update is None:
-            update = [column for column in update if column not in self._key]
-        else:
-            update = [column for column in self._update if column in (*given, *made)]
-        pointless = self._on_conflict is OnConflict.UPDATE and not update
+        plain = Writing(
+            table=target.table,
+            columns=columns,
+            on_conflict=self._on_conflict,
+            key=self._key,
+            update=self._updated(given, list(made)),
+        )
+        version = target.version
         return Shape(
-            Writing(
-                table=target.table,
-                columns=(*given, *made),
-                on_conflict=OnConflict.NOTHING if pointless else self._on_conflict,
-                key=self._key,
-                update=update,
-            ),
+            self._filling.completed(plain, given),
             names,
             getter(names, sequence=sequence),
             list(made.values()),
+            RowContext(columns, target.table),
+            given.index(version.column) if version and version.column in given else None,
+            self._filling.renews(given),
         )
 
-    def _updated(self, given: list[Column[Any]], made: list[Column[Any]]) -> list[Column[Any]]:
+    def _updated(self, given: Sequence[Column[Any]], made: Sequence[Column[Any]]) -> Sequence[Column[Any]]:
         """What a row that is there gets: defaults are for new ones."""
-        return given
-
-    def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
-        """What makes a value that is not given, and that Python has to make."""
-        if column in given:
-            return None
-        if column in self._target.fixed:
-            return lambda: self._target.fixed[column]
-        return made_by_python(column, column.default)
-
-    def _of_object(self, number: int, given: Any) -> Mapping[str, Any]:
-        state = inspect(given, raiseerr=False)
-        mapper = getattr(state, "mapper", None)
-        if mapper is None or mapper.class_ is not self._target.model:
-            raise RowRefused(
-                f"Row {number} is a {type(given).__name__}.",
-                hint="Give mappings, objects of the very class, or sequences with columns=(…).",
-            )
-        own = self._target.columns.items()
-        return {name: state.dict[name] for name, column in own if name in state.dict and not column.computed}
+        if self._update is None:
+            return [column for column in given if column not in self._key]
+        return [column for column in self._update if column in (*given, *made)]
 
 
 class _Update(_Bulk):
-    """One call that updates: columns that are not given stay as they are, but for those with `onupdate`."""
+    """One call that updates."""
+
+    _creates = False
+    _filled_by = UpdateFilling
 
     def _verb(self, backend: RowBackend) -> _Verb:
         def update(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
@@ -330,11 +334,8 @@ class _Update(_Bulk):
 
         return update
 
-    def _updated(self, given: list[Column[Any]], made: list[Column[Any]]) -> list[Column[Any]]:
-        return [*given, *made]
-
-    def _maker(self, column: Column[Any], given: Sequence[Column[Any]]) -> Callable[[], Any] | None:
-        return None if column in given else made_by_python(column, column.onupdate)
+    def _updated(self, given: Sequence[Column[Any]], made: Sequence[Column[Any]]) -> Sequence[Column[Any]]:
+        return [column for column in (*given, *made) if column not in self._key]
 
 
 class _Group:
@@ -348,6 +349,14 @@ class _Group:
         self._numbers = numbers
         self._backend = backend
         self._verb = verb
+
+    def by(self, verb: _Verb) -> _Group:
+        """The same rows, but something else is done with them."""
+        return _Group(self._target, self._writing, self._numbers, self._backend, verb)
+
+    def of(self, numbers: Sequence[int]) -> _Group:
+        """The same, of other rows."""
+        return _Group(self._target, self._writing, numbers, self._backend, self._verb)
 
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Written:
         """Write them; a failure leaves the transaction as it was."""
@@ -411,23 +420,3 @@ class _Group:
                 raise
             return False
         return True
-
-
-def _in_schema_of(connection: Connection, writing: Writing) -> Writing:
-    """What is written, in the schema that the caller's `schema_translate_map` says, if it says one."""
-    table = writing.table
-    schemas = connection.get_execution_options().get("schema_translate_map") or {}
-    if table.schema not in schemas:
-        return writing
-    there = table.to_metadata(MetaData(), schema=schemas[table.schema])
-
-    def same(columns: Sequence[Column[Any]]) -> list[Column[Any]]:
-        return [there.columns[column.key] for column in columns]
-
-    return replace(
-        writing,
-        table=there,
-        columns=same(writing.columns),
-        key=same(writing.key),
-        update=same(writing.update),
-    )

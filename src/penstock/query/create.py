@@ -6,29 +6,31 @@ from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
-from sqlalchemy import Connection, inspect, literal_column, select, tuple_
+from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.orm import Session
 
 from penstock.backends import backend_for
-from penstock.backends.keys import kind_as_given, places_in_order
-from penstock.backends.rows import OnConflict, Writing
+from penstock.backends.keys import kind_as_given
+from penstock.backends.rows import OnConflict
 from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
 from penstock.query.incoming import frame_of
+from penstock.query.making import made_one, make_many
 from penstock.query.nonfinite import check_nonfinite, in_python, nulls_nan, without_nan_in
 from penstock.query.stored import (
     gone,
     got_as_stored,
     is_hashable,
     is_plain,
+    is_staged,
     key_of,
+    limited,
     numbered,
     one_as_stored,
-    one_of,
     one_staged,
     parameters,
 )
-from penstock.query.target import Target, again, connection_of, target_of, writing
+from penstock.query.target import Target, again, connection_of, objects_or_rows, target_of, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,8 +68,9 @@ def get_or_create(
     """The row with these values, made now if there is none; and whether it was.
 
     It is safe against others who do the same: one of them makes it, the others get it. It is made by a
-    statement of its own, so the constructor of a class is not called. What a session has pending is
-    flushed, as before every query, and neither committed nor lost if this fails.
+    statement of its own (but for a class of several tables, by the ORM), so the constructor of a class is not
+    called. What a session has pending is flushed, as before every query, and neither committed nor lost if
+    this fails.
 
     Args:
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
@@ -80,7 +83,9 @@ def get_or_create(
 
     Raises:
         UnknownColumn: There is no such attribute.
-        NotSupported, NotWritable: See `bulk_insert`.
+        NotSupported: See `bulk_insert`; or the class is abstract, or in several tables and no session is
+            asked.
+        NotWritable: See `bulk_insert`.
         RowRefused: It would have NaN for a column that does not hold it; or a trigger or a rule of the
             table leaves it out.
         sqlalchemy.exc.IntegrityError: It can't be made; the transaction is as it was before.
@@ -97,6 +102,7 @@ def get_or_create(
     ((1,), False)
     """
     target = target_of(model)
+    _check_creatable(on, target)
     where, values = in_python(where), in_python({**(defaults or {}), **where})
     _check(target, values)
     return again(on, lambda: _got_or_created(on, target, where, values))
@@ -109,7 +115,7 @@ def _got_or_created(
         found = _one(source, target, where)
         if found is not None:
             return found, False
-        made = _made_one(source, target, values, OnConflict.NOTHING)
+        made = made_one(source, target, values, OnConflict.NOTHING)
         if made is not None:
             return made, True
         found = _one(source, target, where, latest=True)
@@ -117,7 +123,7 @@ def _got_or_created(
             found = one_staged(source, target, where)
         if found is not None:
             return found, False
-        made = _made_one(source, target, values, OnConflict.ERROR)  # It is another row that is there.
+        made = made_one(source, target, values, OnConflict.ERROR)  # It is another row that is there.
     if made is None:
         raise RowRefused(
             f"The row of {target.name} was not made.",
@@ -155,6 +161,7 @@ def get_or_create_many(
         sqlalchemy.exc.IntegrityError: A row can't be made; then none was.
     """
     target = target_of(model)
+    _check_creatable(on, target)
     names = tuple(key or target.key)
     frame = frame_of(rows, target)
     given = list(map(in_python, rows if frame is None else frame.mappings()))
@@ -180,10 +187,10 @@ def _got_or_created_many(
         made: list[tuple[Any, bool]] = []
         if missing:
             with savepoint(connection, backend, _AROUND):
-                if backend.tells_apart(connection, [target.columns[name] for name in names], rest):
+                if not is_staged(target, names) or _tells_apart(source, target, names, rest):
                     made = _made_or_found(source, target, names, rest, rows)
                 else:
-                    made = got_as_stored(source, target, names, (rest, rows), _make_many)
+                    made = got_as_stored(source, target, names, (rest, rows), make_many)
     new = dict(zip(missing, made, strict=True))
     return [new.get(number) or (found[key], False) for number, key in enumerate(keys)]
 
@@ -207,7 +214,7 @@ def _made_or_found(
     The server tells these keys from each other as Python does.
     """
     first = dict(zip(reversed(keys), reversed(given), strict=True))
-    rows = _make_many(source, target, names, list(first), list(first.values()))
+    rows = make_many(source, target, names, list(first), list(first.values()))
     made = {key_of(target, names, row): row for row in rows}
     found = made | _by_key(source, target, names, [key for key in first if key not in made])
     _find_others(source, target, names, [key for key in first if key not in found], found)
@@ -239,6 +246,12 @@ def _find_others(
         found[key] = row
 
 
+def _check_creatable(on: On, target: Target) -> None:
+    """Raise NotSupported if nothing can make rows of it; a session can, by the ORM, where we can't."""
+    if target.uncreatable or not isinstance(on, Session):
+        target.check_writable(new=True)
+
+
 def _check(target: Target, values: Mapping[str, Any]) -> None:
     unknown = [name for name in values if name not in target.columns]
     if unknown:
@@ -255,71 +268,6 @@ def _key(target: Target, names: Sequence[str], number: int, row: Mapping[str, An
         ) from None
 
 
-def _make_many(
-    source: Session | Connection,
-    target: Target,
-    names: Sequence[str],
-    keys: Sequence[_Key],
-    rows: Sequence[Mapping[str, Any]],
-) -> list[Any]:
-    """Those that could be made; in the order of their keys, so that others never wait in turn."""
-    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for place in places_in_order(len(keys), list(zip(*keys, strict=True)), last_of_each=False):
-        alike.setdefault(tuple(sorted(rows[place])), []).append(rows[place])
-    made: list[Any] = []
-    for group in alike.values():
-        made += _made(source, target, group, OnConflict.NOTHING, names)
-    return made
-
-
-def _made(
-    source: Session | Connection,
-    target: Target,
-    rows: Sequence[Mapping[str, Any]],
-    on_conflict: OnConflict,
-    key: Sequence[str] = (),
-) -> list[Any]:
-    """The rows that were stored; a failure leaves the transaction as it was."""
-    connection = connection_of(source, target)
-    wanted = Writing(
-        table=target.table,
-        columns=[target.columns[name] for name in rows[0]],
-        on_conflict=on_conflict,
-        key=[target.columns[name] for name in key],
-    )
-    backend = backend_for(connection.engine.url).rows
-    with savepoint(connection, backend):
-        if isinstance(source, Session) and target.mapped:
-            with source.no_autoflush:
-                return list(backend.create(source, connection, target.model, wanted, rows))
-        named = [{target.columns[name].key: value for name, value in row.items()} for row in rows]
-        return list(backend.create(source, connection, target.table, wanted, named))
-
-
-def _made_one(
-    source: Session | Connection, target: Target, values: Mapping[str, Any], on_conflict: OnConflict
-) -> Any:
-    """The row that was stored, or None; a failure leaves the transaction as it was."""
-    connection = connection_of(source, target)
-    backend = backend_for(connection.engine.url).rows
-    check_nonfinite(target, [values], backend)
-    plain = not isinstance(source, Session) or not target.mapped or not backend.returns_new_only
-    if plain or _is_versioned(target.model):
-        made = _made(source, target, [values], on_conflict)
-        return made[0] if made else None
-    # As the ORM does it: None leaves a column to its default.
-    given = {name: value for name, value in values.items() if value is not None or _holds_none(target, name)}
-    key: Any = (target.model, tuple(given), on_conflict, backend)
-    statement: Any = _insertion(*key)
-    session: Any = source
-    with savepoint(connection, backend), session.no_autoflush:
-        return session.scalars(statement, numbered(given)).one_or_none()
-
-
-def _holds_none(target: Target, name: str) -> bool:
-    return target.columns[name].type.should_evaluate_none
-
-
 def _one(
     source: Session | Connection, target: Target, where: Mapping[str, Any], *, latest: bool = False
 ) -> Any:
@@ -329,7 +277,7 @@ def _one(
         return one_as_stored(source, target, where, latest=latest)
     if latest:
         query = _latest(source, target, query)
-    return one_of(source, target, query, numbered(where))
+    return objects_or_rows(source, target.model, query, numbered(where)).one_or_none()
 
 
 @lru_cache(maxsize=1024)
@@ -345,24 +293,7 @@ def _lookup(model: Any, names: tuple[str, ...]) -> tuple[Select[Any], tuple[type
     given = parameters(target, names)
     query = select(model).where(*(target.attributes[name] == given[name] for name in names))
     kinds = tuple(kind_as_given(target.columns[name].type) for name in names)
-    return query.limit(literal_column("2")), kinds  # One parameter less to send.
-
-
-def _is_versioned(model: Any) -> bool:
-    """Whether the ORM counts the versions of its rows."""
-    mapper: Any = inspect(model)
-    return mapper.version_id_col is not None
-
-
-@lru_cache(maxsize=1024)
-def _insertion(model: Any, names: tuple[str, ...], on_conflict: OnConflict, backend: RowBackend) -> Any:
-    """The INSERT of a row with these values, which gives the object."""
-    target = target_of(model)
-    given = parameters(target, names)
-    values = {**target.fixed, **{target.columns[name]: given[name] for name in names}}
-    wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict)
-    statement = backend.insert(target.table, wanted).values(values).returning(*target.table.columns)
-    return select(model).from_statement(statement).execution_options(populate_existing=True)
+    return limited(target, query), kinds
 
 
 def _by_key(
@@ -384,9 +315,7 @@ def _by_key(
             attributes[0].in_([key[0] for key in some]) if len(names) == 1 else tuple_(*attributes).in_(some)
         )
         query = select(target.model).where(one)
-        rows = (
-            source.scalars(query) if isinstance(source, Session) and target.mapped else source.execute(query)
-        )
+        rows = objects_or_rows(source, target.model, query)
         found |= {key_of(target, names, row): row for row in rows}
     return found
 
@@ -394,6 +323,14 @@ def _by_key(
 def _latest(source: Session | Connection, target: Target, query: Select[Any]) -> Select[Any]:
     """The query, but it sees what others have committed since the transaction began."""
     return _backend(source, target).latest(query)
+
+
+def _tells_apart(
+    source: Session | Connection, target: Target, names: Sequence[str], keys: Sequence[_Key]
+) -> bool:
+    """Whether the server tells these keys from each other as Python does."""
+    columns = [target.columns[name] for name in names]
+    return _backend(source, target).tells_apart(connection_of(source, target), columns, keys)
 
 
 def _backend(source: Session | Connection, target: Target) -> RowBackend:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, select
 from sqlalchemy import exists as exists_clause
 from sqlalchemy.exc import MultipleResultsFound
-from sqlalchemy.orm import Session
 
-from penstock.query.target import reading, target_of
+from penstock.query.target import objects_or_rows, reading, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.orm import Session
 
     from penstock.query.target import Model, On, Where
 
@@ -137,6 +138,4 @@ def _select(model: Model, where: Where) -> Select[Any]:
 
 def _all(on: On, model: Model, query: Select[Any]) -> Sequence[Any]:
     with reading(on) as source:
-        if isinstance(source, Session) and not isinstance(model, Table):
-            return source.scalars(query).all()
-        return source.execute(query).all()
+        return objects_or_rows(source, model, query).all()

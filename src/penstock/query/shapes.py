@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from sqlalchemy import SelectBase
 
 from penstock.backends.rows import Parted, Writing
 from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column
+    from sqlalchemy import Column, ColumnElement, Table
+
+    Make: TypeAlias = Callable[["RowContext"], Any]
 
 _AT_A_TIME = 1000
 """Rows that are taken apart at a time."""
@@ -27,19 +31,32 @@ class Shape:
         names: What mappings call the values that are given.
         values: Takes the values that were given out of a row.
         defaults: Makes the others, that Python has to.
+        context: What it is called with.
+        version: The place of the version that a row was read with; None if that is not given.
+        renews: Whether Python makes the next one of it.
     """
 
     writing: Writing
     names: tuple[str, ...]
     values: Callable[[Any], Sequence[Any]]
-    defaults: Sequence[Callable[[], Any]]
+    defaults: Sequence[Make]
+    context: RowContext
+    version: int | None = None
+    renews: bool = False
 
     @property
     def row(self) -> Callable[[Any], Sequence[Any]]:
         """Makes a row's values in the order of the columns."""
         if not self.defaults:
             return self.values
-        return lambda given: (*self.values(given), *(make() for make in self.defaults))
+        return self._with_defaults
+
+    def _with_defaults(self, given: Any) -> Sequence[Any]:
+        values = [*self.values(given)]
+        self.context.values = values
+        for make in self.defaults:  # A default sees those before it.
+            values.append(make(self.context))
+        return values
 
 
 class Unlike(Exception):
@@ -94,23 +111,61 @@ def getter(names: tuple[str, ...], *, sequence: bool) -> Callable[[Any], Sequenc
     return itemgetter(*names) if names else lambda row: ()
 
 
-def made_by_python(column: Column[Any], default: Any) -> Callable[[], Any] | None:
-    """What makes a value that Python has to make, if a row has none."""
-    if default is None:
+class RowContext:
+    """What a default of Python's is called with: the row that it is made for, as SQLAlchemy shows it.
+
+    Args:
+        columns: Those that rows have values for, in order.
+        table: Where they are written.
+    """
+
+    def __init__(self, columns: Sequence[Column[Any]], table: Table) -> None:
+        self._keys = [column.key for column in columns]
+        self._absent = {column.key: None for column in table.columns if column.server_default is None}
+        self.values: Sequence[Any] = ()
+
+    def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> dict[str, Any]:
+        """The values of the row, by the keys of columns; None for what has none."""
+        return {**self._absent, **dict(zip(self._keys, self.values, strict=False))}
+
+    @property
+    def current_parameters(self) -> dict[str, Any]:
+        """The same."""
+        return self.get_current_parameters()
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotSupported(
+            f"A default looks at {name!r} of its context.",
+            why="Many rows are written at once: there is nothing but the values of its row.",
+            hint="Give rows a value for it.",
+        )
+
+
+class NoRow(RowContext):
+    """What it is called with where a value is made for many rows."""
+
+    def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> dict[str, Any]:
+        """There are none; raises NotSupported."""
+        raise NotSupported(
+            "An onupdate looks at its row.",
+            why="An upsert makes one value for all rows that are there.",
+            hint="Give rows a value for it, or use bulk_update.",
+        )
+
+
+def made_by_python(default: Any) -> Make | None:
+    """What makes a value by a `default` or an `onupdate` of Python's; None if there is none."""
+    if default is None or not (default.is_scalar or default.is_callable):
         return None
     if default.is_scalar:
-        return lambda: default.arg
-    if default.is_callable:
-        return lambda: default.arg(_NoContext)
-    raise NotSupported(
-        f"The default of {column} is made by the server for each row.",
-        hint="Give rows a value for it, or declare it as server_default.",
-    )
+        return lambda _: default.arg
+    return cast("Make", default.arg)
 
 
-class _NoContext:
-    """What a default is called with; one that wants to see the other values of its row can't."""
-
-    @staticmethod
-    def get_current_parameters(*_: object) -> Mapping[str, Any]:
-        raise NotSupported("A default that looks at its row can't be made for many rows at once.")
+def made_by_server(default: Any) -> ColumnElement[Any] | None:
+    """The expression by which the server makes a value of a `default` or an `onupdate`; None if none is."""
+    if default is None or default.is_scalar or default.is_callable:
+        return None
+    made = default.next_value() if default.is_sequence else default.arg
+    made = made.scalar_subquery() if isinstance(made, SelectBase) else made
+    return cast("ColumnElement[Any]", made.self_group())

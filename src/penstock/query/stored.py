@@ -18,7 +18,7 @@ from penstock.backends.keys import staged
 from penstock.backends.rows import GIVEN
 from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
-from penstock.query.target import Target, connection_of, target_of
+from penstock.query.target import Target, alone, connection_of, objects_or_rows, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,23 +42,27 @@ def one_as_stored(
     """The row with these values as its columns store them; None if there is none."""
     connection = connection_of(source, target)
     backend = backend_for(connection.engine.url).rows
-    if not all(backend.compares(target.columns[name], value) for name, value in where.items()):
+    compares = all(backend.compares(target.columns[name], value) for name, value in where.items())
+    if not compares and is_staged(target, where):
         return one_staged(source, target, where)
     held = tuple(name for name, value in where.items() if value is not None)
     key: Any = (target.model, tuple(where), held, backend, connection.dialect.name)
     query, rounds = _lookup_as_stored(*key)
     values = {f"{GIVEN}{number}": value for number, value in enumerate(where.values()) if value is not None}
     if query is None or not all(isinstance(value, _PLAIN) for value in values.values()):
-        query, values, rounds = select(target.model).where(*target.conditions(where)).limit(2), {}, False
+        query = limited(target, select(target.model).where(*target.conditions(where)))
+        values, rounds = {}, False
     query = backend.latest(query) if latest else query
     if not rounds:
-        return one_of(source, target, query, values)
+        return objects_or_rows(source, target.model, query, values).one_or_none()
     with savepoint(connection, backend, _AROUND):  # A value that is too large is a failure.
-        return one_of(source, target, query, values)
+        return objects_or_rows(source, target.model, query, values).one_or_none()
 
 
 def one_staged(source: Session | Connection, target: Target, where: Mapping[str, Any]) -> Any:
     """The row with what the server stores for these values; None if there is none, or they are refused."""
+    if not is_staged(target, where):
+        return None
     connection = connection_of(source, target)
     backend = backend_for(connection.engine.url).rows
     columns, keys = [target.columns[name] for name in where], [tuple(where.values())]
@@ -70,6 +74,11 @@ def one_staged(source: Session | Connection, target: Target, where: Mapping[str,
         if backend.ended(error):
             raise
         return None  # To make it is what says why.
+
+
+def is_staged(target: Target, names: Iterable[str]) -> bool:
+    """Whether a temporary table can have the columns of a key: they are of one table."""
+    return len({target.columns[name].table for name in names}) == 1
 
 
 def got_as_stored(
@@ -143,14 +152,6 @@ def _at(
     return found
 
 
-def one_of(
-    source: Session | Connection, target: Target, query: Select[Any], values: Mapping[str, Any]
-) -> Any:
-    if isinstance(source, Session) and target.mapped:
-        return source.scalars(query, values).one_or_none()
-    return source.execute(query, values).one_or_none()
-
-
 @lru_cache(maxsize=1024)
 def _lookup_as_stored(
     model: Any, names: tuple[str, ...], held: tuple[str, ...], backend: Any, dialect: str
@@ -171,7 +172,14 @@ def _lookup_as_stored(
     stored = {name: backend.as_stored(dialect, target.columns[name], given[name]) for name in held}
     same = (target.attributes[name] == stored.get(name) for name in names)
     rounds = any(stored[name] is not given[name] for name in held)
-    return select(model).where(*same).limit(literal_column("2")), rounds
+    return limited(target, select(model).where(*same)), rounds
+
+
+def limited(target: Target, query: Select[Any]) -> Select[Any]:
+    """The SELECT of one row, which is enough to see that there are several."""
+    if target.joins:  # It would become a subquery, which takes no locks: so it would not see the latest.
+        return query
+    return query.limit(literal_column("2"))  # One parameter less to send.
 
 
 def is_plain(attribute: Any) -> bool:
@@ -229,8 +237,8 @@ def _rows_at(
     query = select(target.model, stage.ordinal).join(stage.rows, and_(*same))
     if isinstance(source, Session) and target.mapped:
         return {number: row for row, number in source.execute(query).unique()}
-    found = source.execute(query).freeze()
-    plain = found().columns(*range(len(target.table.columns)))
+    found = source.execute(alone(source, target.model, query)).freeze()
+    plain = found().columns(*range(len(found().keys()) - 1))
     return dict(zip((row[-1] for row in found.data), plain, strict=True))
 
 
@@ -255,7 +263,5 @@ def _row_at(
         target.columns[name] == (None if null else stage.value(place, number))
         for place, (name, null) in enumerate(zip(names, stored.nulls, strict=True))
     )
-    query = how(select(target.model).where(*same).limit(2))
-    if isinstance(source, Session) and target.mapped:
-        return source.scalars(query).unique().one_or_none()
-    return source.execute(query).one_or_none()
+    query = how(limited(target, select(target.model).where(*same)))
+    return objects_or_rows(source, target.model, query).one_or_none()

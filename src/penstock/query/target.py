@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
 from sqlalchemy.engine import TwoPhaseTransaction
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, lazyload
 
 from penstock.backends import backend_for
 from penstock.errors import NoPrimaryKey, NotSupported, NotWritable, UnknownColumn
+from penstock.query.versions import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Result, ScalarResult, Select
+    from sqlalchemy.orm import RelationshipProperty
 
 On: TypeAlias = Session | Connection | Engine
 """Where it is asked: in the caller's transaction, but for an engine, which gets one of its own."""
@@ -30,6 +35,8 @@ Where: TypeAlias = Mapping[str, Any] | ColumnElement[bool] | Sequence[ColumnElem
 
 
 _Result = TypeVar("_Result")
+_ALONE = lazyload("*")
+_BY_SESSION = "Add objects to a session, or ask a session by get_or_create."
 _ATTEMPTS = 5
 
 
@@ -57,6 +64,12 @@ class Target:
         columns: Its columns: by attribute, for a class.
         attributes: What a condition is put on, by the same names; relationships included.
         fixed: What every row has that is an object of the class, by column.
+        version: How the versions of its rows are counted, if they are.
+        criterion: What holds of the rows of the class, where those of others are in the table, too.
+        unwritable: Why rows can't be written but by the ORM; empty if they can.
+        uncreatable: Why there are no new rows of it; empty if there can be.
+        joins: Whether others are loaded along, by a join.
+        made_by_orm: Whether only the ORM can make objects of it.
     """
 
     model: Model
@@ -64,6 +77,18 @@ class Target:
     columns: Mapping[str, Column[Any]]
     attributes: Mapping[str, Any]
     fixed: Mapping[Column[Any], Any] = field(default_factory=dict)
+    version: Version | None = None
+    criterion: ColumnElement[bool] | None = None
+    unwritable: str = ""
+    uncreatable: str = ""
+    joins: bool = False
+    made_by_orm: bool = False
+
+    def check_writable(self, *, new: bool) -> None:
+        """Raise NotSupported if rows of it, or new ones, can't be written."""
+        why = self.unwritable or (self.uncreatable if new else "")
+        if why:
+            raise NotSupported(f"Rows of {self.name} can't be written in bulk.", why=why, hint=_BY_SESSION)
 
     @property
     def mapped(self) -> bool:
@@ -128,7 +153,7 @@ def target_of(model: Model) -> Target:
     """The class or table as a target.
 
     Raises:
-        NotSupported: It is neither, or a class whose rows are spread over several tables.
+        NotSupported: It is neither.
     """
     key: Any = model
     return _target_of(key)
@@ -140,23 +165,92 @@ def _target_of(model: Any) -> Target:
         columns = {column.key: column for column in model.columns}
         return Target(model, model, columns, columns)
     mapper = inspect(model, raiseerr=False)
-    if not isinstance(mapper, Mapper) or not isinstance(mapper.local_table, Table):
+    if not isinstance(mapper, Mapper):
         raise NotSupported(f"{model!r} is neither a mapped class nor a table.")
-    if len(mapper.tables) > 1:
-        raise NotSupported(f"The rows of {model.__name__} are spread over several tables.")
+    table: Any = mapper.local_table
     found = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
-    table = mapper.local_table
     columns = {name: column for name, column in found.items() if isinstance(column, Column)}
     attributes = {name: getattr(model, name) for name, _ in mapper.all_orm_descriptors.items()}
+    unwritable = uncreatable = ""
+    if len(mapper.tables) > 1 or not isinstance(table, Table):
+        unwritable = "They are spread over several tables, or are what a query gives."
+    if mapper.polymorphic_abstract:
+        uncreatable = "The class is abstract: each row is of one of its subclasses."
+    return Target(
+        model,
+        table,
+        columns,
+        attributes,
+        fixed=_fixed(mapper),
+        version=_version(mapper),
+        criterion=_criterion(mapper),
+        unwritable=unwritable,
+        uncreatable=uncreatable,
+        joins=any(each.lazy in ("joined", False) for each in _relationships(mapper)),
+        made_by_orm=bool(unwritable) or (mapper.polymorphic_on is not None and not _has_kind(mapper)),
+    )
+
+
+def _relationships(mapper: Mapper[Any]) -> Iterator[RelationshipProperty[Any]]:
+    return chain.from_iterable(each.relationships for each in mapper.self_and_descendants)
+
+
+def _fixed(mapper: Mapper[Any]) -> Mapping[Column[Any], Any]:
+    if mapper.polymorphic_identity is None or not _has_kind(mapper):
+        return {}
+    return {cast("Column[Any]", mapper.polymorphic_on): mapper.polymorphic_identity}
+
+
+def _has_kind(mapper: Mapper[Any]) -> bool:
+    """Whether a column says of which class a row is; else it is an expression, or a column of a union."""
     kind = mapper.polymorphic_on
-    fixed = {kind: mapper.polymorphic_identity} if isinstance(kind, Column) else {}
-    return Target(model, table, columns, attributes, fixed)
+    return any(kind is column for table in mapper.tables for column in table.c)
+
+
+def _version(mapper: Mapper[Any]) -> Version | None:
+    if mapper.version_id_col is None:
+        return None
+    return Version(cast("Column[Any]", mapper.version_id_col), mapper.version_id_generator or None)
+
+
+def _criterion(mapper: Mapper[Any]) -> ColumnElement[bool] | None:
+    if not mapper.single or mapper.polymorphic_on is None:
+        return None
+    identities = [each.polymorphic_identity for each in mapper.self_and_descendants]
+    return mapper.polymorphic_on.in_([identity for identity in identities if identity is not None])
 
 
 def attributes_of(entity: Any) -> list[Any]:
     """The attributes of a mapped class, or of an alias of one, that are read with it."""
     mapper = inspect(entity).mapper
     return [getattr(entity, each.key) for each in mapper.column_attrs if not each.deferred]
+
+
+def objects_or_rows(
+    source: Session | Connection,
+    model: Model,
+    query: Select[Any],
+    values: Mapping[str, Any] | None = None,
+) -> ScalarResult[Any] | Result[Any]:
+    """What a SELECT of a model gives: objects of a class to a session, each once; else plain rows.
+
+    Args:
+        source: What is asked.
+        model: What is selected.
+        query: The SELECT.
+        values: Its parameters.
+    """
+    if isinstance(source, Session) and not isinstance(model, Table):
+        # Collections that are loaded along, by a join, have an object come several times.
+        return source.scalars(query, values).unique()
+    return source.execute(alone(source, model, query), values)
+
+
+def alone(source: Session | Connection, model: Model, query: Select[Any]) -> Select[Any]:
+    """The SELECT, without what a class loads along where plain rows are asked for."""
+    if isinstance(source, Session) or isinstance(model, Table) or not target_of(model).joins:
+        return query
+    return query.options(_ALONE)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def stage(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]
         f" SELECT {columns} FROM {table} AS whole LEFT JOIN {table} AS alone ON FALSE LIMIT 0"
     )
     try:
-        insert(connection, name, writing, rows)
+        insert(connection, name, replace(writing, defaults={}), rows)
         yield name
     except BaseException:
         with suppress(DBAPIError):

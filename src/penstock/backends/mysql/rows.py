@@ -9,6 +9,7 @@ from sqlalchemy import Table, and_, bindparam, func, literal_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError
 
+from penstock.backends.expressions import Explained
 from penstock.backends.keys import marks_of, places_in_order
 from penstock.backends.mysql.faults import number_of, words_of
 from penstock.backends.mysql.keys import MySQLKeys
@@ -22,11 +23,10 @@ from penstock.backends.mysql.refusals import (
     check_writable,
     has_ended,
 )
-from penstock.backends.mysql.sending import insert, load
+from penstock.backends.mysql.sending import insert, literal, load
 from penstock.backends.mysql.transactions import autocommits, begin, check_idle, is_streaming, not_writable
 from penstock.backends.rows import (
     GIVEN,
-    Explained,
     OnConflict,
     Writing,
     Written,
@@ -38,7 +38,7 @@ from penstock.backends.rows import (
 from penstock.backends.values import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Column, Connection, Select
     from sqlalchemy.exc import DBAPIError
@@ -94,8 +94,9 @@ class MySQLRows(MySQLKeys):
         first = _first(writing)
         same = (column == statement.inserted[column.key] for column in writing.key)
         kept = func.IF(and_(*same, literal_column(_COUNT)), first, literal_column(ANOTHER))
-        new = ((column.key, statement.inserted[column.key]) for column in _new(writing))
-        return statement.on_duplicate_key_update([(first.key, kept), *new])
+        new: list[Any] = [(column.key, statement.inserted[column.key]) for column in _new(writing)]
+        made = [(column.key, expression) for column, expression in _made(writing)]
+        return statement.on_duplicate_key_update([(first.key, kept), *made, *new])
 
     def create(
         self,
@@ -112,14 +113,17 @@ class MySQLRows(MySQLKeys):
             if writing.on_conflict is OnConflict.ERROR:
                 return created(source, into, statement, rows)
             _reset(connection)
-            done = source.execute(statement.returning(*wanted, literal_column(_THERE)), rows).freeze()
+            found = source.execute(statement.returning(*wanted, literal_column(_THERE)), rows)
+            done = (found if isinstance(into, Table) else found.unique()).freeze()
         there, new = 0, []
         for row in done.data:
             if row[-1] == there:
                 new.append(row)
             there = row[-1]
         kept = done.with_new_rows(new)()
-        return kept.columns(*range(len(wanted))).all() if isinstance(into, Table) else kept.scalars().all()
+        if isinstance(into, Table):
+            return kept.columns(*range(len(wanted))).all()
+        return kept.scalars().unique().all()
 
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT, with locks: it sees what was committed meanwhile, whatever the isolation."""
@@ -213,6 +217,11 @@ def _new(writing: Writing) -> Sequence[Column[Any]]:
     return writing.update if writing.on_conflict is OnConflict.UPDATE else ()
 
 
+def _made(writing: Writing) -> Iterable[tuple[Column[Any], ColumnElement[Any]]]:
+    """What the server makes for it; first of all, since expressions see what was set before."""
+    return writing.onupdates.items() if _new(writing) else ()
+
+
 def _written(writing: Writing, given: int, written: int, there: int) -> Written:
     """What became of the rows, if so many were given, so many written, and so many of those there."""
     updated = there if _new(writing) else 0
@@ -228,15 +237,23 @@ def _then(connection: Connection, writing: Writing) -> str:
     first = f"{table}.{_name(connection, _first(writing))}"
     same = (f"{table}.{name} = VALUES({name})" for name in _each(connection, writing.key))
     kept = f"{first} = IF({' AND '.join((*same, _COUNT))}, {first}, {ANOTHER})"
+    made = (f"{_name(connection, column)} = {literal(connection, column, e)}" for column, e in _made(writing))
     new = (f"{name} = VALUES({name})" for name in _each(connection, _new(writing)))
-    return f" ON DUPLICATE KEY UPDATE {', '.join((kept, *new))}"
+    return f" ON DUPLICATE KEY UPDATE {', '.join((kept, *made, *new))}"
 
 
 def _update_from_stage(connection: Connection, writing: Writing, given: str) -> str:
     """The statement that updates rows by those in the temporary table, in the order of that."""
     table = _table(connection, writing)
-    new = ", ".join(f"{table}.{name} = {given}.{name}" for name in _each(connection, writing.update))
-    return f"UPDATE {given} STRAIGHT_JOIN {table} ON {_same(connection, writing, given)} SET {new}"
+    made = (
+        f"{table}.{_name(connection, column)} = {literal(connection, column, e)}"
+        for column, e in _made(writing)
+    )
+    new = (f"{table}.{name} = {given}.{name}" for name in _each(connection, writing.update))
+    return (
+        f"UPDATE {given} STRAIGHT_JOIN {table} ON {_same(connection, writing, given)}"
+        f" SET {', '.join((*made, *new))}"
+    )
 
 
 def _matching(connection: Connection, writing: Writing, given: str) -> int:

@@ -11,17 +11,19 @@ from uuid import UUID
 import pymysql
 from pymysql.constants import CLIENT, COMMAND
 from pymysql.protocol import OKPacketWrapper
-from sqlalchemy import text
+from sqlalchemy import BindParameter, text
+from sqlalchemy.exc import CompileError
 
 from penstock.backends.mysql.encoding import FILE, NULL, STATEMENT, columns_of, encoded
 from penstock.backends.mysql.refusals import wrapped
 from penstock.backends.rows import Writing, binders
 from penstock.backends.transactions import savepoint
+from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, ColumnElement, Connection
 
     from penstock.backends.rows import RowBackend
 
@@ -73,18 +75,44 @@ def insert(
     Raises:
         Unfit: A value is of a type that its column can't hold.
     """
-    names = ", ".join(map(connection.dialect.identifier_preparer.format_column, writing.columns))
+    columns = (*writing.columns, *writing.defaults)
+    names = ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
     head = f"INSERT INTO {into} ({names}) VALUES "
+    made = [literal(connection, column, e).replace("%%", "%") for column, e in writing.defaults.items()]
     bind = binders(connection.dialect, writing.columns)
     done, size = 0, _ROWS
     while done < len(rows):
         some = range(done, min(done + size, len(rows)))
-        values = STATEMENT.rows(encoded(STATEMENT, columns_of(rows, some, bind), done), len(some))
+        given = encoded(STATEMENT, columns_of(rows, some, bind), done)
+        values = STATEMENT.rows([*given, *([each] * len(some) for each in made)], len(some))
         if len(values) > _STATEMENT and len(some) > 1:
             size = max(1, len(some) * _STATEMENT // len(values))
             continue
         _run(connection, f"{head}\0{then}", values)
         done += len(some)
+
+
+def literal(connection: Connection, column: Column[Any], expression: ColumnElement[Any]) -> str:
+    """An expression for a column, as a statement has it that is sent without parameters; % is doubled.
+
+    Raises:
+        NotSupported: It holds a value that can't be written in a statement.
+    """
+    if isinstance(expression, BindParameter):
+        bind = binders(connection.dialect, [column])
+        values = columns_of([[expression.effective_value]], range(1), bind)
+        return encoded(STATEMENT, values)[0][0].replace("%", "%%")
+    try:
+        made = expression.self_group().compile(
+            dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+        )
+    except CompileError as error:
+        raise NotSupported(
+            f"What {column} gets by itself can't be put into a statement of many rows.",
+            why=str(error),
+            hint="Give rows a value for it, or declare it as server_default.",
+        ) from error
+    return str(made)
 
 
 def _run(connection: Connection, statement: str, values: str) -> None:
@@ -148,6 +176,9 @@ def _load_statement(connection: Connection, into: str, writing: Writing, kinds: 
         data = bytes in _READ[kind]
         taken.append(f"@penstock_{number}" if data else name)
         made += [f"{name} = UNHEX(@penstock_{number})"] if data else []
+    for column, expression in writing.defaults.items():
+        name = connection.dialect.identifier_preparer.format_column(column)
+        made.append(f"{name} = {literal(connection, column, expression)}")
     return (
         f"LOAD DATA LOCAL INFILE 'penstock' INTO TABLE {into} CHARACTER SET utf8mb4"
         " FIELDS TERMINATED BY x'09' ESCAPED BY x'5c' LINES TERMINATED BY x'0a'"

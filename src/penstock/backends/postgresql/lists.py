@@ -81,7 +81,7 @@ def created_by_lists(
     if isinstance(into, Table):
         return source.execute(statement, values).all()
     objects = select(into).from_statement(statement).execution_options(populate_existing=True)
-    return source.execute(objects, values).scalars().all()
+    return source.execute(objects, values).scalars().unique().all()
 
 
 def _list_type(column: Column[Any]) -> TypeEngine[Any] | None:

@@ -36,7 +36,7 @@ from penstock.backends.values import INFINITE
 from penstock.errors import NotWritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Column, Connection, Select
     from sqlalchemy.exc import DBAPIError
@@ -129,9 +129,7 @@ class SQLiteRows(SQLiteKeys, StandardRows):
         bound_rows = list(chain.from_iterable(_bound(connection, writing, rows)))
         made = self._last_of_each(connection, writing, rows, bound_rows)
         statement = update_one(writing).compile(dialect=connection.dialect)
-        names = [column.key for column in writing.columns]
-        places = [names.index(name.removeprefix(GIVEN)) for name in statement.positiontup or ()]
-        values = [tuple(row[place] for place in places) for row in made]
+        values = _arranged(made, writing, statement, GIVEN)
         unique = set(writing.table.primary_key) <= set(writing.key)
         unique = unique and not _is_view(connection, writing)
         there = 0 if unique else _there(connection, writing, made)
@@ -182,12 +180,10 @@ class SQLiteRows(SQLiteKeys, StandardRows):
     def _insert(
         self, connection: Connection, writing: Writing, pieces: Iterable[Sequence[Sequence[Any]]]
     ) -> int:
-        columns = _in_order(writing)
-        keys = [column.key for column in columns]
+        keys = [column.key for column in _in_order(writing)]
         statement = self.insert(writing.table, writing).compile(dialect=connection.dialect, column_keys=keys)
-        order = [list(writing.columns).index(column) for column in columns]
-        done = (connection.exec_driver_sql(str(statement), _arranged(piece, order)) for piece in pieces)
-        return sum(result.rowcount for result in done)
+        values = (_arranged(piece, writing, statement) for piece in pieces)
+        return sum(connection.exec_driver_sql(str(statement), each).rowcount for each in values)
 
 
 def _bound(
@@ -206,11 +202,35 @@ def _in_order(writing: Writing) -> list[Column[Any]]:
     return [column for column in writing.table.columns if column in written]
 
 
-def _arranged(rows: Sequence[Sequence[Any]], order: list[int]) -> list[tuple[Any, ...]]:
-    """The rows as tuples, with their values in this order."""
-    if order == sorted(order):
+def _arranged(
+    rows: Sequence[Sequence[Any]], writing: Writing, statement: Any, prefix: str = ""
+) -> list[tuple[Any, ...]]:
+    """The rows as tuples, with their values as the statement has its parameters."""
+    places = {f"{prefix}{column.key}": place for place, column in enumerate(writing.columns)}
+    names: Sequence[str] = statement.positiontup or ()
+    order = [places.get(name, -1) for name in names]
+    if -1 in order:
+        return _with_constants(rows, statement, places)
+    if order == list(range(len(writing.columns))):
         return list(map(tuple, rows))
-    return list(map(itemgetter(*order), rows))
+    return list(map(itemgetter(*order), rows)) if len(order) > 1 else [(row[order[0]],) for row in rows]
+
+
+def _with_constants(
+    rows: Sequence[Sequence[Any]], statement: Any, places: Mapping[str, int]
+) -> list[tuple[Any, ...]]:
+    """The same, where expressions that the library evaluates have parameters of their own."""
+    order: list[int] = []
+    constants: list[Any] = []
+    for name in statement.positiontup:
+        order.append(places.get(name, len(places) + len(constants)))
+        if name not in places:
+            bind = (
+                statement.binds[name].type.dialect_impl(statement.dialect).bind_processor(statement.dialect)
+            )
+            value = statement.params[name]
+            constants.append(value if bind is None else bind(value))
+    return [tuple((*row, *constants)[place] for place in order) for row in rows]
 
 
 def _is_view(connection: Connection, writing: Writing) -> bool:

@@ -1,0 +1,141 @@
+"""Rows are made, as objects or as plain rows; those that are there already are left out."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
+from sqlalchemy.orm import Session
+
+from penstock.backends import backend_for
+from penstock.backends.keys import places_in_order
+from penstock.backends.rows import OnConflict, Writing
+from penstock.backends.transactions import savepoint
+from penstock.query.filling import asks_for_others, own_values, with_defaults
+from penstock.query.nonfinite import check_nonfinite
+from penstock.query.objects import made_by_orm
+from penstock.query.stored import numbered, parameters
+from penstock.query.target import Target, connection_of, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from penstock.backends.rows import RowBackend
+
+
+def make_many(
+    source: Session | Connection,
+    target: Target,
+    names: Sequence[str],
+    keys: Sequence[tuple[Any, ...]],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[Any]:
+    """Those that could be made; in the order of their keys, so that others never wait in turn."""
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for place in places_in_order(len(keys), list(zip(*keys, strict=True)), last_of_each=False):
+        alike.setdefault(tuple(sorted(rows[place])), []).append(rows[place])
+    made: list[Any] = []
+    for group in alike.values():
+        made += _made(source, target, group, OnConflict.NOTHING, names)
+    return made
+
+
+def _made(
+    source: Session | Connection,
+    target: Target,
+    rows: Sequence[Mapping[str, Any]],
+    on_conflict: OnConflict,
+    key: Sequence[str] = (),
+) -> list[Any]:
+    """The rows that were stored; a failure leaves the transaction as it was."""
+    connection = connection_of(source, target)
+    backend = backend_for(connection.engine.url).rows
+    if isinstance(source, Session) and target.made_by_orm:
+        with savepoint(connection, backend), source.begin_nested():
+            made = [made_by_orm(source, target, row, on_conflict) for row in rows]
+        return [each for each in made if each is not None]
+    if asks_for_others(target.table):
+        rows = [with_defaults(target, row) for row in rows]
+    given = [target.columns[name] for name in rows[0]]
+    objects = isinstance(source, Session) and target.mapped
+    makers = {} if objects else own_values(target, given)
+    wanted = Writing(
+        table=target.table,
+        columns=[*given, *makers],
+        on_conflict=on_conflict,
+        key=[target.columns[name] for name in key],
+    )
+    if isinstance(source, Session) and objects:
+        return _objects(source, connection, target, wanted, rows)
+    named = [
+        {
+            **{target.columns[name].key: value for name, value in row.items()},
+            **{column.key: make() for column, make in makers.items()},
+        }
+        for row in rows
+    ]
+    with savepoint(connection, backend):
+        return list(backend.create(source, connection, target.table, wanted, named))
+
+
+def _objects(
+    session: Session,
+    connection: Connection,
+    target: Target,
+    wanted: Writing,
+    rows: Sequence[Mapping[str, Any]],
+) -> list[Any]:
+    backend = backend_for(connection.engine.url).rows
+    try:
+        with savepoint(connection, backend), session.no_autoflush:
+            return list(backend.create(session, connection, target.model, wanted, rows))
+    except InvalidRequestError:
+        # MariaDB gives the row that is there, too: one of another class is no object of this one.
+        if target.criterion is None or wanted.on_conflict is OnConflict.ERROR:
+            raise
+    made: list[Any] = []
+    for row in rows:
+        with suppress(IntegrityError):
+            made += _objects(
+                session, connection, target, replace(wanted, on_conflict=OnConflict.ERROR), [row]
+            )
+    return made
+
+
+def made_one(
+    source: Session | Connection, target: Target, values: Mapping[str, Any], on_conflict: OnConflict
+) -> Any:
+    """The row that was stored, or None; a failure leaves the transaction as it was."""
+    connection = connection_of(source, target)
+    backend = backend_for(connection.engine.url).rows
+    check_nonfinite(target, [values], backend)
+    plain = not isinstance(source, Session) or not target.mapped or not backend.returns_new_only
+    if plain or target.version is not None or target.made_by_orm or asks_for_others(target.table):
+        made = _made(source, target, [values], on_conflict)
+        return made[0] if made else None
+    # As the ORM does it: None leaves a column to its default.
+    given = {name: value for name, value in values.items() if value is not None or _holds_none(target, name)}
+    key: Any = (target.model, tuple(given), on_conflict, backend)
+    statement: Any = _insertion(*key)
+    session: Any = source
+    with savepoint(connection, backend), session.no_autoflush:
+        return session.scalars(statement, numbered(given)).unique().one_or_none()
+
+
+def _holds_none(target: Target, name: str) -> bool:
+    return target.columns[name].type.should_evaluate_none
+
+
+@lru_cache(maxsize=1024)
+def _insertion(model: Any, names: tuple[str, ...], on_conflict: OnConflict, backend: RowBackend) -> Any:
+    """The INSERT of a row with these values, which gives the object."""
+    target = target_of(model)
+    given = parameters(target, names)
+    values = {**target.fixed, **{target.columns[name]: given[name] for name in names}}
+    wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict)
+    statement = backend.insert(target.table, wanted).values(values).returning(*target.table.columns)
+    return select(model).from_statement(statement).execution_options(populate_existing=True)
