@@ -133,14 +133,14 @@ class Look:
             self._look(_Given(connection, self._key, keys), rows, columns)
             return Written()
         with staged(connection, self._backend, self._key, keys) as stage:
-            # NULL in a key equals nothing: it is told from the others by its place.
-            ranks = [None if any(one.nulls) else one.rank for one in stage.stored()]
-            self._marks = [(place,) if rank is None else rank for place, rank in enumerate(ranks)]
-            self._look(_Staged(connection, self._key, stage), rows, [ranks])
+            self._marks = [None if any(one.nulls) else one.rank for one in stage.stored()]
+            self._look(_Staged(connection, self._key, stage), rows, [self._marks])
         return Written()
 
     def _look(self, keys: _Keys, rows: Sequence[Sequence[Any]], columns: Sequence[Sequence[Any]]) -> None:
-        places = places_in_order(len(rows), columns, last_of_each=True)
+        lone = {place for values in columns for place, value in enumerate(values) if value is None}
+        # NULL in a key equals nothing.
+        places = [p for p in places_in_order(len(rows), columns, last_of_each=True) if p not in lone]
         criterion = self._target.criterion
         if criterion is not None:
             wrong = or_(not_(criterion), criterion.is_(None))

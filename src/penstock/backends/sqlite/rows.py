@@ -9,6 +9,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import literal_column
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.util import await_only
@@ -256,9 +257,22 @@ def _count(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any
     quote = connection.dialect.identifier_preparer
     names = ", ".join(quote.format_column(column) for column in writing.key)
     one = f"({', '.join('?' for _ in writing.key)})"
+    given = _made(connection, writing, f"VALUES {', '.join(one for _ in keys)}")
     query = (
         f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM {quote.format_table(writing.table)}"
-        f" WHERE ({names}) IN (VALUES {', '.join(one for _ in keys)}))"
+        f" WHERE ({names}) IN ({given}))"
     )
     values = tuple(value for key in keys for value in key)
     return int(connection.exec_driver_sql(query, values).scalar_one())
+
+
+def _made(connection: Connection, writing: Writing, values: str) -> str:
+    """What the library makes of values for a key, where a type says so."""
+    kinds = [column.type.dialect_impl(connection.dialect) for column in writing.key]
+    given = [literal_column(f"column{place}", kind) for place, kind in enumerate(kinds, 1)]
+    made = [kind.bind_expression(one) for kind, one in zip(kinds, given, strict=True)]  # type: ignore[arg-type]
+    if not any(each is not None for each in made):
+        return values
+    chosen = (one if each is None else each for one, each in zip(given, made, strict=True))
+    names = (str(each.compile(dialect=connection.dialect)) for each in chosen)
+    return f"SELECT {', '.join(names)} FROM ({values})"
