@@ -159,6 +159,9 @@ class RowBackend(KeyBackend, Transactions, Protocol):
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT, but it sees what others have committed since the transaction began."""
 
+    def locked(self, connection: Connection, writing: Writing, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT of rows that will be written, which locks them, where that can be done."""
+
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; the transaction is spoilt by an error.
 
@@ -257,6 +260,10 @@ class StandardRows:
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT: each statement sees what was committed before it."""
         return statement
+
+    def locked(self, connection: Connection, writing: Writing, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT, with locks; where there are none, one transaction writes at a time."""
+        return statement.with_for_update()
 
     def ended(self, error: Exception) -> bool:
         """False: what was done before a savepoint is left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
@@ -186,7 +186,7 @@ def _got_or_created_many(
         rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
         made: list[tuple[Any, bool]] = []
         if missing:
-            with savepoint(connection, backend, _AROUND):
+            with savepoint(connection, backend, _AROUND), _nested(source, target):
                 if not is_staged(target, names) or _tells_apart(source, target, names, rest):
                     made = _made_or_found(source, target, names, rest, rows)
                 else:
@@ -217,8 +217,13 @@ def _made_or_found(
     rows = make_many(source, target, names, list(first), list(first.values()))
     made = {key_of(target, names, row): row for row in rows}
     found = made | _by_key(source, target, names, [key for key in first if key not in made])
-    _find_others(source, target, names, [key for key in first if key not in found], found)
+    _find_others(source, target, names, {key: row for key, row in first.items() if key not in found}, found)
     return [(found[key], made.pop(key, None) is not None) for key in keys]
+
+
+def _nested(source: Session | Connection, target: Target) -> AbstractContextManager[Any]:
+    """What makes the session forget the objects that the ORM made, if others can't be made."""
+    return source.begin_nested() if isinstance(source, Session) and target.made_by_orm else nullcontext()
 
 
 def _flush(source: Session | Connection) -> None:
@@ -231,7 +236,7 @@ def _find_others(
     source: Session | Connection,
     target: Target,
     names: Sequence[str],
-    keys: Sequence[tuple[Any, ...]],
+    rows: Mapping[_Key, Mapping[str, Any]],
     found: dict[Any, Any],
 ) -> None:
     """Add the rows that the transaction does not see, since it sees what was there when it began.
@@ -239,8 +244,10 @@ def _find_others(
     Each is asked for by itself: a server that looks for many with locks may lock others on its way, and
     wait in turn.
     """
-    for key in keys:
+    for key, given in rows.items():
         row = _one(source, target, dict(zip(names, key, strict=True)), latest=True)
+        if row is None and target.made_by_orm:  # It may have been refused for any reason, which is said now.
+            make_many(source, target, names, [key], [given], OnConflict.ERROR)
         if row is None:
             raise gone(target)
         found[key] = row

@@ -13,7 +13,7 @@ from penstock.errors import RowRefused, RowStale
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Column, Connection
+    from sqlalchemy import Column, Connection, Select
 
     from penstock.backends.keys import Stage
     from penstock.backends.rows import RowBackend
@@ -30,14 +30,13 @@ class _Keys(Protocol):
     def differ(self, version: Column[Any], seen: Sequence[tuple[int, Any]]) -> ColumnElement[bool]:
         """Whether a row has none of these versions, which are said by the places of their keys."""
 
-    def holds(self, some: Sequence[int], condition: ColumnElement[bool]) -> bool:
-        """Whether a condition holds of a row with one of some keys; the server compares them."""
+    def rows(self, some: Sequence[int], condition: ColumnElement[bool]) -> Select[Any]:
+        """Whether a condition holds of the rows with some of the keys; the server compares them."""
 
 
 class _Given(NamedTuple):
     """Keys that the server tells from each other as Python does."""
 
-    connection: Connection
     key: Sequence[Column[Any]]
     keys: Sequence[tuple[Any, ...]]
 
@@ -46,20 +45,18 @@ class _Given(NamedTuple):
         known = [(*self.keys[place], one) for place, one in seen]
         return or_(tuple_(*self.key, version).not_in(known), version.is_(None))
 
-    def holds(self, some: Sequence[int], condition: ColumnElement[bool]) -> bool:
-        """See `_Keys.holds`."""
+    def rows(self, some: Sequence[int], condition: ColumnElement[bool]) -> Select[Any]:
+        """See `_Keys.rows`."""
         if len(self.key) == 1:
             there = self.key[0].in_([self.keys[place][0] for place in some])
         else:
             there = tuple_(*self.key).in_([self.keys[place] for place in some])
-        query = select(condition).where(there).order_by(*self.key).with_for_update()
-        return any(self.connection.execute(query).scalars())
+        return select(condition).where(there).order_by(*self.key)
 
 
 class _Staged(NamedTuple):
     """Keys as their columns store them."""
 
-    connection: Connection
     key: Sequence[Column[Any]]
     stage: Stage
 
@@ -67,24 +64,12 @@ class _Staged(NamedTuple):
         """See `_Keys.differ`."""
         return or_(tuple_(self.stage.ordinal, version).not_in(seen), version.is_(None))
 
-    def holds(self, some: Sequence[int], condition: ColumnElement[bool]) -> bool:
-        """See `_Keys.holds`."""
+    def rows(self, some: Sequence[int], condition: ColumnElement[bool]) -> Select[Any]:
+        """See `_Keys.rows`."""
         same = (column == given for column, given in zip(self.key, self.stage.key, strict=True))
         rows = join(self.key[0].table, self.stage.rows, and_(*same))
         query = select(condition).select_from(rows).where(self.stage.ordinal.in_(some))
-        return any(self.connection.execute(query.order_by(*self.key).with_for_update()).scalars())
-
-
-def _found(
-    keys: _Keys, places: Sequence[int], condition: Callable[[Sequence[int]], ColumnElement[bool]]
-) -> list[int]:
-    """Those of which a condition holds."""
-    found: list[int] = []
-    for start in range(0, len(places), _AT_A_TIME):
-        some = places[start : start + _AT_A_TIME]
-        if keys.holds(some, condition(some)):
-            found += [place for place in some if keys.holds([place], condition([place]))]
-    return found
+        return query.order_by(*self.key)
 
 
 class Rest(NamedTuple):
@@ -130,27 +115,57 @@ class Look:
         if self._backend.tells_apart(connection, self._key, keys):
             self._marks = keys
             columns = list(zip(*keys, strict=True))
-            self._look(_Given(connection, self._key, keys), rows, columns)
+            self._look((connection, writing), _Given(self._key, keys), rows, columns)
             return Written()
         with staged(connection, self._backend, self._key, keys) as stage:
             self._marks = [None if any(one.nulls) else one.rank for one in stage.stored()]
-            self._look(_Staged(connection, self._key, stage), rows, [self._marks])
+            self._look((connection, writing), _Staged(self._key, stage), rows, [self._marks])
         return Written()
 
-    def _look(self, keys: _Keys, rows: Sequence[Sequence[Any]], columns: Sequence[Sequence[Any]]) -> None:
+    def _look(
+        self,
+        where: tuple[Connection, Writing],
+        keys: _Keys,
+        rows: Sequence[Sequence[Any]],
+        columns: Sequence[Sequence[Any]],
+    ) -> None:
         lone = {place for values in columns for place, value in enumerate(values) if value is None}
         # NULL in a key equals nothing.
         places = [p for p in places_in_order(len(rows), columns, last_of_each=True) if p not in lone]
         criterion = self._target.criterion
         if criterion is not None:
             wrong = or_(not_(criterion), criterion.is_(None))
-            self.foreign = _found(keys, places, lambda _: wrong)
+            self.foreign = self._found(where, keys, places, lambda _: wrong)
         if self._shape.version is not None:
             version = self._writing.columns[self._shape.version]
             seen = column_of(rows, self._shape.version)
-            self.stale = _found(
-                keys, places, lambda some: keys.differ(version, [(place, seen[place]) for place in some])
+            self.stale = self._found(
+                where,
+                keys,
+                places,
+                lambda some: keys.differ(version, [(place, seen[place]) for place in some]),
             )
+
+    def _found(
+        self,
+        where: tuple[Connection, Writing],
+        keys: _Keys,
+        places: Sequence[int],
+        condition: Callable[[Sequence[int]], ColumnElement[bool]],
+    ) -> list[int]:
+        """Those of which a condition holds."""
+        connection, writing = where
+
+        def holds(some: Sequence[int]) -> bool:
+            query = self._backend.locked(connection, writing, keys.rows(some, condition(some)))
+            return any(connection.execute(query).scalars())
+
+        found: list[int] = []
+        for start in range(0, len(places), _AT_A_TIME):
+            some = places[start : start + _AT_A_TIME]
+            if holds(some):
+                found += [place for place in some if holds([place])]
+        return found
 
     def rest(self, numbers: Sequence[int], rows: Sequence[Sequence[Any]], *, refuses: bool) -> Rest:
         """What is left to be written.

@@ -33,6 +33,7 @@ def make_many(
     names: Sequence[str],
     keys: Sequence[tuple[Any, ...]],
     rows: Sequence[Mapping[str, Any]],
+    on_conflict: OnConflict = OnConflict.NOTHING,
 ) -> list[Any]:
     """Those that could be made; in the order of their keys, so that others never wait in turn."""
     alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
@@ -40,7 +41,7 @@ def make_many(
         alike.setdefault(tuple(sorted(rows[place])), []).append(rows[place])
     made: list[Any] = []
     for group in alike.values():
-        made += _made(source, target, group, OnConflict.NOTHING, names)
+        made += _made(source, target, group, on_conflict, names)
     return made
 
 
@@ -55,7 +56,7 @@ def _made(
     connection = connection_of(source, target)
     backend = backend_for(connection.engine.url).rows
     if isinstance(source, Session) and target.made_by_orm:
-        with savepoint(connection, backend), source.begin_nested():
+        with savepoint(connection, backend):
             made = [made_by_orm(source, target, row, on_conflict) for row in rows]
         return [each for each in made if each is not None]
     if asks_for_others(target.table):

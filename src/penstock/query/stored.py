@@ -15,7 +15,7 @@ from sqlalchemy.orm import ColumnProperty, Session
 
 from penstock.backends import backend_for
 from penstock.backends.keys import staged
-from penstock.backends.rows import GIVEN
+from penstock.backends.rows import GIVEN, OnConflict
 from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
 from penstock.query.target import Target, alone, connection_of, objects_or_rows, target_of
@@ -119,7 +119,10 @@ def got_as_stored(
                 found[number] = _row_at(
                     source, target, stage, (names, number, stored[number]), backend.latest
                 )
-    if None in found.values():
+    lost = [number for number, row in found.items() if row is None]
+    if lost and target.made_by_orm:  # It may have been refused for any reason, which is said now.
+        make(source, target, names, [keys[n] for n in lost], [wanted[n] for n in lost], OnConflict.ERROR)
+    if lost:
         raise gone(target)
     results = []
     for number, one in enumerate(stored):

@@ -40,7 +40,7 @@ from penstock.backends.values import checked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Column, Connection, Select
+    from sqlalchemy import Column, ColumnElement, Connection, Select
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
@@ -128,6 +128,10 @@ class MySQLRows(MySQLKeys):
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT, with locks: it sees what was committed meanwhile, whatever the isolation."""
         return statement.with_for_update(read=True)
+
+    def locked(self, connection: Connection, writing: Writing, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT, with the locks of who writes."""
+        return statement.with_for_update()
 
     def ended(self, error: Exception) -> bool:
         """Whether a transaction is gone, since its locks and another's were in each other's way."""

@@ -112,6 +112,11 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
             return self._write_one_by_one(connection, relation, writing, rows)
         return Inserted.like(connection, relation, writing).inserted(rows)
 
+    def locked(self, connection: Connection, writing: Writing, statement: Select[Any]) -> Select[Any]:
+        """The same SELECT, with locks: but for a view, whose rows may be made of many."""
+        can_be = described(connection, writing).can_be_locked
+        return statement.with_for_update() if can_be else statement
+
     def blames_row(self, error: DBAPIError) -> bool:
         """Whether an error is about what a row holds: by SQLSTATE, or the driver could not send it."""
         state = getattr(error.orig, "sqlstate", None)
