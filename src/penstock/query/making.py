@@ -1,4 +1,4 @@
-"""Rows are made, as objects or as plain rows; those that are there already are left out."""
+"""Rows are made, as objects or plain rows, but for those that are there."""
 
 from __future__ import annotations
 
