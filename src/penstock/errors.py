@@ -109,10 +109,7 @@ class ConfigProblems(ConfigError):
     """`penstock.toml` holds one or several errors; all of them are listed, with file, line and key.
 
     Args:
-        problems: At least one.
-
-    Attributes:
-        problems: The same, in the order of their lines.
+        problems: At least one; the attribute of this name has them in the order of their lines.
     """
 
     code = "config-problems"
@@ -385,10 +382,7 @@ class RowRefused(PenstockError, ValueError):
 
 
 class RowStale(RowRefused):
-    """A row is given with a version (`version_id_col`) that is no longer the one of the row that is there.
-
-    Somebody has written it since it was read; SQLAlchemy raises `StaleDataError` for it. Nothing was stored.
-    """
+    """A row is given with a version (`version_id_col`) that somebody has replaced since it was read."""
 
     code = "row-stale"
 

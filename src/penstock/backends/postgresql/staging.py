@@ -1,4 +1,4 @@
-"""Rows are copied to PostgreSQL: into a table, or to where one statement takes them from."""
+"""Rows are copied to PostgreSQL: into a table, or to a stage beside it."""
 
 from __future__ import annotations
 
