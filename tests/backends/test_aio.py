@@ -157,6 +157,7 @@ SYNC = {
     "find_store_engine",
     "from_config",
     "register",
+    "standing_in",
     "store_engine",
 }
 """What a desk answers out of its own head, or hands out for others to build on."""

@@ -98,6 +98,7 @@ class AsyncStores:
     status = awaited(Stores.status)
     store_status = awaited(Stores.store_status)
     orphans = awaited(Stores.orphans)
+    broken = awaited(Stores.broken)
     left_over = awaited(Stores.left_over)
     selected = awaited(Stores.selected)
     plan = awaited(Stores.plan)
