@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from faults.jobs import FLEET, WORDS
 from faults.scenes import Ended, Scene, until
 from fix_apps import all_ok
 from fix_roles import logged_in
-from penstock import App, Service, Stores, SyncOptions
+from penstock import App, Stores, SyncOptions
 from penstock.errors import StoreBusy
 from penstock.registry import DatabaseRegistry
 
@@ -163,12 +165,12 @@ def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
     ground: Ground, scene: Scene, tmp_path: Path
 ) -> None:
     ground.make_database("elsewhere")
+    (tmp_path / "other").mkdir()
+    shutil.copy(scene.registry, tmp_path / "other")  # Else it would be another one, whose store this is not.
     registry = DatabaseRegistry.at(tmp_path / "other" / "registry.sqlite3")
-    service = ground.service
-    other = Service(name="main", url=f"{service.url}/elsewhere", password=service.password)
+    [service] = registry.services()
     with Stores(registry) as desk:
-        desk.registry.put_service(other)
-        desk.link("main", scene.apps[0], "gages")
+        desk.registry.put_service(replace(service, url=f"{service.url}/elsewhere"), replace=True)
         first = held(scene, tmp_path / "hold")
         result = desk.sync(scene.apps[0], ["gages"], SyncOptions(lock_timeout=0.3))[0]
         assert isinstance(result.error, StoreBusy), str(result.error)

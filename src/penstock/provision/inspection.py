@@ -155,7 +155,8 @@ class Inspector:
                 problem=error.what,
                 hint=error.hint,
             )
-        return status_of(address, entry, self._registry.identity())
+        # Nobody declares who makes its tables.
+        return replace(status_of(address, entry, self._registry.identity()), tables="")
 
 
 def not_here(package: str) -> UnknownApp:
