@@ -326,8 +326,10 @@ def check_odd(session: Session, rows: Rows, said: Any) -> None:
             assert plain is None, said  # As one of SQLAlchemy's statements says it.
     stored = found.keys() - {"refused"}
     assert len(stored) <= 1, (said, found)
-    # What the driver makes of numpy's is bytes, on SQLite.
-    assert foreign or plain is None or stored <= {str(plain)}, (said, plain, found)
+    # What the driver makes of numpy's is bytes, on SQLite. Of a float for another type of number, asyncpg
+    # makes one by itself, and cuts off what servers round.
+    by_driver = session.get_bind().dialect.driver == "asyncpg" and isinstance(said[1], float)
+    assert foreign or by_driver or plain is None or stored <= {str(plain)}, (said, plain, found)
 
 
 def test_numbers_of_numpy_are_numbers_on_every_server(door: Door) -> None:
