@@ -50,7 +50,7 @@ class Lab(App):
 def test_who_waits_for_a_connection_gets_one_of_a_session_that_was_forgotten(
     server_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
-    options = EngineOptions(max_connections=4, pool_timeout=5)
+    options = EngineOptions(max_connections=4, pool_timeout=15)
     desk = desk_on(server_ground, lab, options=options)
     all_ok(desk, lab)
     for _ in range(14):
