@@ -16,7 +16,7 @@ from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
 from penstock.query.incoming import frame_of
 from penstock.query.making import made_one, make_many
-from penstock.query.nonfinite import check_nonfinite, in_python, nulls_nan, without_nan_in
+from penstock.query.nonfinite import all_in_python, check_nonfinite, in_python, nulls_nan, without_nan_in
 from penstock.query.stored import (
     gone,
     got_as_stored,
@@ -164,7 +164,7 @@ def get_or_create_many(
     _check_creatable(on, target)
     names = tuple(key or target.key)
     frame = frame_of(rows, target)
-    given = list(map(in_python, rows if frame is None else frame.mappings()))
+    given = all_in_python(rows if frame is None else frame.mappings())
     if nulls_nan(**missing):
         given = [without_nan_in(target, row) for row in given]
     keys = [_key(target, names, number, row) for number, row in enumerate(given)]
@@ -181,8 +181,8 @@ def _got_or_created_many(
         backend = backend_for(connection.engine.url).rows
         check_nonfinite(target, given, backend)
         with savepoint(connection, backend, _AROUND) if _may_fail(target, names, keys) else nullcontext():
-            found = _by_key(source, target, names, dict.fromkeys(filter(is_hashable, keys)))
-        missing = [n for n, key in enumerate(keys) if not is_hashable(key) or key not in found]
+            found = _by_key(source, target, names, _distinct(keys))
+        missing = [number for number, key in enumerate(keys) if not _is_in(found, key)]
         rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
         made: list[tuple[Any, bool]] = []
         if missing:
@@ -199,7 +199,25 @@ def _may_fail(target: Target, names: Sequence[str], keys: Sequence[_Key]) -> boo
     """Whether the server may refuse to look for keys: a number may be too large for its column, say."""
     asked: Any = (target.model, tuple(names))
     _, kinds = _lookup(*asked)
-    return any(tuple(map(type, key)) != kinds for key in keys)
+    if kinds is None:
+        return True
+    columns = zip(*keys, strict=True)
+    return any(set(map(type, values)) != {kind} for kind, values in zip(kinds, columns, strict=False))
+
+
+def _distinct(keys: Sequence[_Key]) -> Iterable[_Key]:
+    """Those that can be hashed, each once."""
+    try:
+        return dict.fromkeys(keys)
+    except TypeError:  # A list for an ARRAY, say.
+        return dict.fromkeys(filter(is_hashable, keys))
+
+
+def _is_in(found: Mapping[Any, Any], key: _Key) -> bool:
+    try:
+        return key in found
+    except TypeError:
+        return False
 
 
 def _made_or_found(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from penstock.backends.values import INFINITE, is_held, nonfinite, nonfinite_in,
 from penstock.errors import RowRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Column
 
@@ -23,6 +25,8 @@ _CERTAIN = frozenset({type(None), bool, int, str, bytes, date, datetime, UUID})
 
 _BASIC = _CERTAIN | {float, Decimal}
 """Types of Python's."""
+
+_VALUES = methodcaller("values")
 
 _AGAIN = "Nothing was stored. Mend the row, then write all of them again."
 
@@ -53,6 +57,17 @@ def without_nan_in(target: Target, row: Mapping[str, Any]) -> dict[str, Any]:
     return dict(zip(row, without_nan(known, [list(row.values())])[0], strict=True))
 
 
+def all_in_python(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows with the values of Python's for those of numpy's."""
+    given = list(rows)
+    return given if kinds_of(given) <= _BASIC else list(map(in_python, given))
+
+
+def kinds_of(rows: Iterable[Mapping[str, Any]]) -> set[type]:
+    """The types of all their values."""
+    return set(map(type, chain.from_iterable(map(_VALUES, rows))))
+
+
 def in_python(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row with the values of Python's for those of numpy's."""
     if _BASIC.issuperset(map(type, row.values())):
@@ -62,9 +77,9 @@ def in_python(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def check_nonfinite(target: Target, rows: Sequence[Mapping[str, Any]], backend: RowBackend) -> None:
     """Raise RowRefused if a row has NaN, or an infinite number, for a column that does not hold it."""
+    if kinds_of(rows) <= _CERTAIN:
+        return
     for number, row in enumerate(rows):
-        if _CERTAIN.issuperset(map(type, row.values())):
-            continue
         for name, value in row.items():
             if unheld(target.columns[name], value, backend.nonfinite):
                 raise refused(target, number, target.columns[name], value)
