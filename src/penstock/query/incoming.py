@@ -267,7 +267,7 @@ def _converted(column: Column[Any], values: list[Any], first: int) -> list[Any]:
     except (ValueError, ArithmeticError) as error:
         raise RowRefused(
             f"Row {first + len(found)} can't be stored for its {column.name}.",
-            why=f"{values[len(found)]!r}: {error}",
+            why=f"What it has there is none of its type: {column.type}.",
         ) from error
     return found
 
