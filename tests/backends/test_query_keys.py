@@ -392,3 +392,16 @@ def test_one_connection_compares_keys_of_one_table_after_the_other(lab: Lab) -> 
                 assert outcome(session, table, upserted, [], rows, ("one",)) != REFUSED, name
 
     lab.door.do(work)
+
+
+def test_a_row_that_is_read_as_another_key_is_not_taken_for_it(lab: Lab) -> None:
+    """A row stored as "A" is read as "a"; where the server tells the two apart, it is only found as "A"."""
+    table = lab.tables["uuid_text"]
+    upper, lower = str(WHOLE).upper(), str(WHOLE)
+    old = [{"one": upper, "said": 1}]
+    rows = [{"one": lower, "said": 101}, {"one": upper, "said": 102}]
+    ours, theirs = (
+        lab.door.do(lambda session, one=one: outcome(session, table, one, old, rows, ("one",)))
+        for one in WAYS["get_or_create_many"]
+    )
+    assert ours == theirs

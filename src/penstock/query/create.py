@@ -183,6 +183,9 @@ def _got_or_created_many(
         with savepoint(connection, backend, _AROUND) if _may_fail(target, names, keys) else nullcontext():
             found = _by_key(source, target, names, _distinct(keys))
         missing = [number for number, key in enumerate(keys) if not _is_in(found, key)]
+        if missing and found and is_staged(target, names) and not _tells_apart(source, target, names, keys):
+            # A row may be read as one of these keys and be stored as another: "A" as "a", 1.004 as 1.00.
+            found, missing = {}, list(range(len(keys)))
         rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
         made: list[tuple[Any, bool]] = []
         if missing:
