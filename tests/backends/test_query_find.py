@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,20 @@ def test_rows_are_found_by_values_and_by_expressions(
 ) -> None:
     assert sites(find(session, Gage, where)) == expected
     assert exists(session, Gage, where) == bool(expected)
+
+
+def test_values_of_several_types_are_each_looked_for_as_what_they_are(session: Session) -> None:
+    sites = {"1.5": 1.5, "2": 2.0, "7": 7.0, "none": None}
+    session.add_all([Gage(site=site, altitude=altitude) for site, altitude in sites.items()])
+    session.flush()
+    for wanted, found in {
+        (7, Decimal("1.5"), 7.5, None): ["1.5", "7", "none"],
+        (7, 1.5): ["1.5", "7"],
+    }.items():
+        where = {"altitude": wanted, "site": list(sites)}
+        assert [gage.site for gage in find(session, Gage, where, order_by=Gage.site)] == found
+        rows = find(session.connection(), Gage.__table__, where)
+        assert sorted(row.site for row in rows) == found
 
 
 @pytest.mark.parametrize(

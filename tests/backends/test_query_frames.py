@@ -228,6 +228,7 @@ def test_what_is_wrong_with_a_frame_is_said_before_anything_is_stored(samples: E
     assert "complex" in refused(samples, good.assign(text=np.array([1j, 2]))).why
     with pytest.raises(NotSupported, match="names its columns itself"):
         bulk_insert(samples, Sample, good, columns=("number", "text"))
+    assert "secret" not in str(refused(samples, good.assign(text=pd.Categorical([1, "secret"]))))
     for column, value in (("uuid", "secret"), ("document", "{secret"), ("loose", "secret")):
         wrong = refused(samples, good.assign(**{column: [None, value]}))
         assert isinstance(wrong, RowRefused)

@@ -394,6 +394,42 @@ def test_one_connection_compares_keys_of_one_table_after_the_other(lab: Lab) -> 
     lab.door.do(work)
 
 
+@pytest.mark.parametrize("key", [("one",), ("two", "more")])
+@pytest.mark.parametrize("way", WAYS)
+def test_keys_of_other_types_than_the_first_are_sent_as_what_their_column_is(
+    lab: Lab, way: str, key: tuple[str, ...]
+) -> None:
+    table = lab.tables["exact"]
+    given: list[list[tuple[Any, int]]] = [[(1, 1)], [(7, 1), (Decimal("1.5"), 1)], [(Decimal("1.5"), 1)]]
+    for drawn in given:  # What a statement is compiled for may be used for another.
+        old, rows = rows_of([(Decimal("1.5"), 1), (2, 1)], key, 1), rows_of(drawn, key, 101)
+        ours, theirs = (
+            lab.door.do(
+                lambda session, one=one, old=old, rows=rows: outcome(session, table, one, old, rows, key)
+            )
+            for one in WAYS[way]
+        )
+        assert ours == theirs != REFUSED
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_row_that_is_there_keeps_its_key_to_the_last_bit(lab: Lab, way: str) -> None:
+    """16,777,217 is stored as 16,777,216, which servers show as 16,777,200."""
+    table = lab.tables["real"]
+
+    def work(session: Session) -> list[Any]:
+        session.execute(sa.insert(table), {"one": 16777217.0, "said": 1})
+        stored = sa.select(sa.cast(table.c.one, sa.Double)).order_by(table.c.one)
+        was = session.scalars(stored).all()
+        WAYS[way][0](session, table, rows_of([(16777217.0,), (None,)], ("one",), 101), ("one",))
+        now = session.scalars(stored.where(table.c.one.is_not(None))).all()
+        session.rollback()
+        return [was, now]
+
+    was, now = lab.door.do(work)
+    assert was == now
+
+
 def test_a_row_that_is_read_as_another_key_is_not_taken_for_it(lab: Lab) -> None:
     """A row stored as "A" is read as "a"; where the server tells the two apart, it is only found as "A"."""
     table = lab.tables["uuid_text"]
@@ -404,4 +440,29 @@ def test_a_row_that_is_read_as_another_key_is_not_taken_for_it(lab: Lab) -> None
         lab.door.do(lambda session, one=one: outcome(session, table, one, old, rows, ("one",)))
         for one in WAYS["get_or_create_many"]
     )
-    assert ours == theirs
+    assert ours == theirs != REFUSED
+
+
+def test_keys_without_a_unique_index_are_compared_as_their_column_is(door_to: Doors) -> None:
+    """Of rows with one key the last counts: also where the column's collation makes them one."""
+    metadata = sa.MetaData()
+    kind = sa.String(20, "NOCASE").with_variant(sa.String(20), *MARIADB).with_variant(sa.Text, "postgresql")
+    note = sa.Table("note", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", kind))
+    note.append_column(sa.Column("said", sa.Integer))
+    door = door_to(metadata)
+
+    def work(session: Session, given: Rows, *, at_once: bool) -> list[Any]:
+        session.execute(sa.insert(note), [{"name": "a", "said": 0}, {"name": "A", "said": 0}])
+        for rows in [given] if at_once else [[row] for row in given]:
+            bulk_update(session, note, rows, key=("name",))
+        said = list(session.scalars(sa.select(note.c.said).order_by(note.c.id)))
+        session.rollback()
+        return said
+
+    for names in (("a", "A"), ("A", "a"), ("A", "a", "A")):
+        rows = [{"name": name, "said": number} for number, name in enumerate(names, 1)]
+        at_once, in_turn = (
+            door.do(lambda session, way=way, rows=rows: work(session, rows, at_once=way))
+            for way in (True, False)
+        )
+        assert at_once == in_turn

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import ForeignKey, Numeric, String, delete, func, insert, select
+from sqlalchemy import ForeignKey, Numeric, String, Unicode, cast, delete, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -29,6 +29,16 @@ class Lowered(TypeDecorator[str]):
 
     def bind_expression(self, bindparam: Any) -> ColumnElement[str]:
         return func.lower(bindparam)
+
+
+class ReadLow(TypeDecorator[str]):
+    """A text that is read in small letters, however it is stored."""
+
+    impl = String(20)
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Any) -> str | None:
+        return value and value.lower()
 
 
 class Base(DeclarativeBase):
@@ -78,6 +88,7 @@ class Spring(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column()
     depth: Mapped[Decimal | None] = mapped_column(Numeric(4, 2), unique=True)
+    label: Mapped[str | None] = mapped_column(ReadLow)
     __mapper_args__ = {"polymorphic_on": kind, "polymorphic_identity": "spring"}  # noqa: RUF012
 
 
@@ -165,6 +176,30 @@ def test_what_is_made_has_its_class_its_version_and_its_defaults(
             session.expunge_all()
 
     door.do(work)
+
+
+@pytest.mark.parametrize("there", [(), ("A",), ("A", "a")])
+def test_a_class_in_two_tables_is_not_taken_for_another_that_is_read_alike(
+    door: Door, there: tuple[str, ...]
+) -> None:
+    def work(session: Session, *, many: bool) -> list[tuple[str, bool]]:
+        session.add_all([Geyser(label=label, height=Decimal(1)) for label in there])
+        session.flush()
+        given = [{"label": label, "height": Decimal(1)} for label in ("a", "A", "b", "a")]
+        if many:
+            made = get_or_create_many(session, Geyser, given, key=("label", "height"))
+        else:
+            made = [get_or_create(session, Geyser, each) for each in given]
+        ids = [geyser.id for geyser, _ in made]
+        labels = select(Spring.id, cast(Spring.label, Unicode(20)).label("label"))
+        held = {row.id: row.label for row in session.execute(labels)}
+        result = [(str(held[number]), new) for number, (_, new) in zip(ids, made, strict=True)]
+        session.rollback()
+        return [*result, (f"{len(held)}", True)]
+
+    assert door.do(lambda session: work(session, many=True)) == door.do(
+        lambda session: work(session, many=False)
+    )
 
 
 @pytest.mark.parametrize("get", [get_or_create, get_or_create_many])

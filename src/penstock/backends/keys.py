@@ -116,11 +116,13 @@ class Stage:
         connection: Where it is.
         rows: The table, to be joined.
         key: The columns of the key, in it.
+        count: How many keys there are.
     """
 
     connection: Connection
     rows: TableClause
     key: Sequence[ColumnElement[Any]]
+    count: int
 
     @property
     def ordinal(self) -> ColumnElement[Any]:
@@ -132,7 +134,9 @@ class Stage:
         ranks = select(
             func.dense_rank().over(order_by=list(self.key)), *(each.is_(None) for each in self.key)
         )
-        found = self.connection.execute(ranks.select_from(self.rows).order_by(self.ordinal))
+        # With a limit of its own, since a session may have one that is less.
+        every = ranks.select_from(self.rows).order_by(self.ordinal).limit(self.count)
+        found = self.connection.execute(every)
         return [Stored(int(rank), tuple(map(bool, nulls))) for rank, *nulls in found]
 
     def value(self, place: int, number: int) -> ColumnElement[Any]:
@@ -166,7 +170,7 @@ def staged(
         names = [each.name for each in columns]
         rows = [dict(zip(names, (number, *given), strict=True)) for number, given in enumerate(keys)]
         connection.execute(insert(stage), rows)
-        yield Stage(connection, stage, [stage.c[each.name] for each in key])
+        yield Stage(connection, stage, [stage.c[each.name] for each in key], len(keys))
     except BaseException:
         with suppress(DBAPIError):  # Where a savepoint undoes it, it is gone with that.
             backend.drop_stage(connection, name)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from penstock.backends import backend_for
@@ -14,6 +14,7 @@ from penstock.backends.keys import kind_as_given
 from penstock.backends.rows import OnConflict
 from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
+from penstock.query.among import among
 from penstock.query.incoming import frame_of
 from penstock.query.making import made_one, make_many
 from penstock.query.nonfinite import all_in_python, check_nonfinite, in_python, nulls_nan, without_nan_in
@@ -112,18 +113,25 @@ def _got_or_created(
     on: On, target: Target, where: Mapping[str, Any], values: Mapping[str, Any]
 ) -> tuple[Any, bool]:
     with writing(on, target) as source:
-        found = _one(source, target, where)
-        if found is not None:
-            return found, False
-        made = made_one(source, target, values, OnConflict.NOTHING)
-        if made is not None:
-            return made, True
-        found = _one(source, target, where, latest=True)
-        if found is None:
-            found = one_staged(source, target, where)
-        if found is not None:
-            return found, False
-        made = made_one(source, target, values, OnConflict.ERROR)  # It is another row that is there.
+        return _got_or_made(source, target, where, values)
+
+
+def _got_or_made(
+    source: Session | Connection, target: Target, where: Mapping[str, Any], values: Mapping[str, Any]
+) -> tuple[Any, bool]:
+    """The row with these values, and whether it was made now."""
+    found = _one(source, target, where)
+    if found is not None:
+        return found, False
+    made = made_one(source, target, values, OnConflict.NOTHING)
+    if made is not None:
+        return made, True
+    found = _one(source, target, where, latest=True)
+    if found is None:
+        found = one_staged(source, target, where)
+    if found is not None:
+        return found, False
+    made = made_one(source, target, values, OnConflict.ERROR)  # It is another row that is there.
     if made is None:
         raise RowRefused(
             f"The row of {target.name} was not made.",
@@ -183,17 +191,17 @@ def _got_or_created_many(
         with savepoint(connection, backend, _AROUND) if _may_fail(target, names, keys) else nullcontext():
             found = _by_key(source, target, names, _distinct(keys))
         missing = [number for number, key in enumerate(keys) if not _is_in(found, key)]
-        if missing and found and is_staged(target, names) and not _tells_apart(source, target, names, keys):
-            # A row may be read as one of these keys and be stored as another: "A" as "a", 1.004 as 1.00.
-            found, missing = {}, list(range(len(keys)))
-        rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
-        made: list[tuple[Any, bool]] = []
-        if missing:
-            with savepoint(connection, backend, _AROUND), _nested(source, target):
-                if not is_staged(target, names) or _tells_apart(source, target, names, rest):
-                    made = _made_or_found(source, target, names, rest, rows)
-                else:
-                    made = got_as_stored(source, target, names, (rest, rows), make_many)
+        if not missing:
+            return [(found[key], False) for key in keys]
+        with savepoint(connection, backend, _AROUND), _nested(source, target):
+            if not is_staged(target, names):
+                where = (dict(zip(names, key, strict=True)) for key in keys)
+                return [_got_or_made(source, target, *each) for each in zip(where, given, strict=True)]
+            if not _tells_apart(source, target, names, keys):
+                # What was found may be read as one of the keys and be stored as another: "A" as "a".
+                return got_as_stored(source, target, names, (keys, given), make_many)
+            rest, rows = [keys[number] for number in missing], [given[number] for number in missing]
+            made = _made_or_found(source, target, names, rest, rows)
     new = dict(zip(missing, made, strict=True))
     return [new.get(number) or (found[key], False) for number, key in enumerate(keys)]
 
@@ -339,10 +347,7 @@ def _by_key(
     wanted = [key for key in wanted if None not in key]
     for start in range(0, len(wanted), _KEYS_AT_A_TIME):
         some = wanted[start : start + _KEYS_AT_A_TIME]
-        one = (
-            attributes[0].in_([key[0] for key in some]) if len(names) == 1 else tuple_(*attributes).in_(some)
-        )
-        query = select(target.model).where(one)
+        query = select(target.model).where(among(attributes, some))
         rows = objects_or_rows(source, target.model, query)
         found |= {key_of(target, names, row): row for row in rows}
     return found

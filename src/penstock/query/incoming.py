@@ -163,7 +163,7 @@ def _of_series(column: Column[Any], series: Any) -> list[Any]:
     try:
         array = arrow.array(series)  # What is missing is NULL in it.
     except (arrow.ArrowException, TypeError, ValueError) as error:
-        raise _no_column(column, f"{series.dtype}: {error}") from error
+        raise _no_column(column, f"It is {series.dtype}.") from error
     return _of_array(column, array)
 
 

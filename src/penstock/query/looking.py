@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from sqlalchemy import ColumnElement, and_, join, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, join, not_, or_, select
 
 from penstock.backends.keys import places_in_order, staged
 from penstock.backends.rows import OnConflict, Writing, Written, chosen_of, column_of, keys_of
 from penstock.errors import RowRefused, RowStale
+from penstock.query.among import among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,14 +44,11 @@ class _Given(NamedTuple):
     def differ(self, version: Column[Any], seen: Sequence[tuple[int, Any]]) -> ColumnElement[bool]:
         """See `_Keys.differ`."""
         known = [(*self.keys[place], one) for place, one in seen]
-        return or_(tuple_(*self.key, version).not_in(known), version.is_(None))
+        return or_(~among((*self.key, version), known), version.is_(None))
 
     def rows(self, some: Sequence[int], condition: ColumnElement[bool]) -> Select[Any]:
         """See `_Keys.rows`."""
-        if len(self.key) == 1:
-            there = self.key[0].in_([self.keys[place][0] for place in some])
-        else:
-            there = tuple_(*self.key).in_([self.keys[place] for place in some])
+        there = among(self.key, [self.keys[place] for place in some])
         return select(condition).where(there).order_by(*self.key)
 
 
@@ -62,7 +60,7 @@ class _Staged(NamedTuple):
 
     def differ(self, version: Column[Any], seen: Sequence[tuple[int, Any]]) -> ColumnElement[bool]:
         """See `_Keys.differ`."""
-        return or_(tuple_(self.stage.ordinal, version).not_in(seen), version.is_(None))
+        return or_(~among((self.stage.ordinal, version), seen), version.is_(None))
 
     def rows(self, some: Sequence[int], condition: ColumnElement[bool]) -> Select[Any]:
         """See `_Keys.rows`."""

@@ -95,7 +95,7 @@ def _objects(
         with savepoint(connection, backend), session.no_autoflush:
             return list(backend.create(session, connection, target.model, wanted, rows))
     except InvalidRequestError:
-        # MariaDB gives the row that is there, too: one of another class is no object of this one.
+        # Some servers give the row that is there, too: one of another class is no object of this one.
         if target.criterion is None or wanted.on_conflict is OnConflict.ERROR:
             raise
     made: list[Any] = []

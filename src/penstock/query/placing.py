@@ -9,6 +9,7 @@ from sqlalchemy import MetaData
 from sqlalchemy import Sequence as Numbering
 
 from penstock.backends.expressions import with_columns
+from penstock.backends.keys import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,10 @@ def placed(connection: Connection, writing: Writing) -> Writing:
     table = writing.table
     if writing.defaults:
         writing = replace(writing, defaults=_known(connection, writing.defaults))
-    schemas = connection.get_execution_options().get("schema_translate_map") or {}
-    if table.schema not in schemas:
+    schema: Any = schema_of(connection, table)
+    if schema == table.schema:
         return writing
-    there = table.to_metadata(MetaData(), schema=schemas[table.schema])
+    there = table.to_metadata(MetaData(), schema=schema)
 
     def same(columns: Sequence[Column[Any]]) -> list[Column[Any]]:
         return [there.columns[column.key] for column in columns]

@@ -159,7 +159,7 @@ def _at(
 def _lookup_as_stored(
     model: Any, names: tuple[str, ...], held: tuple[str, ...], backend: Any, dialect: str
 ) -> tuple[Select[Any] | None, bool]:
-    """The same for values of any type; and whether a column may round one of them.
+    """The SELECT of a row by these names, for values of any type; and whether a column may round one.
 
     Args:
         model: What is looked for.

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapper, Session, lazyload
 
 from penstock.backends import backend_for
 from penstock.errors import NoPrimaryKey, NotSupported, NotWritable, UnknownColumn
+from penstock.query.among import one_of
 from penstock.query.versions import Version
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Target:
         elif isinstance(value, Contains):
             found = attribute.contains(value.text, autoescape=True)
         elif isinstance(value, list | tuple | set | frozenset) and not self._holds_lists(name):
-            found = _one_of(attribute, value)
+            found = one_of(attribute, value)
         else:
             found = attribute == value
         return found
@@ -319,9 +320,3 @@ def connection_of(on: Session | Connection, target: Target) -> Connection:
         return on
     key = "mapper" if target.mapped else "clause"
     return on.connection(bind_arguments={key: target.model if target.mapped else target.table})
-
-
-def _one_of(attribute: Any, values: list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any]) -> Any:
-    known = [value for value in values if value is not None]
-    found = attribute.in_(known)
-    return found if len(known) == len(values) else found | attribute.is_(None)

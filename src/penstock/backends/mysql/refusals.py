@@ -29,7 +29,7 @@ _CONSTRAINTS = frozenset({1364, 1369, 1644, 3819, 4025})
 _VALUES = frozenset({1264, 1292, 1366, 1411, 1416, 1690, 1906, 3105, 3140, 4079})
 
 
-# With a limit of its own, since sql_select_limit may be less.
+# With limits of their own, since sql_select_limit may be less.
 _UNIQUE = text("""
     SELECT index_name, column_name FROM information_schema.statistics
     WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table AND non_unique = 0
@@ -38,7 +38,8 @@ _UNIQUE = text("""
 _GENERATED = text("""
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :table
-    AND COALESCE(generation_expression, '') <> ''""")
+    AND COALESCE(generation_expression, '') <> ''
+    LIMIT 1000000""")
 
 
 def check_writable(writing: Writing) -> None:

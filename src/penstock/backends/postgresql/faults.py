@@ -56,6 +56,12 @@ def sqlstate_of(error: BaseException) -> str | None:
     return state if isinstance(state, str) else None
 
 
+def diagnostics_of(error: BaseException) -> object | None:
+    """What the driver has of the server's other fields, such as the column; asyncpg's are in the cause."""
+    cause = getattr(error, "orig", error)
+    return getattr(cause, "diag", None) or getattr(cause, "__cause__", None)
+
+
 def no_answer(error: BaseException) -> bool:
     """Whether nothing answered in time, so that asking again would only take as long again."""
     cause = error.orig if isinstance(error, DBAPIError) else error

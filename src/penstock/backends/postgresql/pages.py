@@ -13,6 +13,7 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects import postgresql
 
 from penstock.backends.pages import Carrier, given, integer, kind_of, plain_type, unordered, untyped
+from penstock.backends.postgresql.faults import sqlstate_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,8 +87,8 @@ class PostgreSQLPages:
 
     def refuses_value(self, error: DBAPIError) -> bool:
         """Whether an error says that a value is none of the type: by SQLSTATE, or the driver says so."""
-        state = getattr(error.orig, "sqlstate", None)
-        return str(state).startswith(_REFUSED) if state else not error.connection_invalidated
+        state = sqlstate_of(error)
+        return state.startswith(_REFUSED) if state else not error.connection_invalidated
 
 
 def _carrier(column: ColumnElement[Any], kind: TypeEngine[Any]) -> Carrier:

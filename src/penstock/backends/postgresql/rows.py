@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from penstock.backends.expressions import Explained
 from penstock.backends.keys import places_in_order
+from penstock.backends.postgresql.faults import diagnostics_of, sqlstate_of
 from penstock.backends.postgresql.keys import PostgreSQLKeys
 from penstock.backends.postgresql.lists import created_by_lists, lists_of
 from penstock.backends.postgresql.pages import PostgreSQLPages
@@ -119,15 +120,14 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
 
     def blames_row(self, error: DBAPIError) -> bool:
         """Whether an error is about what a row holds: by SQLSTATE, or the driver could not send it."""
-        state = getattr(error.orig, "sqlstate", None)
+        state = sqlstate_of(error)
         if state is None:
             return not error.connection_invalidated and not isinstance(error, OperationalError)
-        return str(state).startswith(_OF_ROWS) or is_kept_out(error)
+        return state.startswith(_OF_ROWS) or is_kept_out(error)
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
-        orig = getattr(error, "orig", error)
-        said = getattr(orig, "diag", orig.__cause__)  # asyncpg's own is behind SQLAlchemy's.
+        said = diagnostics_of(error)
         return getattr(said, "column_name", None) or getattr(said, "constraint_name", None) or ""
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:

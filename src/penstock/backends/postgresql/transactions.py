@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from penstock.backends.postgresql.faults import sqlstate_of, words_of
+from penstock.backends.postgresql.faults import (
+    INSUFFICIENT_PRIVILEGE,
+    diagnostics_of,
+    sqlstate_of,
+    words_of,
+)
 from penstock.errors import NotSupported, NotWritable
 
 if TYPE_CHECKING:
@@ -18,7 +23,6 @@ _HINTS = {
     "25P02": "Roll it back, or back to a savepoint, and write again.",
     "25006": "Write in a transaction that may.",
 }
-_FORBIDDEN = "42501"
 _KEPT_OUT = "ExecWithCheckOptions"
 """Where the server finds that a row is against a policy: its words for it are of any language."""
 
@@ -62,9 +66,6 @@ def not_writable(error: DBAPIError, what: str) -> NotWritable | None:
 
 def is_kept_out(error: DBAPIError) -> bool:
     """Whether a row is against a policy of its table, which has the SQLSTATE of a missing privilege."""
-    orig = error.orig
-    told = getattr(orig, "diag", None) or getattr(
-        orig, "__cause__", None
-    )  # asyncpg's own is behind SQLAlchemy's.
-    function = getattr(told, "source_function", None) or getattr(told, "server_source_function", None)
-    return sqlstate_of(error) == _FORBIDDEN and function == _KEPT_OUT
+    said = diagnostics_of(error)
+    function = getattr(said, "source_function", None) or getattr(said, "server_source_function", None)
+    return sqlstate_of(error) == INSUFFICIENT_PRIVILEGE and function == _KEPT_OUT

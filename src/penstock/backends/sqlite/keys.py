@@ -62,7 +62,7 @@ def _are_texts(column: Column[Any], values: Sequence[Any]) -> bool:
 
 
 def _collations(connection: Connection, key: Sequence[Column[Any]]) -> dict[str, str]:
-    """How the unique index of a key compares texts, by column."""
+    """How the unique index of a key compares texts, by column; without one, how the app says it is."""
     table = key[0].table
     given = {"table": table.name, "schema": schema_of(connection, table)}
     indexes: dict[str, dict[str, str]] = {}
@@ -72,4 +72,4 @@ def _collations(connection: Connection, key: Sequence[Column[Any]]) -> dict[str,
     for found in indexes.values():
         if found.keys() == names.keys():
             return {names[name]: collation for name, collation in found.items()}
-    return {}
+    return {column.name: getattr(column.type, "collation", None) or "BINARY" for column in key}
