@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import (
     Computed,
+    Double,
     FetchedValue,
     ForeignKey,
     Identity,
@@ -67,6 +68,7 @@ class Made(Base):
     looked: Mapped[str] = mapped_column(default=_from_row)
     at: Mapped[datetime] = mapped_column(default=func.now())
     sum: Mapped[int] = mapped_column(default=literal(1) + 41)
+    drawn: Mapped[float] = mapped_column(Double, default=func.random())
     chosen: Mapped[int] = mapped_column(default=select(literal(5)).scalar_subquery())
     number: Mapped[int | None] = mapped_column(Integer, Sequence("made_numbers", metadata=Base.metadata))
     served: Mapped[str] = mapped_column(server_default="served")

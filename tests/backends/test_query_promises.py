@@ -37,7 +37,7 @@ from fix_models import (
     Touched,
     Watched,
 )
-from penstock.errors import PenstockError, RowRefused, UnknownColumn
+from penstock.errors import PenstockError, RowRefused, RowStale, UnknownColumn
 from penstock.query import bulk_insert, bulk_update, get_or_create, upsert
 from promises import DOES, NONE, NOT, PROMISES, REFUSES, VERBS, Promise
 
@@ -97,8 +97,14 @@ def made(*names: str) -> Check:
 
 promise("`default=` a value or a function")(made("scalar", "called"))
 promise("a function that looks at its row: `context.get_current_parameters()`")(made("looked"))
-promise("`default=func.now()` and other expressions")(made("at", "sum"))
 promise("`default=select(…)`")(made("chosen"))
+
+
+@promise("`default=func.now()` and other expressions")
+def _(session: Session, verb: str) -> bool:
+    as_the_orm = made("at", "sum")(session, verb)
+    assert len(set(stored(session, Made, "drawn"))) == 4, "`random()` differs from row to row"
+    return as_the_orm
 
 
 @promise("`default=Sequence(…)`")
@@ -195,9 +201,17 @@ def _(session: Session, verb: str) -> bool:
 @promise("a version is given, and the row that is there has another one")
 def _(session: Session, verb: str) -> bool:
     there(session, Counted, **{"row version": 5})
-    write(session, verb, Counted, {"id": 1, "name": "a", "version": 5}, {"id": 2, "name": "b", "version": 5})
+    right = ({"id": 1, "name": "a", "version": 5}, {"id": 2, "name": "b", "version": 5})
+    try:
+        write(session, verb, Counted, *right)
+    except RowStale as error:
+        raise AssertionError("the right version was refused") from error
     assert stored(session, Counted, "row version") == [6, 6]
-    write(session, verb, Counted, {"id": 1, "name": "c", "version": 6}, {"id": 2, "name": "d", "version": 5})
+    wrong = ({"id": 1, "name": "c", "version": 6}, {"id": 2, "name": "d", "version": 5})
+    with session.begin_nested(), pytest.raises(RowStale):
+        write(session, verb, Counted, *wrong)
+    assert stored(session, Counted) == ["a", "b"]
+    write(session, verb, Counted, *wrong)
     return True
 
 
