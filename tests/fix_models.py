@@ -34,17 +34,8 @@ from sqlalchemy.orm import (
     synonym,
     validates,
 )
-from sqlalchemy.types import TypeDecorator
 
-
-class Shouted(TypeDecorator[str]):
-    """A text that is stored in capitals."""
-
-    impl = String(40)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        return None if value is None else value.upper()
+from fix_tables import Shouted
 
 
 class Base(DeclarativeBase):
