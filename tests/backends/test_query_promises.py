@@ -83,6 +83,7 @@ def made(*names: str) -> Check:
         write(session, verb, Made, {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
         session.add_all([Made(id=3, name="a"), Made(id=4, name="b")])
         session.flush()
+        assert len(set(stored(session, Made, "drawn"))) == 4, "`random()` differs from row to row"
         for name in names:
             found = stored(session, Made, name)
             moments = name == "at"
@@ -97,14 +98,8 @@ def made(*names: str) -> Check:
 
 promise("`default=` a value or a function")(made("scalar", "called"))
 promise("a function that looks at its row: `context.get_current_parameters()`")(made("looked"))
+promise("`default=func.now()` and other expressions")(made("at", "sum"))
 promise("`default=select(…)`")(made("chosen"))
-
-
-@promise("`default=func.now()` and other expressions")
-def _(session: Session, verb: str) -> bool:
-    as_the_orm = made("at", "sum")(session, verb)
-    assert len(set(stored(session, Made, "drawn"))) == 4, "`random()` differs from row to row"
-    return as_the_orm
 
 
 @promise("`default=Sequence(…)`")
@@ -166,11 +161,8 @@ def _(session: Session, verb: str) -> bool:
 def _(session: Session, verb: str) -> bool:
     there(session, Touched)
     write(session, verb, Touched, {"id": 1, "scalar": "mine", "called": "mine", "at": None})
-    return [stored(session, Touched, name)[0] for name in ("scalar", "called", "at")] == [
-        "mine",
-        "mine",
-        None,
-    ]
+    found = [stored(session, Touched, name)[0] for name in ("scalar", "called", "at")]
+    return found == ["mine", "mine", None]
 
 
 # --- version counters -----------------------------------------------------------------------------
@@ -201,9 +193,8 @@ def _(session: Session, verb: str) -> bool:
 @promise("a version is given, and the row that is there has another one")
 def _(session: Session, verb: str) -> bool:
     there(session, Counted, **{"row version": 5})
-    right = ({"id": 1, "name": "a", "version": 5}, {"id": 2, "name": "b", "version": 5})
     try:
-        write(session, verb, Counted, *right)
+        write(session, verb, Counted, *({"id": n, "name": "ab"[n - 1], "version": 5} for n in (1, 2)))
     except RowStale as error:
         raise AssertionError("the right version was refused") from error
     assert stored(session, Counted, "row version") == [6, 6]
