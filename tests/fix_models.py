@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import (
     Computed,
+    Double,
     FetchedValue,
     ForeignKey,
     Identity,
@@ -33,17 +34,8 @@ from sqlalchemy.orm import (
     synonym,
     validates,
 )
-from sqlalchemy.types import TypeDecorator
 
-
-class Shouted(TypeDecorator[str]):
-    """A text that is stored in capitals."""
-
-    impl = String(40)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        return None if value is None else value.upper()
+from fix_tables import Shouted
 
 
 class Base(DeclarativeBase):
@@ -67,6 +59,7 @@ class Made(Base):
     looked: Mapped[str] = mapped_column(default=_from_row)
     at: Mapped[datetime] = mapped_column(default=func.now())
     sum: Mapped[int] = mapped_column(default=literal(1) + 41)
+    drawn: Mapped[float] = mapped_column(Double, default=func.random())
     chosen: Mapped[int] = mapped_column(default=select(literal(5)).scalar_subquery())
     number: Mapped[int | None] = mapped_column(Integer, Sequence("made_numbers", metadata=Base.metadata))
     served: Mapped[str] = mapped_column(server_default="served")

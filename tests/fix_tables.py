@@ -22,10 +22,12 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     Time,
+    Unicode,
     select,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
 
 from fix_apps import all_ok
 from penstock import App, Database
@@ -44,6 +46,16 @@ class Kind(enum.Enum):
 
     STREAM = "stream"
     LAKE = "lake"
+
+
+class Shouted(TypeDecorator[str]):
+    """A text that is stored in capitals."""
+
+    impl = Unicode(40)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: object) -> str | None:
+        return None if value is None else value.upper()
 
 
 MARIADB = ("mariadb", "mysql")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DOES, NOT, REFUSES, NONE = "yes", "no", "refused", "-"
-"""It is done; it is not; the call raises an error of Penstock's; there is nothing to do."""
+"""It is done; it is not; the call raises an error; there is nothing to do."""
 
 VERBS = ("bulk_insert", "bulk_update", "upsert", "get_or_create")
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from penstock.errors import NotSupported, NotWritable, RowRefused
@@ -193,7 +194,7 @@ def test_in_autocommit_all_rows_are_stored_or_none(door_to: Doors, how: str) -> 
             if verb == "bulk_update":
                 bad[-1] = {"id": 7, "n": None}
             if verb != "get_or_create":
-                with pytest.raises(Exception, match=r"n|NULL|null"):
+                with pytest.raises((RowRefused, DBAPIError)):
                     WRITERS[verb](on, bad)
                 assert stored(session) == {7: 1}
                 session.commit()
@@ -208,7 +209,7 @@ def test_in_autocommit_all_rows_are_stored_or_none(door_to: Doors, how: str) -> 
 def test_in_autocommit_rows_of_several_shapes_are_got_or_created_all_or_none(door_to: Doors) -> None:
     def work(session: Session) -> None:
         on = automatic(session, "engine")
-        with pytest.raises(Exception, match=r"n|NULL|null"):
+        with pytest.raises((RowRefused, DBAPIError)):
             get_or_create_many(on, TARGET, [*rows(1, 2), {"id": 3}])
         assert stored(session) == {}
 

@@ -230,7 +230,6 @@ ROWS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "columns that are unique": (select(coded), (coded.c.word.desc(),)),
     "locked": (select(Gage.id, Gage.site), (Gage.site,)),
 }
-NULLS_LAST = {"outer join", "outer join, NULL first"}
 
 
 def listed(rows: Any) -> list[tuple[Any, ...]]:

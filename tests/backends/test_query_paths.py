@@ -19,6 +19,7 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import Session, registry
 
 from fix_doors import Door
+from fix_tables import Shouted
 from penstock.query import (
     OnConflict,
     bulk_insert,
@@ -39,16 +40,6 @@ Rows = list[dict[str, Any]]
 class Kind(enum.Enum):
     STREAM = "a stream"
     LAKE = "a lake"
-
-
-class Shouted(sa.types.TypeDecorator[str]):
-    """A text that is stored in capitals."""
-
-    impl = sa.Unicode(40)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        return None if value is None else value.upper()
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)

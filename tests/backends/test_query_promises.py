@@ -37,7 +37,7 @@ from fix_models import (
     Touched,
     Watched,
 )
-from penstock.errors import PenstockError, RowRefused, UnknownColumn
+from penstock.errors import PenstockError, RowRefused, RowStale, UnknownColumn
 from penstock.query import bulk_insert, bulk_update, get_or_create, upsert
 from promises import DOES, NONE, NOT, PROMISES, REFUSES, VERBS, Promise
 
@@ -83,6 +83,7 @@ def made(*names: str) -> Check:
         write(session, verb, Made, {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
         session.add_all([Made(id=3, name="a"), Made(id=4, name="b")])
         session.flush()
+        assert len(set(stored(session, Made, "drawn"))) == 4, "`random()` differs from row to row"
         for name in names:
             found = stored(session, Made, name)
             moments = name == "at"
@@ -160,11 +161,8 @@ def _(session: Session, verb: str) -> bool:
 def _(session: Session, verb: str) -> bool:
     there(session, Touched)
     write(session, verb, Touched, {"id": 1, "scalar": "mine", "called": "mine", "at": None})
-    return [stored(session, Touched, name)[0] for name in ("scalar", "called", "at")] == [
-        "mine",
-        "mine",
-        None,
-    ]
+    found = [stored(session, Touched, name)[0] for name in ("scalar", "called", "at")]
+    return found == ["mine", "mine", None]
 
 
 # --- version counters -----------------------------------------------------------------------------
@@ -195,9 +193,16 @@ def _(session: Session, verb: str) -> bool:
 @promise("a version is given, and the row that is there has another one")
 def _(session: Session, verb: str) -> bool:
     there(session, Counted, **{"row version": 5})
-    write(session, verb, Counted, {"id": 1, "name": "a", "version": 5}, {"id": 2, "name": "b", "version": 5})
+    try:
+        write(session, verb, Counted, *({"id": n, "name": "ab"[n - 1], "version": 5} for n in (1, 2)))
+    except RowStale as error:
+        raise AssertionError("the right version was refused") from error
     assert stored(session, Counted, "row version") == [6, 6]
-    write(session, verb, Counted, {"id": 1, "name": "c", "version": 6}, {"id": 2, "name": "d", "version": 5})
+    wrong = ({"id": 1, "name": "c", "version": 6}, {"id": 2, "name": "d", "version": 5})
+    with session.begin_nested(), pytest.raises(RowStale):
+        write(session, verb, Counted, *wrong)
+    assert stored(session, Counted) == ["a", "b"]
+    write(session, verb, Counted, *wrong)
     return True
 
 

@@ -345,12 +345,14 @@ def test_what_an_engine_sets_in_its_sessions_holds_for_tables_too(
     postgresql_ground: Ground, plainly_made: Callable[..., sa.Engine], setter: str
 ) -> None:
     postgresql_ground.run_sql("postgres", "GRANT pg_monitor TO penstock")
-    engine = plainly_made()
-    sa.event.listen(engine, "connect", lambda raw, _: raw.execute(SETTERS[setter]) and raw.commit())
-    with engine.connect() as connection:
-        [expected] = connection.execute(ASKED).mappings()
-    assert to_arrow(engine, ASKED).to_pylist() == [dict(expected)]
-    postgresql_ground.run_sql("postgres", "REVOKE pg_monitor FROM penstock")
+    try:
+        engine = plainly_made()
+        sa.event.listen(engine, "connect", lambda raw, _: raw.execute(SETTERS[setter]) and raw.commit())
+        with engine.connect() as connection:
+            [expected] = connection.execute(ASKED).mappings()
+        assert to_arrow(engine, ASKED).to_pylist() == [dict(expected)]
+    finally:
+        postgresql_ground.run_sql("postgres", "REVOKE pg_monitor FROM penstock")
 
 
 def test_what_was_set_before_a_session_was_put_back_into_its_pool_holds_too(

@@ -394,6 +394,7 @@ def check_shared(folder: Path, seconds: float) -> None:
     """Eight read and four write; nothing may fail, nothing may be lost."""
     tally = share(str(folder), seconds)
     assert tally.failed == []
+    assert tally.reads
     rows = written(str(folder))
     assert len(rows) == 4
     assert all(value == lines == different for _, value, lines, different in rows)

@@ -119,14 +119,14 @@ def test_an_address_from_the_environment_may_be_used_but_not_destroyed(
     add_row(first, lab)
     address = ground.address_of(str(first.address(lab, "gages").database))
     bindings = Bindings({"PENSTOCK_STORE__LAB__GAGES": address})
-    guests = [project("second", ground, bindings), Stores(MemoryRegistry(), apps=[lab], bindings=bindings)]
-    for guest in guests:
-        assert guest.sync(lab, ["gages"])[0].error is None
-        assert (rows(guest, lab), guest.store_status(lab, "gages").health) == (3, Health.READY)
-        [result] = guest.sync(lab, ["gages"], SyncOptions(refresh=True))
-        assert isinstance(result.error, OtherRegistry)
-        with pytest.raises(OtherRegistry):
-            guest.drop(lab, "gages", now=True)
+    with Stores(MemoryRegistry(), apps=[lab], bindings=bindings) as memory:
+        for guest in (project("second", ground, bindings), memory):
+            assert guest.sync(lab, ["gages"])[0].error is None
+            assert (rows(guest, lab), guest.store_status(lab, "gages").health) == (3, Health.READY)
+            [result] = guest.sync(lab, ["gages"], SyncOptions(refresh=True))
+            assert isinstance(result.error, OtherRegistry)
+            with pytest.raises(OtherRegistry):
+                guest.drop(lab, "gages", now=True)
     assert rows(first, lab) == 3
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from acceptance import terminal
 from acceptance.conftest import own_python
-from acceptance.terminal import PENSTOCK, Terminal
+from acceptance.terminal import Terminal
 
 if TYPE_CHECKING:
     from fix_servers import PostgreSQLServer
@@ -33,7 +34,6 @@ class Place:
 
     site: Terminal
     databases: Callable[[], set[str]]
-    is_server: bool = True
 
 
 @pytest.fixture(params=["sqlite", *POWERS])
@@ -46,7 +46,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         (tmp_path / "stores").mkdir()
         site.ok("services", "add", "main", f"sqlite:///{tmp_path / 'stores'}")
         stores = tmp_path / "stores"
-        return Place(site, lambda: {each.stem for each in stores.glob("*.sqlite")}, is_server=False)
+        return Place(site, lambda: {each.stem for each in stores.glob("*.sqlite")})
     server: PostgreSQLServer = request.getfixturevalue("postgresql")
     with server.connect() as connection:
         connection.execute(f"CREATE ROLE wild LOGIN {POWERS[request.param]} PASSWORD '{PASSWORD}'")
@@ -63,7 +63,7 @@ def put(place: Place, name: str) -> None:
 
 def check(place: Place, name: str) -> None:
     """Run the app's own tests, with the pytest plugin, on the service."""
-    python = PENSTOCK.with_name("python") if name != "old_setup" else _python_of_site()
+    python = terminal.PENSTOCK.with_name("python")
     done = subprocess.run(
         [python, "-m", "pytest", "checks.py", "-c", os.devnull, "--rootdir", ".",
          "--penstock-service", "main", "-q", "-p", "no:cacheprovider"],
@@ -75,12 +75,6 @@ def check(place: Place, name: str) -> None:
         timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _python_of_site() -> Path:
-    from acceptance import terminal
-
-    return terminal.PENSTOCK.with_name("python")
 
 
 def installed(place: Place, name: str, folder: str = ".") -> None:
@@ -120,8 +114,7 @@ def test_an_app_that_makes_stores_at_run_time_is_installed_and_they_are_dropped(
 def test_an_app_that_closes_nothing_is_used_all_the_same(place: Place) -> None:
     put(place, "leaves_open")
     installed(place, "leaves_open")
-    if place.is_server:  # On SQLite, who reads still shuts others out.
-        check(place, "leaves_open")
+    check(place, "leaves_open")
     dropped(place, "leaves_open", "wells")
 
 

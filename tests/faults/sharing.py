@@ -57,21 +57,14 @@ class Tally:
         reads: Transactions that read.
         writes: Transactions that read and then wrote.
         failed: What went wrong.
-        worst: Seconds that the slowest transaction took.
     """
 
     reads: int = 0
     writes: int = 0
     failed: list[str] = field(default_factory=list)
-    worst: float = 0.0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            self.reads + other.reads,
-            self.writes + other.writes,
-            self.failed + other.failed,
-            max(self.worst, other.worst),
-        )
+        return Tally(self.reads + other.reads, self.writes + other.writes, self.failed + other.failed)
 
 
 Work: TypeAlias = Callable[[Session], None]
@@ -172,7 +165,6 @@ def _works(readers: int, writers: Names) -> list[Work]:
 
 @contextmanager
 def _noting(tally: Tally, work: Work) -> Iterator[None]:
-    began = time.monotonic()
     try:
         yield
     except Exception as error:
@@ -180,4 +172,3 @@ def _noting(tally: Tally, work: Work) -> Iterator[None]:
     else:
         tally.reads += work is read
         tally.writes += work is not read
-    tally.worst = max(tally.worst, time.monotonic() - began)

@@ -200,7 +200,7 @@ def test_sessions_of_one_thread_may_be_inside_each_other(stores: CopiedStores, l
             add(inner, "4")
             add(outer, "5")
             inner.commit()
-            with suppress(IntegrityError), outer.begin_nested():
+            with pytest.raises(IntegrityError), outer.begin_nested():
                 add(outer, TAKEN)
             outer.commit()
         assert numbers(lab) == {"1", "3", "4", "5"}
