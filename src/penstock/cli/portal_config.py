@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".yml", ".yaml")
 """How the names of such files end."""
 
-_SECRET = "secret custom setting"  # noqa: S105  (a kind of declaration)
-
 
 def import_portal(state: State, file: Path) -> None:
     """Register its servers, plug in its services, and write the values of its custom settings.
@@ -102,10 +100,11 @@ def _is_to_be_written(state: State, package: str, name: str) -> bool:
     from penstock.registry.bindings import setting_variable
 
     config, variable = state.writable.config, setting_variable(package, name)
-    kinds = {each.name: each.kind for each in state.apps.class_of(package).other_declarations()}
-    if name not in kinds:
+    declared = state.apps.class_of(package).other_declarations()
+    kinds = {each.value_kind for each in declared if each.name == name} - {None}
+    if not kinds:
         output.say(f"left out, since {package} declares no such setting: {name}")
-    elif kinds[name] == _SECRET:
+    elif "secret" in kinds:
         output.say(f"left out, since it is a secret: {name} of {package}; give it as {variable}")
     elif config is not None and name in config.app_settings.get(package, {}):
         output.say(f"{name} of {package} is in {config.label} already")
