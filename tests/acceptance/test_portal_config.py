@@ -109,6 +109,17 @@ def test_a_value_for_what_is_no_custom_setting_is_left_out(portal: Terminal) -> 
     assert "hidden" not in (portal.folder / "penstock.toml").read_text()
 
 
+@pytest.mark.parametrize("value", ["{zoom: null}", "[[1, null]]", "{a: [{b: null}]}"])
+def test_a_value_that_toml_has_no_word_for_is_left_out(portal: Terminal, value: str) -> None:
+    config = portal.folder / "portal_config.yml"
+    config.write_text(PORTAL.replace("extent: {zoom: 7}", f"extent: {value}"))
+    done = portal("services", "import", "portal_config.yml")
+    assert "left out, since TOML can't hold it: extent of names_all\n" in done.out
+    assert "has, under [apps.names_all.settings]: max_dams\n" in done.out
+    assert "Traceback" not in done.all
+    assert "extent" not in (portal.folder / "penstock.toml").read_text()
+
+
 def test_what_is_there_already_stays_as_it_is(portal: Terminal) -> None:
     portal("services", "import", "portal_config.yml")
     text = (portal.folder / "penstock.toml").read_text()

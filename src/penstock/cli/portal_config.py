@@ -132,11 +132,24 @@ def _write_values(state: State, package: str, values: Mapping[str, Any]) -> None
             table["class"] = app
         apps[package] = table
     settings = apps[package].setdefault("settings", tomlkit.table())
-    for name, value in values.items():
-        settings[name] = value
+    written = [name for name, value in values.items() if _has_put(settings, name, value, package)]
+    if not written:
+        return
     _exchange(config.path, tomlkit.dumps(document))
-    names = ", ".join(values)
+    names = ", ".join(written)
     output.done(output.shorten(f"{config.label} has, under [apps.{package}.settings]: {names}"))
+
+
+def _has_put(settings: Any, name: str, value: object, package: str) -> bool:
+    """Put a value into a table; says so, without the value, if none can hold it."""
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        settings[name] = value
+    except (TOMLKitError, ValueError, TypeError):
+        output.say(f"left out, since TOML can't hold it: {name} of {package}")
+        return False
+    return True
 
 
 def _exchange(path: Path, text: str) -> None:
