@@ -91,6 +91,35 @@ def test_servers_links_and_values_are_taken_over_and_the_rest_is_said(portal: Te
         assert read_password(service, Role.SERVICE, desk.keyring) == "hidden-pass"
 
 
+def test_a_secret_stays_one_where_something_else_of_the_app_has_its_name(portal: Terminal) -> None:
+    app = portal.folder / "names_all" / "app.py"
+    app.write_text(
+        app.read_text().replace('"add_dams"', '"api_key"').replace('name="admin"', 'name="api_key"')
+    )
+    shown = portal("services", "import", "portal_config.yml").out
+    assert "since it is a secret: api_key of names_all" in shown
+    assert "hidden" not in (portal.folder / "penstock.toml").read_text()
+
+
+def test_a_value_for_what_is_no_custom_setting_is_left_out(portal: Terminal) -> None:
+    config = portal.folder / "portal_config.yml"
+    config.write_text(PORTAL.replace("no_longer: 1", "admin: hidden-one"))
+    shown = portal("services", "import", "portal_config.yml").out
+    assert "since names_all declares no such setting: admin" in shown
+    assert "hidden" not in (portal.folder / "penstock.toml").read_text()
+
+
+@pytest.mark.parametrize("value", ["{zoom: null}", "[[1, null]]", "{a: [{b: null}]}"])
+def test_a_value_that_toml_has_no_word_for_is_left_out(portal: Terminal, value: str) -> None:
+    config = portal.folder / "portal_config.yml"
+    config.write_text(PORTAL.replace("extent: {zoom: 7}", f"extent: {value}"))
+    done = portal("services", "import", "portal_config.yml")
+    assert "left out, since TOML can't hold it: extent of names_all\n" in done.out
+    assert "has, under [apps.names_all.settings]: max_dams\n" in done.out
+    assert "Traceback" not in done.all
+    assert "extent" not in (portal.folder / "penstock.toml").read_text()
+
+
 def test_what_is_there_already_stays_as_it_is(portal: Terminal) -> None:
     portal("services", "import", "portal_config.yml")
     text = (portal.folder / "penstock.toml").read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from fix_apps import Gage, all_ok, count
 from fix_roles import WORDS, logins_on
-from penstock import Health, MemoryRegistry, Stores, SyncOptions, use
+from penstock import EngineOptions, Health, MemoryRegistry, Stores, SyncOptions, use
 from penstock.errors import OtherRegistry
 from penstock.registry import Bindings, DatabaseRegistry
 from penstock.secrets import Keyring
@@ -169,3 +169,13 @@ def test_status_sees_a_login_that_no_longer_works(
     assert status.problem
     assert [each.error for each in role_desk.rotate(lab, ["gages"], grace=0)] == [None]
     assert role_desk.store_status(lab, "gages").health is Health.READY
+
+
+def test_a_login_that_could_not_be_tried_is_not_called_refused(
+    role_ground: Ground, role_desk: Stores, role_desk_on: Callable[..., Stores], lab: type[App]
+) -> None:
+    desk = role_desk_on(role_ground, lab, EngineOptions(max_connections=1, pool_timeout=0.1))
+    with desk.engine(lab, "gages").connect():
+        status = desk.store_status(lab, "gages")
+    assert (status.health, "rotate" in status.hint) == (Health.UNREACHABLE, False)
+    assert "max_connections" in status.hint

@@ -13,7 +13,7 @@ from penstock import Stores, current_stores
 from penstock.compat import tethys
 from penstock.compat.tethys import TethysAppBase, TethysTestCase, testing
 from penstock.declare import run_of_copy
-from penstock.errors import InitializerError, NotAssigned
+from penstock.errors import InitializerError, NotAssigned, RealStoreUnderTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,43 @@ def test_other_threads_use_the_copies_too(ground: Ground, desk: Stores, lab: typ
     thread.start()
     thread.join()
     assert found == [2]
+    destroy(lab)
     assert not desk.exists(lab, "gages")
+
+
+def test_the_real_stores_of_an_app_stay_shut_while_its_copies_are_there(
+    ground: Ground, desk: Stores, lab: type[App]
+) -> None:
+    all_ok(desk, lab)
+    real = desk.engine(lab, "gages")
+    create(lab)
+    with pytest.raises(RealStoreUnderTest, match="lab:gages"):
+        real.connect()
+    assert count(lab.gages) == 2
+    destroy(lab)
+    real.connect().close()
+
+
+def test_an_app_that_is_copied_later_shuts_its_real_stores_too(
+    ground: Ground, desk: Stores, lab: type[App]
+) -> None:
+    class Other(TethysAppBase):
+        package = "other"
+
+        def persistent_store_settings(self) -> list[tethys.PersistentStoreDatabaseSetting]:
+            return [
+                tethys.PersistentStoreDatabaseSetting(name="db", initializer=seed, metadata=Base.metadata)
+            ]
+
+    desk.register(Other)
+    desk.link("main", Other, "db")
+    all_ok(desk, lab)
+    create(Other)
+    desk.engine(lab, "gages").connect().close()
+    create(lab)
+    with pytest.raises(RealStoreUnderTest, match="lab:gages"):
+        desk.engine(lab, "gages").connect()
+    destroy(Other)
     destroy(lab)
 
 

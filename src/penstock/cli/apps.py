@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from penstock.apps import FoundApp
+    from penstock.declare import OtherDeclaration
 
 
 @click.group()
@@ -56,7 +57,7 @@ def show(state: State, app: str, as_json: bool) -> None:
     Of settings with values it is shown where the value comes from, never the value.
     """
     found = state.apps.class_of(app)
-    rows = [*_settings(state, app), *(asdict(each) for each in found.other_declarations())]
+    rows = [*_settings(state, app), *(_other(each) for each in found.other_declarations())]
     columns = [
         output.column("kind"),
         output.column("name"),
@@ -65,6 +66,12 @@ def show(state: State, app: str, as_json: bool) -> None:
         output.column("description", fold=True),
     ]
     output.listing("declarations", rows, columns, as_json=as_json, empty=f"App {app} declares nothing.")
+
+
+def _other(found: OtherDeclaration) -> dict[str, Any]:
+    row = asdict(found)
+    del row["value_kind"]  # The kind says it.
+    return row
 
 
 def _settings(state: State, package: str) -> Iterator[dict[str, Any]]:

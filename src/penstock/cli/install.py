@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from penstock.apps import FoundApp
     from penstock.declare import AppDeclaration
     from penstock.install import InstallPlan, Linked, Provider, Remark
-    from penstock.registry import StoreEntry
     from penstock.stores import Stores
+
+
+_CLEAN_UP = (
+    "If the app is uninstalled on every host, and nobody needs its stores, drop them: "
+    "see docs/how-to/clean-up-orphans.md"
+)
 
 
 @click.command()
@@ -70,7 +75,7 @@ def install(state: State, /, directory: Path, only_plan: bool, yes: bool, **opti
 @pass_state
 @example("penstock uninstall my_first_app")
 def uninstall(state: State, app: str, yes: bool) -> None:
-    """Uninstall APP by pip. Its databases stay; each is listed, with the command that drops it."""
+    """Uninstall APP by pip. Its databases stay; each is listed."""
     from penstock.install import carry_out, find_here, find_provider, need_pip
 
     desk = state.writable
@@ -78,7 +83,9 @@ def uninstall(state: State, app: str, yes: bool) -> None:
     provider = None if found is None else find_provider(found, state.apps)
     here = find_here(app, _folders(desk))
     packages = (app,) if provider is None else provider.apps
-    stays = [line for each in packages for line in _stays(desk, each, gone=here is None)]
+    stays = [line for each in packages for line in _stays(desk, each)]
+    if any(entry.state.value != "dropped" for each in packages for entry in desk.registry.stores(each)):
+        stays.append(_CLEAN_UP)
     if found is None or provider is None:
         for line in stays:
             output.say(line, err=True)
@@ -227,27 +234,17 @@ def _goes(desk: Stores, app: str, provider: Provider) -> Iterator[str]:
         yield f"Leaves the line that names {app}: {config.label}:{config.lines.get(('apps', app), 1)}"
 
 
-def _stays(desk: Stores, package: str, *, gone: bool) -> Iterator[str]:
-    """What is left of an app, and the commands that do away with it."""
+def _stays(desk: Stores, package: str) -> Iterator[str]:
+    """What is left of an app. Others may use it, so no command that drops it is told."""
     for entry in desk.registry.stores(package):
-        state = entry.state.value
-        as_orphan = gone or state == "left"
-        word = {"dropped": "a dropped store", "left": "an orphan"}.get(state, "a store")
+        word = {"dropped": "a dropped store", "left": "an orphan"}.get(entry.state.value, "a store")
         yield f"Leaves {word}: {package}:{entry.name}, database {entry.database} on {entry.service}"
-        if state == "dropped":
+        if entry.state.value == "dropped":
             yield "  to let it go, once its time is over: penstock stores purge"
-        else:
-            yield f"  to drop it, if nobody needs it: {_drop(entry, as_orphan=as_orphan)}"
     for link in desk.registry.assignments():
         if link.app == package:
             source = output.shorten(str(link.source))
             yield f"Leaves {link.service} plugged into {package}:{link.setting}  ({source})"
-
-
-def _drop(entry: StoreEntry, *, as_orphan: bool) -> str:
-    command = f"penstock stores drop {entry.app}:{entry.name}"
-    gone = " --app-is-gone" if entry.state.value != "left" else ""
-    return f"{command} --service {entry.service}{gone}" if as_orphan else command
 
 
 def _not_installed(found: FoundApp, here: Path | None) -> DefinedElsewhere:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".yml", ".yaml")
 """How the names of such files end."""
 
-_SECRET = "secret custom setting"  # noqa: S105  (a kind of declaration)
-
 
 def import_portal(state: State, file: Path) -> None:
     """Register its servers, plug in its services, and write the values of its custom settings.
@@ -102,10 +100,11 @@ def _is_to_be_written(state: State, package: str, name: str) -> bool:
     from penstock.registry.bindings import setting_variable
 
     config, variable = state.writable.config, setting_variable(package, name)
-    kinds = {each.name: each.kind for each in state.apps.class_of(package).other_declarations()}
-    if name not in kinds:
+    declared = state.apps.class_of(package).other_declarations()
+    kinds = {each.value_kind for each in declared if each.name == name} - {None}
+    if not kinds:
         output.say(f"left out, since {package} declares no such setting: {name}")
-    elif kinds[name] == _SECRET:
+    elif "secret" in kinds:
         output.say(f"left out, since it is a secret: {name} of {package}; give it as {variable}")
     elif config is not None and name in config.app_settings.get(package, {}):
         output.say(f"{name} of {package} is in {config.label} already")
@@ -133,11 +132,24 @@ def _write_values(state: State, package: str, values: Mapping[str, Any]) -> None
             table["class"] = app
         apps[package] = table
     settings = apps[package].setdefault("settings", tomlkit.table())
-    for name, value in values.items():
-        settings[name] = value
+    written = [name for name, value in values.items() if _has_put(settings, name, value, package)]
+    if not written:
+        return
     _exchange(config.path, tomlkit.dumps(document))
-    names = ", ".join(values)
+    names = ", ".join(written)
     output.done(output.shorten(f"{config.label} has, under [apps.{package}.settings]: {names}"))
+
+
+def _has_put(settings: Any, name: str, value: object, package: str) -> bool:
+    """Put a value into a table; says so, without the value, if none can hold it."""
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        settings[name] = value
+    except (TOMLKitError, ValueError, TypeError):
+        output.say(f"left out, since TOML can't hold it: {name} of {package}")
+        return False
+    return True
 
 
 def _exchange(path: Path, text: str) -> None:

@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING
 from penstock.errors import RealStoreUnderTest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-_copied: list[frozenset[str]] = []
+_copied: list[Collection[str]] = []
 """The packages of the apps whose copies are in use, for each `use` block of this process."""
 
 _allowed: ContextVar[bool] = ContextVar("penstock_real_stores", default=False)
 
 
 @contextmanager
-def standing_in(packages: frozenset[str]) -> Iterator[None]:
-    """In the block, the real stores of these apps can't be opened in this process."""
+def standing_in(packages: Collection[str]) -> Iterator[None]:
+    """In the block, the real stores of these apps can't be opened in this process.
+
+    Args:
+        packages: The packages; what is added in the block counts too.
+    """
     _copied.append(packages)
     try:
         yield
     finally:
-        _copied.remove(packages)
+        _copied[:] = [each for each in _copied if each is not packages]
 
 
 @contextmanager

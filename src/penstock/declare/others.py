@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class OtherDeclaration:
         description: What it is for.
         required: Whether the app can't work without a value; None where there are no values.
         source: Where its value comes from; empty for nowhere.
+        value_kind: Whether its value is a secret; None if it has no value that `penstock.toml` could give.
     """
 
     kind: str
@@ -22,3 +24,4 @@ class OtherDeclaration:
     description: str = ""
     required: bool | None = None
     source: str = ""
+    value_kind: Literal["plain", "secret"] | None = None

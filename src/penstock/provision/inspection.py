@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from penstock.declare import AppDeclaration
-from penstock.errors import NotAssigned, PenstockError, UnknownApp
+from penstock.errors import LoginRefused, NotAssigned, PenstockError, PermissionRefused, UnknownApp
 from penstock.provision.status import (
     Health,
     StoreStatus,
@@ -129,17 +129,16 @@ class Inspector:
             with engine.engine.connect():
                 return status
         except DBAPIError as error:
-            refused = address.backend.translate(error, "The login of its app is refused.")
+            refused = address.backend.translate(error, "Its app's login was tried, without success.")
         except PenstockError as error:
             refused = error
         finally:
             engine.dispose()
-        return replace(
-            status,
-            health=Health.NO_LOGIN,
-            problem=f"{refused.what} {refused.why}".strip(),
-            hint=f"penstock stores rotate {status.app}:{status.store}, for a new login",
-        )
+        problem = f"{refused.what} {refused.why}".strip()
+        if isinstance(refused, LoginRefused | PermissionRefused):
+            hint = f"penstock stores rotate {status.app}:{status.store}, for a new login"
+            return replace(status, health=Health.NO_LOGIN, problem=problem, hint=hint)
+        return replace(status, health=Health.UNREACHABLE, problem=problem, hint=refused.hint)
 
     def _remembered(self, entry: StoreEntry) -> StoreStatus:
         """What a store is like where the registry remembers it."""

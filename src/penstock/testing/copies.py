@@ -109,7 +109,7 @@ class CopiedStores(Stores):
 
     def standing_in(self) -> AbstractContextManager[None]:
         """A block in which the copies are used, and the real stores of their apps stay shut."""
-        return standing_in(frozenset(self._apps))
+        return standing_in(self._apps.keys())
 
     def forget(self, app: AppLike) -> None:
         """Know an app no more; its copies are dropped before."""

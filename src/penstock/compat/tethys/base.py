@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from penstock.app import App
 from penstock.compat.tethys.app_settings import CustomSetting
@@ -177,13 +177,21 @@ def _declared(app: type[TethysAppBase], method: str) -> Iterator[OtherDeclaratio
         yield OtherDeclaration(kind=kind, name="", description=error.what)
         return
     for each in found:
+        value_kind = _value_kind(each)
         yield OtherDeclaration(
-            kind=f"secret {kind}" if getattr(each, "type", "") == CustomSetting.TYPE_SECRET else kind,
+            kind=f"secret {kind}" if value_kind == "secret" else kind,
             name=str(getattr(each, "name", each)),
             description=str(getattr(each, "description", "")),
             required=getattr(each, "required", None),
             source=_source(app, each),
+            value_kind=value_kind,
         )
+
+
+def _value_kind(each: Any) -> Literal["plain", "secret"] | None:
+    if not isinstance(each, CustomSetting):
+        return None
+    return "secret" if each.type == CustomSetting.TYPE_SECRET else "plain"
 
 
 def _source(app: type[TethysAppBase], each: Any) -> str:
