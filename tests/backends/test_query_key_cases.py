@@ -13,6 +13,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from fix_tables import MARIADB
 from penstock.errors import RowRefused
 from penstock.query import bulk_insert, bulk_update, find, get_or_create, get_or_create_many, upsert
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from fix_doors import Door, Doors
-
-MARIADB = ("mariadb", "mysql")
 
 
 class Base(DeclarativeBase):
@@ -251,3 +250,28 @@ def test_a_number_is_not_the_text_that_reads_alike_nor_the_other_way_round(door:
         assert names(session) == ["old"]
 
     door.do(work)
+
+
+def test_keys_without_a_unique_index_are_compared_as_their_column_is(door_to: Doors) -> None:
+    """Of rows with one key the last counts: also where the column's collation makes them one."""
+    metadata = sa.MetaData()
+    kind = sa.String(20, "NOCASE").with_variant(sa.String(20), *MARIADB).with_variant(sa.Text, "postgresql")
+    note = sa.Table("note", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", kind))
+    note.append_column(sa.Column("said", sa.Integer))
+    door = door_to(metadata)
+
+    def work(session: Session, given: list[dict[str, Any]], *, at_once: bool) -> list[Any]:
+        session.execute(sa.insert(note), [{"name": "a", "said": 0}, {"name": "A", "said": 0}])
+        for rows in [given] if at_once else [[row] for row in given]:
+            bulk_update(session, note, rows, key=("name",))
+        said = list(session.scalars(sa.select(note.c.said).order_by(note.c.id)))
+        session.rollback()
+        return said
+
+    for names in (("a", "A"), ("A", "a"), ("A", "a", "A")):
+        rows = [{"name": name, "said": number} for number, name in enumerate(names, 1)]
+        at_once, in_turn = (
+            door.do(lambda session, way=way, rows=rows: work(session, rows, at_once=way))
+            for way in (True, False)
+        )
+        assert at_once == in_turn

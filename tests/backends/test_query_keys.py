@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.exc import CompileError, DBAPIError, IntegrityError, MultipleResultsFound
 
+from fix_tables import MARIADB, Shouted
 from penstock.errors import RowRefused
 from penstock.query import bulk_insert, bulk_update, get_or_create, get_or_create_many, upsert
 
@@ -39,18 +40,7 @@ class Kind(enum.Enum):
     LAKE = "a lake"
 
 
-class Shouted(sa.types.TypeDecorator[str]):
-    """A text that is stored in capitals."""
-
-    impl = sa.Unicode(40)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        return None if value is None else value.upper()
-
-
 ROME, EAST = ZoneInfo("Europe/Rome"), timezone(timedelta(hours=2))
-MARIADB = ("mariadb", "mysql")
 WORDS = ["a", "A", "a ", "á", "b", "ab", "ab  ", "", " "]
 MOMENTS = [datetime(2026, 5, 4, 3, 2, 1, each) for each in (0, 4, 400_000, 600_000, 999_999)]  # noqa: DTZ001
 SPANS = [timedelta(seconds=each) for each in (1, 1.2, 1.6, 2, 0.9999999)]
@@ -441,28 +431,3 @@ def test_a_row_that_is_read_as_another_key_is_not_taken_for_it(lab: Lab) -> None
         for one in WAYS["get_or_create_many"]
     )
     assert ours == theirs != REFUSED
-
-
-def test_keys_without_a_unique_index_are_compared_as_their_column_is(door_to: Doors) -> None:
-    """Of rows with one key the last counts: also where the column's collation makes them one."""
-    metadata = sa.MetaData()
-    kind = sa.String(20, "NOCASE").with_variant(sa.String(20), *MARIADB).with_variant(sa.Text, "postgresql")
-    note = sa.Table("note", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", kind))
-    note.append_column(sa.Column("said", sa.Integer))
-    door = door_to(metadata)
-
-    def work(session: Session, given: Rows, *, at_once: bool) -> list[Any]:
-        session.execute(sa.insert(note), [{"name": "a", "said": 0}, {"name": "A", "said": 0}])
-        for rows in [given] if at_once else [[row] for row in given]:
-            bulk_update(session, note, rows, key=("name",))
-        said = list(session.scalars(sa.select(note.c.said).order_by(note.c.id)))
-        session.rollback()
-        return said
-
-    for names in (("a", "A"), ("A", "a"), ("A", "a", "A")):
-        rows = [{"name": name, "said": number} for number, name in enumerate(names, 1)]
-        at_once, in_turn = (
-            door.do(lambda session, way=way, rows=rows: work(session, rows, at_once=way))
-            for way in (True, False)
-        )
-        assert at_once == in_turn

@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column
-from sqlalchemy.types import TypeDecorator
 
+from fix_tables import Shouted
 from penstock.errors import NoPrimaryKey, NotSupported, RowRefused
 from penstock.query import (
     OnConflict,
@@ -54,16 +54,6 @@ class Gage(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     readings: Mapped[int | None]
     site: Mapped[str | None]
-
-
-class Shouted(TypeDecorator[str]):
-    """A text that is stored in capitals."""
-
-    impl = String(20)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        return None if value is None else value.upper()
 
 
 class Dam(Base):
