@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, and_, bindparam, func, literal_column, null
+from sqlalchemy import Table, and_, bindparam, func, literal_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError
 
@@ -93,9 +93,9 @@ class MySQLRows(MySQLKeys):
             return statement
         first = _first(writing)
         same = (column == statement.inserted[column.key] for column in writing.key)
-        # NULLIF keeps the type of the column: IF would make a text of FLOAT, and store that, rounded.
-        meant = func.IF(and_(*same, literal_column(_COUNT)), null(), literal_column(ANOTHER))
-        kept = func.NULLIF(first, meant)
+        # The column twice, so that it keeps its type: beside a NULL, FLOAT becomes text, and is rounded.
+        meant = func.IF(and_(*same, literal_column(_COUNT)), literal_column("1"), literal_column(ANOTHER))
+        kept = func.IF(meant, first, first)
         new: list[Any] = [(column.key, statement.inserted[column.key]) for column in _new(writing)]
         made = [(column.key, expression) for column, expression in _made(writing)]
         return statement.on_duplicate_key_update([(first.key, kept), *made, *new])
@@ -242,7 +242,7 @@ def _then(connection: Connection, writing: Writing) -> str:
     table = _table(connection, writing)
     first = f"{table}.{_name(connection, _first(writing))}"
     same = (f"{table}.{name} = VALUES({name})" for name in _each(connection, writing.key))
-    kept = f"{first} = NULLIF({first}, IF({' AND '.join((*same, _COUNT))}, NULL, {ANOTHER}))"
+    kept = f"{first} = IF(IF({' AND '.join((*same, _COUNT))}, 1, {ANOTHER}), {first}, {first})"
     made = (f"{_name(connection, column)} = {literal(connection, column, e)}" for column, e in _made(writing))
     new = (f"{name} = VALUES({name})" for name in _each(connection, _new(writing)))
     return f" ON DUPLICATE KEY UPDATE {', '.join((kept, *made, *new))}"
