@@ -38,7 +38,9 @@ def test_a_database_of_somebodys_is_taken_over_only_by_adopting_it(plugged: Term
     ground.run_sql("old-gages", "INSERT INTO gage VALUES ('1')")
     done = plugged("stores", "adopt", "lab:gages", "--database", "old-gages")
     assert (done.code, "error[confirmation-needed]" in done.err) == (2, True)
+    assert "Now it is nobody's so far; it holds tables." in done.err
     plugged.ok("stores", "adopt", "lab:gages", "--database", "old-gages", "--yes")
+    assert "Now it is lab:gages." in plugged("stores", "adopt", "lab:gages").err
     plugged.ok("syncstores", "lab")
     assert ground.run_sql("old-gages", "SELECT number FROM gage") == [("1",)]
     assert ground.databases() == {"old-gages"}

@@ -65,9 +65,9 @@ def test_servers_links_and_values_are_taken_over_and_the_rest_is_said(portal: Te
     done = portal("services", "import", "portal_config.yml")
     assert done.code == 1  # A service is not known, and an app.
     assert "service portal is postgresql://tethys_default@db.example.org:5436" in done.out
-    assert "names_all:primary_db uses service local  (portal_config.yml:7)" in done.out
+    assert "names_all:primary_db uses service local  (registry" in done.out
     assert "penstock services add elsewhere URL" in done.err
-    assert "penstock link elsewhere names_all:servers" in done.err
+    assert "wanted at portal_config.yml:8; by hand: penstock link elsewhere names_all:servers" in done.err
     assert "There is no app 'nowhere'." in done.err
     for left in (
         "portal_config.yml:9: services.spatial of names_all",
@@ -120,6 +120,31 @@ def test_a_value_that_toml_has_no_word_for_is_left_out(portal: Terminal, value: 
     assert "extent" not in (portal.folder / "penstock.toml").read_text()
 
 
+def test_a_key_that_is_there_twice_is_told_and_the_last_one_counts(portal: Terminal) -> None:
+    config = portal.folder / "portal_config.yml"
+    config.write_text(PORTAL.replace("max_dams: 50", "max_dams: 50\n        max_dams: 60"))
+    shown = portal("services", "import", "portal_config.yml").out
+    [said] = [line for line in shown.splitlines() if "max_dams" in line and "twice" in line]
+    assert "of no use" not in said
+    assert "max_dams = 60" in (portal.folder / "penstock.toml").read_text()
+
+
+def test_a_link_that_another_error_forbids_is_not_told_to_want_an_address(portal: Terminal) -> None:
+    portal.ok("services", "add", "elsewhere", "sqlite:///stores")
+    config = portal.folder / "portal_config.yml"
+    config.write_text(PORTAL.replace("servers: elsewhere", "no_setting: elsewhere"))
+    done = portal("services", "import", "portal_config.yml")
+    assert "no_setting" in done.err
+    assert "services add" not in done.err
+
+
+def test_nothing_there_is_replaced_so_asking_for_it_is_refused(portal: Terminal) -> None:
+    before = (portal.folder / "penstock.toml").read_text()
+    done = portal("services", "import", "portal_config.yml", "--replace")
+    assert (done.code, "leave out --replace" in done.err) == (2, True)
+    assert (portal.folder / "penstock.toml").read_text() == before
+
+
 def test_what_is_there_already_stays_as_it_is(portal: Terminal) -> None:
     portal("services", "import", "portal_config.yml")
     text = (portal.folder / "penstock.toml").read_text()
@@ -128,7 +153,7 @@ def test_what_is_there_already_stays_as_it_is(portal: Terminal) -> None:
     )
     shown = portal("services", "import", "portal_config.yml").out
     assert "service portal is there already" in shown
-    assert "names_all:primary_db uses service local already" in shown
+    assert "names_all:primary_db uses service local already  (registry" in shown
     assert "max_dams of names_all is in penstock.toml already" in shown
     assert (portal.folder / "penstock.toml").read_text() == text
 

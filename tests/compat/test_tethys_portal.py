@@ -30,6 +30,7 @@ from penstock.errors import (
     StoreNotCreated,
     UnknownApp,
 )
+from penstock.install import legacy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,6 +154,7 @@ def test_the_packages_of_tethys_can_stand_in_by_their_own_names(monkeypatch: pyt
     import tethys_apps.base.app_base as found
 
     assert found.TethysAppBase is TethysAppBase
+    assert all(name in sys.modules for name in legacy.PACKAGES)
 
 
 def test_what_needs_a_portal_raises_when_it_is_used_and_says_what_it_was() -> None:

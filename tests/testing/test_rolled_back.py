@@ -144,6 +144,29 @@ def test_tables_that_a_test_makes_are_gone_too_or_it_is_told_that_they_stay(
         make_a_table(stores, lab)
 
 
+SCRIPT = """
+CREATE TABLE mine (id integer, said text);
+CREATE TRIGGER echo AFTER INSERT ON gage BEGIN
+    INSERT INTO mine VALUES (1, 'a;b'); INSERT INTO mine VALUES (2, NULL);
+END;
+INSERT INTO gage VALUES ('1', 1)  -- this; and no more
+"""
+
+
+def test_a_script_is_rolled_back_too_whatever_its_semicolons_mean(
+    stores: CopiedStores, lab: type[App], ground: Ground
+) -> None:
+    if ground.directory is None:
+        pytest.skip("only SQLite's driver executes scripts")
+    for _ in range(2):
+        with stores.rolled_back(), lab.gages.engine.begin() as connection:
+            assert connection.connection.dbapi_connection is not None
+            connection.connection.dbapi_connection.cursor().executescript(SCRIPT)
+            said = connection.execute(text("SELECT said FROM mine ORDER BY id")).scalars().all()
+            assert said == ["a;b", None]
+    assert count(lab.gages) == 2
+
+
 def make_a_table(stores: CopiedStores, lab: type[App]) -> None:
     """What a test does that makes one."""
     with stores.rolled_back(), lab.gages.engine.begin() as connection:

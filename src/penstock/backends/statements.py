@@ -1,9 +1,13 @@
-"""What a statement does, as far as its words tell: whether it only reads."""
+"""What a statement does, as far as its words tell, and where it ends."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ASIDE = re.compile(
     r"'(?:[^']|'')*'"  # a text
@@ -58,6 +62,27 @@ def only_reads(statement: str) -> bool:
     if statement.startswith(("INSERT", "UPDATE", "DELETE")):
         return False
     return _only_reads(statement) if len(statement) > _LONGEST else _known(statement)
+
+
+def statements_in(script: str) -> Iterator[str]:
+    """The statements of a script, as SQLite divides it: a semicolon in a text or a trigger ends none.
+
+    Args:
+        script: As a driver's `executescript` has it, which SQLite's drivers alone know.
+
+    >>> list(statements_in("INSERT INTO gage VALUES ('a;b'); SELECT 1"))
+    ["INSERT INTO gage VALUES ('a;b');", 'SELECT 1']
+    """
+    from sqlite3 import complete_statement
+
+    statement = ""
+    for piece in re.split(r"(?<=;)", script):
+        statement += piece
+        if complete_statement(statement):
+            yield statement.strip()
+            statement = ""
+    if statement.strip():
+        yield statement.strip()
 
 
 def _only_reads(statement: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli import output
+from penstock.cli.link import say_link
 from penstock.cli.names import complete_apps
 from penstock.cli.root import FAILED, example, yes_option
 from penstock.cli.state import State, pass_state
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from penstock.apps import FoundApp
     from penstock.declare import AppDeclaration
-    from penstock.install import InstallPlan, Linked, Provider, Remark
+    from penstock.install import InstallPlan, Provider, Remark
     from penstock.stores import Stores
 
 
@@ -178,23 +179,8 @@ def _link(desk: Stores, app: AppDeclaration, plan: InstallPlan) -> bool:
 
     results = list(link_all(desk, app, plan.links))
     for each in results:
-        _say_link(desk, app, each)
+        say_link(desk, app, each)
     return all(each.error is None for each in results)
-
-
-def _say_link(desk: Stores, app: AppDeclaration, linked: Linked) -> None:
-    link = linked.link
-    target = f"{app.package}:{link.setting}"
-    if linked.error is not None:
-        output.error(linked.error)
-        output.note(f"wanted at {link.where}; by hand: penstock link {link.service} {target}")
-    elif linked.before is not None:
-        source = output.shorten(str(linked.before.source))
-        output.say(f"{target} uses service {linked.before.service} already  ({source})")
-    else:
-        now = desk.book.find_assignment(app.package, link.setting)
-        where = "" if now is None else f"  ({output.shorten(str(now.source))})"
-        output.done(f"{target} uses service {link.service}{where}")
 
 
 def _sync(app: str) -> bool:

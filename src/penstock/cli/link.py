@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from typing import TYPE_CHECKING
+
 import click
 
 from penstock.cli import output
 from penstock.cli.names import Target, complete_services, complete_settings, target
 from penstock.cli.root import example
 from penstock.cli.state import State, pass_state
+
+if TYPE_CHECKING:
+    from penstock.declare import AppDeclaration
+    from penstock.install import Linked
+    from penstock.stores import Stores
 
 
 @click.command()
@@ -42,3 +50,19 @@ def unlink(state: State, setting: Target) -> None:
         return
     desk.unlink(setting.app, setting.name)
     output.done(f"{setting} used service {plugged.service}  ({output.shorten(str(plugged.source))})")
+
+
+def say_link(desk: Stores, app: AppDeclaration, linked: Linked) -> None:
+    """Say how a link that a file wants was made, or why not."""
+    link = linked.link
+    target = f"{app.package}:{link.setting}"
+    if linked.error is not None:
+        output.error(linked.error)
+        output.note(f"wanted at {link.where}; by hand: penstock link {shlex.quote(link.service)} {target}")
+    elif linked.before is not None:
+        source = output.shorten(str(linked.before.source))
+        output.say(f"{target} uses service {linked.before.service} already  ({source})")
+    else:
+        now = desk.book.find_assignment(app.package, link.setting)
+        where = "" if now is None else f"  ({output.shorten(str(now.source))})"
+        output.done(f"{target} uses service {link.service}{where}")

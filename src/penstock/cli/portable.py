@@ -59,14 +59,19 @@ def import_(state: State, file: Path, replacing: bool) -> None:
     address stays the same.
 
     Of a portal_config.yml of Tethys Portal, its servers are registered, its links made, and the values of
-    custom settings written to penstock.toml.
+    custom settings written to penstock.toml; what is there already stays, so it takes no --replace.
     """
     from penstock.cli.portal_config import SUFFIXES, import_portal
 
-    desk = state.writable
     if file.suffix in SUFFIXES:
+        if replacing:
+            raise click.UsageError(
+                "Of a portal's file, nothing replaces what is there: leave out --replace.",
+                click.get_current_context(),
+            )
         import_portal(state, file)
         return
+    desk = state.writable
     given = _read(file)
     known = {service.name: service for service in desk.registry.services()}
     _check(given, known, replacing=replacing)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli import output
+from penstock.cli.link import say_link
 from penstock.cli.root import FAILED
-from penstock.errors import PenstockError, UnknownApp
+from penstock.errors import PenstockError, UnknownApp, UnknownService
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,8 @@ def import_portal(state: State, file: Path) -> None:
     for server in found.servers:
         _put_server(state, server)
     results = [_take_over(state, package, app) for package, app in found.apps.items()]
+    for each in found.repeated:
+        output.say(output.shorten(each))
     for each in found.left:
         output.say(f"left out, since it is of no use here: {output.shorten(each)}")
     if not all(results):
@@ -81,18 +84,11 @@ def _plugged_in(state: State, app: AppDeclaration, link: Link) -> bool:
     from penstock.install import link_all
 
     [result] = link_all(state.writable, app, (link,))
-    target = f"{app.package}:{link.setting}"
-    if result.before is not None:
-        output.say(f"{target} uses service {result.before.service} already")
-    elif result.error is None:
-        output.done(f"{target} uses service {link.service}  ({link.where})")
-    else:
-        output.error(result.error)
+    say_link(state.desk, app, result)
+    if isinstance(result.error, UnknownService):
         name = shlex.quote(link.service)
         output.note(f"the portal keeps addresses in its own database: penstock services add {name} URL")
-        output.note(f"then: penstock link {name} {target}")
-        return False
-    return True
+    return result.error is None
 
 
 def _is_to_be_written(state: State, package: str, name: str) -> bool:

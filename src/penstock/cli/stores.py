@@ -318,8 +318,11 @@ def adopt(state: State, store: Target, database: str | None, connection: str | N
 
     app, desk = state.app(store.app), state.desk
     address = desk.run_time.to_adopt(app, StoreName(store.name), database, connection or "")
-    line = f"Marks database {address.database} on {address.service} as {store} ({address.source})."
-    output.confirm([output.shorten(line)], "Is this database meant for this store?", yes=yes)
+    whose = desk.run_time.whose(address)
+    if whose:  # Else adopting says what is missing.
+        line = f"Marks database {address.database} on {address.service} as {store} ({address.source})."
+        lines = [output.shorten(line), output.shorten(f"Now it is {whose}.")]
+        output.confirm(lines, "Is this database meant for this store?", yes=yes)
     adopted = desk.adopt(app, store.name, database, connection or "")
     output.done(f"{store} is database {adopted.database} on {adopted.service}")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy.util import await_only
 
+from penstock.backends.statements import statements_in
 from penstock.engines.nesting import Unit
 
 if TYPE_CHECKING:
@@ -126,9 +127,8 @@ class LentCursor:
 
     def executescript(self, script: str) -> Any:
         """Execute several statements, each as one of the unit's."""
-        for statement in script.split(";"):
-            if statement.strip():
-                self.execute(statement)
+        for statement in statements_in(script):
+            self.execute(statement)
         return self
 
     @contextmanager

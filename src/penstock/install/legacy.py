@@ -22,7 +22,12 @@ SETUPTOOLS = "setuptools>=70.1"
 _IMPORTS = re.compile(r"^\s*(?:from|import)\s+(?:tethys_\w+|penstock)\b", re.MULTILINE)
 _STAND_IN = "from penstock.compat.tethys.roots import stand_in\n\nstand_in()\n"
 _PATH = "PYTHONPATH"
-_NAMES = ("tethys_apps", "tethys_sdk")
+
+PACKAGES = (
+    *("tethys_apps", "tethys_compute", "tethys_gizmos", "tethys_layouts"),
+    *("tethys_quotas", "tethys_sdk", "tethys_services"),
+)
+"""The packages of Tethys; `compat.tethys` has what stands for each."""
 
 
 def imports_tethys(folder: Path) -> bool:
@@ -58,7 +63,7 @@ def has_setuptools() -> bool:
 def modules_of_tethys() -> Iterator[Mapping[str, str]]:
     """The environment of a program that finds our stand-ins where it imports modules of Tethys."""
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
-        for name in _NAMES:
+        for name in PACKAGES:
             Path(folder, f"{name}.py").write_text(_STAND_IN, "utf-8")
         given = {**os.environ}
         path = [folder, *filter(None, [given.get(_PATH)])]

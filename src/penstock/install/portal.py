@@ -56,16 +56,16 @@ class PortalConfig:
     """What is in the file.
 
     Args:
-        label: What messages call it.
         servers: The portal's servers.
         apps: The apps, by package.
         left: What is of no use here, each with its file and line.
+        repeated: Keys that are there twice, each with its line; the last one counts.
     """
 
-    label: str
     servers: tuple[PortalServer, ...]
     apps: Mapping[str, PortalApp]
     left: tuple[str, ...]
+    repeated: tuple[str, ...] = ()
 
 
 def read_portal(path: Path) -> PortalConfig:
@@ -78,7 +78,7 @@ def read_portal(path: Path) -> PortalConfig:
         MissingExtra: PyYAML is not installed.
     """
     fields = Fields(read_document(path, missing=_MISSING))
-    left: list[str] = list(fields.repeated)
+    left: list[str] = []
     if fields.find("apps") is None and fields.find("settings") is None:
         fields.wrong(
             (), "There is neither apps nor settings in it.", "Name the portal_config.yml of a portal."
@@ -93,7 +93,7 @@ def read_portal(path: Path) -> PortalConfig:
     ]
     known = ("apps", "settings", "version", "name")
     left += [f"{fields.where(str(key))}: {key}" for key in fields.table() if key not in known]
-    return PortalConfig(label=fields.label, servers=servers, apps=apps, left=tuple(left))
+    return PortalConfig(servers=servers, apps=apps, left=tuple(left), repeated=tuple(fields.repeated))
 
 
 def _servers(fields: Fields, left: list[str]) -> Iterator[PortalServer]:

@@ -10,6 +10,7 @@ from penstock.declare import AppDeclaration, DatabaseSetting, StoreName
 from penstock.errors import DeclarationError, UnknownStore, WrongSetting
 from penstock.provision.initializers import find_initializer
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions
+from penstock.provision.work import look
 from penstock.registry import Registry, Source, StoreEntry, StoreState
 
 if TYPE_CHECKING:
@@ -93,6 +94,17 @@ class DynamicStores:
             return address
         address.backend.check_name(database)
         return replace(address, place=replace(address.place, database=database))
+
+    def whose(self, address: Address) -> str:
+        """Whose a database is by its record, for people; empty if there is no such database."""
+        found = look(address).found
+        if not found.exists:
+            return ""
+        if found.record is None:
+            return "nobody's so far; it holds tables" if found.relations else "nobody's so far; it is empty"
+        store, registry = f"{found.record.app}:{found.record.store}", self._registry.identity()
+        other = found.record.registry not in {registry.id, ""}
+        return f"{store} of {found.record.registry_label}" if other else store
 
     def _adopted(
         self, app: AppDeclaration, store: StoreName, address: Address | None, connection: str

@@ -94,7 +94,7 @@ class Inspector:
             causes: Why others could not, by package.
         """
         return [
-            broken_of(self._remembered(entry), causes.get(entry.app) or not_here(entry.app))
+            broken_of(self._remembered(entry), causes.get(entry.app) or _not_here(entry.app))
             for entry in self._provisioner.of_no_app(apps)
         ]
 
@@ -158,7 +158,7 @@ class Inspector:
         return replace(status_of(address, entry, self._registry.identity()), tables="")
 
 
-def not_here(package: str) -> UnknownApp:
+def _not_here(package: str) -> UnknownApp:
     """The cause where an app was found nowhere."""
     return UnknownApp(
         f"No app {package} is installed or configured here.",

@@ -216,7 +216,7 @@ def _config(table: FileTable, path: Path, label: str, lines: Mapping[KeyPath, in
         app_settings=MappingProxyType({a: each.settings for a, each in table.apps.items()}),
         engine=table.engine,
         registry_url=absolute_url(table.registry, folder),
-        registry_password=_absolute_ref(table.registry_password, folder),
+        registry_password=absolute_ref(table.registry_password, folder),
         keep_dropped=table.keep_dropped,
         label=label,
         lines=MappingProxyType(lines),
@@ -227,9 +227,9 @@ def _service(name: str, table: ServiceTable, folder: Path, source: Source) -> Se
     return Service(
         name=name,
         url=absolute_url(table.url, folder),
-        password=_absolute_ref(table.password, folder),
+        password=absolute_ref(table.password, folder),
         admin_url=absolute_url(table.admin_url, folder),
-        admin_password=_absolute_ref(table.admin_password, folder),
+        admin_password=absolute_ref(table.admin_password, folder),
         pooled=table.pooled,
         max_connections=table.max_connections,
         roles=table.roles,
@@ -260,7 +260,12 @@ def absolute_url(url: URL | None, folder: Path) -> str | None:
     return text
 
 
-def _absolute_ref(ref: SecretRef | None, folder: Path) -> SecretRef | None:
+@overload
+def absolute_ref(ref: SecretRef, folder: Path) -> SecretRef: ...
+@overload
+def absolute_ref(ref: SecretRef | None, folder: Path) -> SecretRef | None: ...
+def absolute_ref(ref: SecretRef | None, folder: Path) -> SecretRef | None:
+    """A reference to a secret; one to a file is relative to a folder."""
     if ref is None or ref.scheme != "file":
         return ref
     return SecretRef(ref.scheme, str(folder / ref.locator))

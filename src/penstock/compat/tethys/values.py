@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.compat.tethys.app_settings import CustomSetting
 from penstock.current import current_stores
 from penstock.errors import ConfigError, NotAssigned, SecretError
 from penstock.registry.bindings import setting_variable
-from penstock.registry.file import FileConfig
+from penstock.registry.file import FileConfig, absolute_ref
 from penstock.registry.locate import locate
 from penstock.secrets import SecretRef, resolve
 
@@ -93,9 +93,7 @@ def _secret(package: str, setting: CustomSetting, found: Found, config: FileConf
             why=error.why,
             hint=error.hint,
         ) from None
-    if ref.scheme == "file":
-        ref = replace(ref, locator=str(config.path.parent / ref.locator))
-    return resolve(ref)
+    return resolve(absolute_ref(ref, config.path.parent))
 
 
 # --- types ----------------------------------------------------------------------------------------
