@@ -13,7 +13,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from fix_tables import MARIADB
+from fix_tables import MARIADB, Kind
 from penstock.errors import RowRefused
 from penstock.query import bulk_insert, bulk_update, find, get_or_create, get_or_create_many, upsert
 
@@ -250,6 +250,21 @@ def test_a_number_is_not_the_text_that_reads_alike_nor_the_other_way_round(door:
         assert names(session) == ["old"]
 
     door.do(work)
+
+
+def test_the_name_of_what_is_in_an_enumeration_is_a_key_whose_row_is_new_once(door_to: Doors) -> None:
+    metadata = sa.MetaData()
+    kind = sa.Column("kind", sa.Enum(Kind, name="kind_of_key"), unique=True)
+    water = sa.Table("water", metadata, sa.Column("id", sa.Integer, primary_key=True), kind)
+    door = door_to(metadata)
+
+    def work(session: Session) -> list[bool]:
+        rows = [{"kind": each} for each in ("LAKE", None, "LAKE")]
+        got = get_or_create_many(session, water, rows, key=("kind",))
+        got += get_or_create_many(session, water, [{"kind": Kind.LAKE}], key=("kind",))
+        return [new for _, new in got]
+
+    assert door.do(work) == [True, True, False, False]
 
 
 def test_keys_without_a_unique_index_are_compared_as_their_column_is(door_to: Doors) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, CHAR, Dialect, Float, Numeric, Text, bindparam, cast, text
+from sqlalchemy import ARRAY, CHAR, Dialect, Enum, Float, Numeric, Text, bindparam, cast, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.types import TypeDecorator, UserDefinedType
@@ -47,8 +47,9 @@ class PostgreSQLKeys:
         kinds = [column.type for column in key]
         if all(map(told_apart, kinds, columns)):
             return True
-        if any(isinstance(kind, TypeDecorator) for kind in kinds):
-            return False
+        made = (kind for kind, values in zip(kinds, columns, strict=True) if not told_apart(kind, values))
+        if any(isinstance(kind, TypeDecorator | Enum) for kind in made):
+            return False  # What is read of these is of another type than what may be given.
         types = relation_of(connection, name_of(connection, key[0].table).replace("%%", "%")).columns
         how = [types[column.name].compared if column.name in types else None for column in key]
         given = [[value for value in values if value is not None] for values in columns]
