@@ -1,0 +1,131 @@
+"""A figure that a page states is the code's, or one of those that are others'."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from penstock.backends import backend_for
+from penstock.backends.mysql import grants
+from penstock.backends.mysql import pages as mysql_pages
+from penstock.backends.mysql import sending as mysql_sending
+from penstock.backends.sqlite import files
+from penstock.connect import credentials
+from penstock.declare import naming
+from penstock.embedded import ports
+from penstock.engines import EngineOptions, engine, pinned
+from penstock.provision import rotation
+from penstock.query import blocks
+from penstock.registry import shape, trust
+from penstock.secrets import keys, sealed
+
+PROJECT = Path(__file__).parents[2]
+PAGES = [PROJECT / "README.md", PROJECT / "SECURITY.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+
+SERVER = backend_for(make_url("postgresql://h/d")).max_connections
+FILES = backend_for(make_url("sqlite:///d")).max_connections
+OPTIONS = EngineOptions()
+LETTERS = len(base64.urlsafe_b64encode(bytes(credentials._BYTES)))
+
+FIGURES: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("explanation/connections", "this process may have to it: {}, or what", (SERVER,)),
+    ("explanation/connections", "share one as well, of {},", (FILES,)),
+    ("explanation/connections", "`pool_timeout`, {:g} seconds by default", (OPTIONS.pool_timeout,)),
+    (
+        "explanation/connections",
+        "8 workers each | {} connections per process | {} ",
+        (SERVER, 2 * 8 * SERVER),
+    ),
+    ("explanation/connections", "and a budget of {},", (SERVER,)),
+    ("explanation/connections", "idle for {:g} seconds is pinged", (engine._PING_AFTER,)),
+    ("explanation/connections", "at most every {:g} seconds (`refresh", (OPTIONS.refresh_interval,)),
+    ("explanation/names", "longer than {} bytes (the most PostgreSQL keeps)", (naming.LONGEST_NAME,)),
+    ("explanation/names", "printable characters, 1 to {} of them", (naming.LONGEST_LABEL,)),
+    ("explanation/passwords", "padded to multiples of {} bytes", (sealed._BLOCK,)),
+    ("explanation/passwords", "makes a key, {} random bytes", (keys._SIZE,)),
+    ("explanation/passwords", "generates: {} random bytes", (credentials._BYTES,)),
+    ("explanation/sqlite", "for up to {:g} seconds, then", (files.BUSY_TIMEOUT,)),
+    (
+        "explanation/where-answers-come-from",
+        "`refresh_interval` ({:g} seconds by",
+        (OPTIONS.refresh_interval,),
+    ),
+    ("explanation/who-may-do-what", "They are {} random characters", (LETTERS,)),
+    ("explanation/who-may-do-what", "than the {} characters that", (grants._PATTERN_LENGTH,)),
+    ("how-to/embedded-postgresql", "from {} to {}, and", (ports.FIRST, ports.FIRST + ports.COUNT - 1)),
+    ("how-to/kubernetes-bindings", "within `refresh_interval` ({:g} seconds)", (OPTIONS.refresh_interval,)),
+    ("how-to/load-many-rows", "the order of their keys, {:,} at a time", (blocks._ROWS,)),
+    ("how-to/load-many-rows", "taken apart {:,} rows at a time", (blocks._ROWS,)),
+    ("how-to/load-many-rows", "statements of up to {:,} rows each", (mysql_sending._ROWS,)),
+    (
+        "how-to/page-a-large-table",
+        "by its first {} characters or {:,} bytes",
+        (mysql_pages._CHARACTERS, mysql_pages._BYTES),
+    ),
+    ("how-to/rotate-passwords", "within `refresh_interval` ({:g} seconds)", (OPTIONS.refresh_interval,)),
+    ("how-to/rotate-passwords", "the grace, {:g} seconds unless", (rotation.GRACE,)),
+    ("how-to/run-behind-pgbouncer", "idle for {:g} seconds is pinged", (engine._PING_AFTER,)),
+    ("how-to/run-under-gunicorn", "{} connections per server by default", (SERVER,)),
+    ("how-to/run-under-gunicorn", "within {:g} seconds", (OPTIONS.refresh_interval,)),
+    ("how-to/run-under-uvicorn", "by default {} connections per server", (SERVER,)),
+    ("how-to/test-an-app", "waits for {:g} seconds (`rolled_back(", (pinned.TURN,)),
+    ("reference/configuration", "has UTF-8 text of at most {:g} MB", (trust.LARGEST / 1_000_000,)),
+    ("reference/configuration", "`keep_dropped` | days, {} to {} | {} |", (0, 3650, shape.KEEP_DROPPED)),
+    ("reference/configuration", "| {}; {} for SQLite |", (SERVER, FILES)),
+]
+"""A page, what it says, and the figures in it."""
+
+OTHERS = {
+    "explanation/connections": [
+        "the same with `max_connections = 5` | 5 connections per process | 80 connections",
+        "takes about 55 kB",  # Measured: benchmarks/RESULTS.md, P9.
+    ],
+    "how-to/page-a-large-table": [
+        "page 90,000 takes as long as page 2",  # Measured: P13.
+        "MariaDB sorts by the first 1,024 bytes",
+    ],
+    "how-to/read-a-table-into-pandas": [
+        "some 1.3 times as long",  # Measured: P16.
+        "beyond 38 digits; computed ones have at least 38",
+        "a year has 365 days, a month 30",
+    ],
+    "how-to/run-under-gunicorn": ["at most 32 connections to a server"],
+}
+"""Figures that are a server's own, measured, or worked out on the page."""
+
+UNITS = (
+    r"(?:\s?(?:%|MB|kB|GB)|\s(?:\w+ )?(?:bytes|characters|connections|days|digits|hours|keys|minutes|ms|rows"
+    r"|seconds|times|tries|attempts))\b"
+)
+_FIGURE = re.compile(rf"(?<![\w.,`-])\d[\d,.]*{UNITS}")
+
+
+def words(page: str) -> str:
+    """The prose of a page, on one line: no code blocks, no comments."""
+    path = PROJECT / "docs" / f"{page}.md"
+    text = (path if path.exists() else PROJECT / f"{page}.md").read_text("utf-8")
+    text = re.sub(r"^```.*?^```|<!--.*?-->", " ", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize(("page", "said", "figures"), FIGURES)
+def test_a_figure_on_a_page_is_that_of_the_code(page: str, said: str, figures: tuple[Any, ...]) -> None:
+    assert said.format(*figures) in words(page)
+
+
+def test_no_page_states_another_figure() -> None:
+    unknown: list[str] = []
+    for path in PAGES:
+        page = path.relative_to(PROJECT).as_posix().removeprefix("docs/").removesuffix(".md")
+        text = words(page)
+        known = [said.format(*figures) for each, said, figures in FIGURES if each == page]
+        for said in (*known, *OTHERS.get(page, ())):
+            assert said in text, (page, said)
+            text = text.replace(said, "")
+        unknown += [f"{page}: {text[m.start() - 40 : m.end() + 10]}" for m in _FIGURE.finditer(text)]
+    assert unknown == []
