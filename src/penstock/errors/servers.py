@@ -11,10 +11,52 @@ class ServerError(PenstockError):
     code = "server-refused"
 
 
+class ServerFull(ServerError):
+    """The server has no connection left: for anybody, for this role, or for this database."""
+
+    code = "server-full"
+
+
+class DatabaseMissing(ServerError):
+    """The server has no database of the name that an address gives."""
+
+    code = "database-missing"
+
+
 class ServerUnreachable(ServerError):
-    """Nothing answers at the service's address, or it does not speak the expected protocol."""
+    """Nothing answers at the service's address, or what answers hangs up."""
 
     code = "server-unreachable"
+
+
+class HostUnknown(ServerUnreachable):
+    """The name of the host in an address leads to no machine."""
+
+    code = "host-unknown"
+
+
+class ServerSilent(ServerUnreachable):
+    """Nothing answers in time at the service's address, though something may take the connection."""
+
+    code = "server-silent"
+
+
+class ServerNotReady(ServerUnreachable):
+    """The server is starting up, or shutting down (SQLSTATE 57P03, 57P01)."""
+
+    code = "server-not-ready"
+
+
+class WrongProtocol(ServerUnreachable):
+    """What answers at the service's address is no server of the kind that the address names."""
+
+    code = "wrong-protocol"
+
+
+class TlsFailed(ServerUnreachable):
+    """The line could not be encrypted: no TLS on one side, or a certificate that is not trusted."""
+
+    code = "tls-failed"
 
 
 class LoginRefused(ServerError):
@@ -23,10 +65,24 @@ class LoginRefused(ServerError):
     code = "login-refused"
 
 
+class HostRefused(LoginRefused):
+    """The server lets this user not in from here, whatever the password: no entry in `pg_hba.conf`, or no
+    account for this host.
+    """
+
+    code = "host-refused"
+
+
 class PermissionRefused(ServerError):
     """The service's role lacks a privilege (SQLSTATE 42501)."""
 
     code = "permission-refused"
+
+
+class NotAllowed(PermissionRefused):
+    """The login is right, but the role may not connect to the database; the grant that it lacks is named."""
+
+    code = "not-allowed"
 
 
 class StorageUnavailable(ServerError):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from penstock.backends.lines import end_in_loop, is_quiet
-from penstock.backends.place import missing
+from penstock.backends.postgresql.connecting import NEEDS_TLS, Refusal, finding
+from penstock.backends.postgresql.faults import NO_LOGIN, sqlstate_of
 from penstock.backends.postgresql.pins import PORT
 from penstock.backends.postgresql.sessions import ASYNCPG, settings_of, until_ended
 from penstock.errors import MissingExtra
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
     from penstock.backends.contract import Aside, ConnectionOptions
     from penstock.backends.place import Place
 
-_NOT_THERE = "3D000"
-_NO_LOGIN = "28"
 _WHERE = ("host", "port")
 
 
@@ -59,23 +60,27 @@ class AsyncpgDriver:
 
     Args:
         ignored: Options of an address that libpq understands and asyncpg would send to the server.
+        may_have_come: Whether a store that refused us may let us in the next time; raises StoreNotCreated.
     """
 
     name = ASYNCPG
 
-    def __init__(self, ignored: tuple[str, ...]) -> None:
+    def __init__(
+        self, ignored: tuple[str, ...], may_have_come: Callable[[Exception, Place, Aside], bool]
+    ) -> None:
         self.dialect_options: dict[str, Any] = {}
         self._ignored = ignored
+        self._may_have_come = may_have_come
 
     def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         made = self._attempt(dialect, place, options, aside(place.login.with_password))
-        if str(getattr(made, "sqlstate", "")).startswith(_NO_LOGIN):
+        if isinstance(made, Exception) and (sqlstate_of(made) or "").startswith(NO_LOGIN):
             spare = aside(place.login.with_spare)
             made = made if spare is None else self._attempt(dialect, place, options, spare)
         if not isinstance(made, Exception):
             return made
-        if getattr(made, "sqlstate", None) == _NOT_THERE:
-            raise missing(place) from made
+        made.__cause__ = aside(partial(finding, made.refusal))
+        self._may_have_come(made, place, aside)
         raise made
 
     def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
@@ -102,9 +107,10 @@ class AsyncpgDriver:
         try:
             return dbapi.connect(**params)
         except refused as error:  # A TimeoutError is an OSError.
-            refusal = dbapi.OperationalError(str(error) or "The server did not answer in time.")
-            refusal.sqlstate = refusal.pgcode = getattr(error, "sqlstate", None)
-            return refusal
+            made = dbapi.OperationalError(str(error) or "The server did not answer in time.")
+            made.sqlstate = made.pgcode = getattr(error, "sqlstate", None)
+            made.refusal = _refusal(error, str(made), params, url)
+            return made
 
     def _params(self, dialect: Any, url: URL) -> dict[str, Any]:
         """What asyncpg is told; of libpq's options it takes only those in an address, as `sslmode`."""
@@ -116,14 +122,32 @@ class AsyncpgDriver:
         return {**params, "dsn": f"postgresql://?{urlencode(options, doseq=True)}"} if options else params
 
 
-def asyncpg_driver(ignored: tuple[str, ...]) -> AsyncpgDriver:
+def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> Refusal:
+    """What asyncpg says of a connection that was refused; the server's fields are among it."""
+    hosts = params.get("host") or ""
+    return Refusal(
+        words=words,
+        host=hosts if isinstance(hosts, str) and not hosts.startswith("/") else "",
+        port=params.get("port") or PORT,
+        user=str(params.get("user") or ""),
+        database=str(params.get("database") or ""),
+        state=getattr(error, "sqlstate", None) or "",
+        routine=getattr(error, "server_source_function", None) or "",
+        needs_tls=url.query.get("sslmode") in NEEDS_TLS or isinstance(error, SSLError),
+        late=isinstance(error, TimeoutError),
+    )
+
+
+def asyncpg_driver(
+    ignored: tuple[str, ...], may_have_come: Callable[[Exception, Place, Aside], bool]
+) -> AsyncpgDriver:
     """The driver of `postgresql+asyncpg:` addresses; raises MissingExtra without asyncpg."""
     if find_spec("asyncpg") is None:
         raise MissingExtra(
             "This service's address asks for the package asyncpg, which is not installed.",
             hint='pip install "penstock[asyncpg]"',
         )
-    return AsyncpgDriver(ignored)
+    return AsyncpgDriver(ignored, may_have_come)
 
 
 def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
