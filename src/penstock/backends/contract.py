@@ -61,6 +61,11 @@ class ConnectionOptions:
     connect_timeout: float = 10.0
     statement_timeout: float | None = None
 
+    @property
+    def driver_timeout(self) -> float:
+        """Seconds for the driver; the rest is for finding out what it is that does not answer."""
+        return self.connect_timeout - min(1.0, self.connect_timeout / 5)
+
 
 _Result = TypeVar("_Result")
 

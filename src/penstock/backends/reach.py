@@ -123,7 +123,7 @@ def _other_address(speaks: str) -> str:
 
 
 def _listen(line: socket.socket, end: float) -> Reached:
-    """Let the other side speak first, as MariaDB does; else ask as a client of PostgreSQL, then as anybody."""
+    """Let the other side speak first, as MariaDB does; else ask as PostgreSQL's clients do, then as any."""
     said = _read(line, min(_UNASKED, end - time.monotonic()))
     if said is None:
         line.sendall(_SSL_REQUEST)

@@ -14,6 +14,7 @@ from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, grants, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
+from penstock.backends.mysql.connecting import PORT, connect
 from penstock.backends.mysql.faults import NO_ENTRY, number_of, translated, was_ended
 from penstock.backends.mysql.roles import MariaDBRoles
 from penstock.backends.mysql.rows import MySQLRows
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from penstock.backends.contract import Aside, AsyncDriver
 
 _NAME_LENGTH = 64
-_PORT = 3306
 _KINDS = {"mysql2": "mysql"}
 """What others call a kind of address."""
 
@@ -235,7 +235,7 @@ class MySQLBackend:
 
     def server_key(self, server: Server) -> str:
         url = server.login.url
-        return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or _PORT}")
+        return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or PORT}")
 
     def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
         return self._connect(dialect, place, options, here)
@@ -246,7 +246,7 @@ class MySQLBackend:
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=place.database))
-            return dialect.connect(*args, **params | said | password_of(url))
+            return connect(dialect, args, params | said | password_of(url), aside)
 
         try:
             return with_either(login, attempt, aside)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
+from penstock.backends.mysql.connecting import connect
 from penstock.backends.mysql.faults import NO_LOGIN, number_of, translated
 from penstock.backends.place import direct_login
 
@@ -87,7 +88,7 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
         )
     return {
         "program_name": purpose[:60],
-        "connect_timeout": max(1, round(options.connect_timeout)),
+        "connect_timeout": max(1, round(options.driver_timeout)),
         "charset": "utf8mb4",
         "use_unicode": True,
         "init_command": f"SET SESSION {', '.join(settings)}{' '.join(own)}",
@@ -144,7 +145,7 @@ def own_engine(login: Login, database: str = "", purpose: str = "penstock") -> E
 
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
         def attempt(url: URL) -> Any:
-            return dialect.connect(*args, **params, **password_of(url))
+            return connect(dialect, args, params | password_of(url))
 
         return with_either(login, attempt)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from ssl import SSLError
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 from penstock.backends.lines import end_in_loop, is_quiet
 from penstock.backends.postgresql.connecting import NEEDS_TLS, Refusal, finding
-from penstock.backends.postgresql.faults import NO_LOGIN, sqlstate_of
+from penstock.backends.postgresql.faults import NO_LOGIN
 from penstock.backends.postgresql.pins import PORT
 from penstock.backends.postgresql.sessions import ASYNCPG, settings_of, until_ended
 from penstock.errors import MissingExtra
@@ -55,6 +56,14 @@ class PsycopgDriver:
             raw.pgconn.finish()
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A refused connection: as SQLAlchemy has it, and what is known of it."""
+
+    error: Exception
+    refusal: Refusal
+
+
 class AsyncpgDriver:
     """asyncpg.
 
@@ -74,14 +83,14 @@ class AsyncpgDriver:
 
     def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         made = self._attempt(dialect, place, options, aside(place.login.with_password))
-        if isinstance(made, Exception) and (sqlstate_of(made) or "").startswith(NO_LOGIN):
+        if isinstance(made, _Refused) and made.refusal.state.startswith(NO_LOGIN):
             spare = aside(place.login.with_spare)
             made = made if spare is None else self._attempt(dialect, place, options, spare)
-        if not isinstance(made, Exception):
+        if not isinstance(made, _Refused):
             return made
-        made.__cause__ = aside(partial(finding, made.refusal))
-        self._may_have_come(made, place, aside)
-        raise made
+        made.error.__cause__ = aside(partial(finding, made.refusal))
+        self._may_have_come(made.error, place, aside)
+        raise made.error
 
     def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
         line = raw._transport.get_extra_info("socket")
@@ -94,7 +103,7 @@ class AsyncpgDriver:
         end_in_loop(raw._loop, raw._transport, raw.terminate)
 
     def _attempt(self, dialect: Any, place: Place, options: ConnectionOptions, url: URL) -> Any:
-        """A connection, or its refusal as SQLAlchemy's error; the driver's own holds the password."""
+        """A connection, or how it was refused; the driver's own error holds the password."""
         dbapi = dialect.loaded_dbapi
         params = self._params(dialect, url.set(database=place.database)) | _start_up(place, options)
         refused = (
@@ -109,8 +118,7 @@ class AsyncpgDriver:
         except refused as error:  # A TimeoutError is an OSError.
             made = dbapi.OperationalError(str(error) or "The server did not answer in time.")
             made.sqlstate = made.pgcode = getattr(error, "sqlstate", None)
-            made.refusal = _refusal(error, str(made), params, url)
-            return made
+            return _Refused(made, _refusal(error, str(made), params, url))
 
     def _params(self, dialect: Any, url: URL) -> dict[str, Any]:
         """What asyncpg is told; of libpq's options it takes only those in an address, as `sslmode`."""
@@ -158,7 +166,7 @@ def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
     "Prepared Statement Name with PGBouncer").
     """
     settings = {"application_name": place.purpose[:63]}
-    said: dict[str, Any] = {"timeout": options.connect_timeout, "server_settings": settings}
+    said: dict[str, Any] = {"timeout": options.driver_timeout, "server_settings": settings}
     if place.server.pooled:
         return said | {
             "statement_cache_size": 0,

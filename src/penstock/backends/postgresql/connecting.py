@@ -199,8 +199,9 @@ def _ask_again(
     told = {name: value for name, value in params.items() if name not in _OWN}
     attempt = pq.PGconn.connect_start(make_conninfo("", **told).encode())
     try:
-        if attempt.pgconn_ptr:
-            set_verbosity(attempt.pgconn_ptr, _VERBOSE)
+        handle = getattr(attempt, "pgconn_ptr", None)
+        if handle:
+            set_verbosity(handle, _VERBOSE)
         if not _is_refused(attempt, time.monotonic() + timeout):
             return refusal
         said = attempt.get_error_message()
@@ -221,7 +222,7 @@ def _is_refused(attempt: pq.abc.PGconn, end: float) -> bool:
     """Go on with a connection until it is refused; False if it is there this time, or the time is over."""
     events = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
     while attempt.status != pq.ConnStatus.BAD:
-        status = attempt.connect_poll()
+        status = pq.PollingStatus(attempt.connect_poll())
         if status not in events:
             return status == pq.PollingStatus.FAILED
         line = select.poll()

@@ -67,7 +67,7 @@ def start_up(
     """
     said: dict[str, Any] = {
         "application_name": purpose[:63],
-        "connect_timeout": max(1, round(options.connect_timeout)),
+        "connect_timeout": max(1, round(options.driver_timeout)),
         "client_encoding": "UTF8",
     }
     if pooled:
