@@ -242,7 +242,7 @@ class MySQLBackend:
 
     def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         login = place.login if options.trusted else direct_login(place.server)
-        said = start_up(place.purpose, options)
+        said = start_up(place.purpose, options.at(login.url))
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=place.database))

@@ -97,7 +97,7 @@ def translated(error: Exception, what: str) -> PenstockError:
         return error
     found = found_in(error)
     if found is not None:
-        return type(found)(what, why=f"{found.what} {found.why}", hint=found.hint)
+        return found.anew(what)
     number = number_of(error)
     why = words_of(error) if number is None else f"{words_of(error)} (error {number})"
     for numbers, kind, hint in _KINDS:

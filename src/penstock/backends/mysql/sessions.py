@@ -32,8 +32,6 @@ MARIADB = "mariadb"
 
 _YEAR = 365 * 24 * 60 * 60
 
-_OWN = ConnectionOptions(trusted=False)
-
 _Result = TypeVar("_Result")
 
 
@@ -134,13 +132,14 @@ class _UntilEnded(NullPool):
             super()._close_connection(connection, terminate=terminate)
 
 
-def own_engine(login: Login, database: str = "", purpose: str = "penstock") -> Engine:
-    """An unpooled engine in autocommit."""
+def own_engine(login: Login, server: Server) -> Engine:
+    """An unpooled engine in autocommit, in no database."""
+    options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
-        with_driver(login.url, PYMYSQL).set(database=database),
+        with_driver(login.url, PYMYSQL).set(database=""),
         poolclass=_UntilEnded,
         isolation_level="AUTOCOMMIT",
-        connect_args=start_up(purpose, _OWN),
+        connect_args=start_up("penstock", options),
     )
 
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
@@ -162,7 +161,7 @@ def maintenance(server: Server, login: Login | None = None) -> Iterator[Connecti
         login: Who does the work; by default the service's user.
     """
     try:
-        connection = own_engine(login or direct_login(server)).connect()
+        connection = own_engine(login or direct_login(server), server).connect()
     except DBAPIError as error:
         raise translated(error, f"Service {server.service} can't be used.") from error
     try:

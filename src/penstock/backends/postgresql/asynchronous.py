@@ -166,7 +166,10 @@ def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
     "Prepared Statement Name with PGBouncer").
     """
     settings = {"application_name": place.purpose[:63]}
-    said: dict[str, Any] = {"timeout": options.driver_timeout, "server_settings": settings}
+    said: dict[str, Any] = {
+        "timeout": options.at(place.login.url).driver_timeout,
+        "server_settings": settings,
+    }
     if place.server.pooled:
         return said | {
             "statement_cache_size": 0,

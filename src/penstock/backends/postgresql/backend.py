@@ -287,7 +287,7 @@ class PostgreSQLBackend:
     def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         login = place.login if options.trusted else direct_login(place.server)
         pooled = place.server.pooled and options.trusted
-        said = start_up(place.purpose, options, pooled=pooled, role=place.role)
+        said = start_up(place.purpose, options.at(login.url), pooled=pooled, role=place.role)
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=place.database))

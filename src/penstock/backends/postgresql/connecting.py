@@ -1,4 +1,4 @@
-"""Why a connection was refused: asked of libpq, which hears the SQLSTATE and does not tell."""
+"""Why a connection was refused: libpq hears the SQLSTATE, and is made to tell it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def finding(refusal: Refusal) -> PenstockError | None:
         return LoginRefused(
             "The server asks for a password, and there is none.",
             why=refusal.words,
-            hint="penstock services edit SERVICE --password-from, with where it is",
+            hint="Say where it is: penstock services edit SERVICE --password-env VARIABLE",
         )
     if refusal.host:
         found = reach(refusal.host, refusal.port, REACH_TIME)

@@ -136,7 +136,7 @@ def translated(error: Exception, what: str) -> PenstockError:
         return error
     found = found_in(error)
     if found is not None:
-        return type(found)(what, why=f"{found.what} {found.why}", hint=found.hint)
+        return found.anew(what)
     state = sqlstate_of(error)
     words = words_of(error)
     if state is None:

@@ -48,7 +48,6 @@ PINNED_PATH = "pg_catalog,pg_temp"
 UTF8 = "utf-8"
 """What Python calls the encoding of most sessions."""
 
-_OWN = ConnectionOptions(trusted=False)
 _STAY = """
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
     WHERE name = 'idle_session_timeout'"""
@@ -148,13 +147,14 @@ class _UntilEnded(NullPool):
             super()._close_connection(connection, terminate=terminate)
 
 
-def own_engine(login: Login, database: str, purpose: str = "penstock") -> Engine:
+def own_engine(login: Login, database: str, server: Server, purpose: str = "penstock") -> Engine:
     """An unpooled engine in autocommit whose names resolve in pg_catalog only."""
+    options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
         login.url.set(drivername=DRIVER, database=database),
         poolclass=_UntilEnded,
         isolation_level="AUTOCOMMIT",
-        connect_args=start_up(purpose, _OWN),
+        connect_args=start_up(purpose, options),
     )
 
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
@@ -171,7 +171,7 @@ def own_engine(login: Login, database: str, purpose: str = "penstock") -> Engine
 @contextmanager
 def own_session(login: Login, place: Place) -> Iterator[Connection]:
     """A connection into a store, for Penstock's own statements."""
-    with own_engine(login, place.database, place.purpose).connect() as connection:
+    with own_engine(login, place.database, place.server, place.purpose).connect() as connection:
         yield connection
 
 
@@ -204,7 +204,7 @@ def _first_answering(server: Server, login: Login) -> Connection:
     refusals: list[PenstockError] = []
     for database in maintenance_databases(login.url):
         try:
-            return own_engine(login, database).connect()
+            return own_engine(login, database, server).connect()
         except DBAPIError as error:
             refusals.append(translated(error, f"Service {server.service} can't be used."))
             refusals[-1].__cause__ = error
