@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 
 class PenstockError(Exception):
@@ -30,15 +30,6 @@ class PenstockError(Exception):
         self.what = ", ".join(map(str, what))
         self.why = why
         self.hint = hint
-
-    def anew(self, what: str = "") -> Self:
-        """The same error without a traceback, which holds on to much.
-
-        Args:
-            what: What failed because of it; what is known of the cause then tells why.
-        """
-        why = f"{self.what} {self.why}".strip() if what else self.why
-        return type(self)(what or self.what, why=why, hint=self.hint)
 
     @property
     def docs(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from penstock.errors.base import PenstockError
 
 
@@ -9,6 +11,15 @@ class ServerError(PenstockError):
     """The server refused a statement; its own words and its SQLSTATE are given."""
 
     code = "server-refused"
+
+    def anew(self, what: str = "") -> Self:
+        """The same error without a traceback, which holds on to much.
+
+        Args:
+            what: What failed because of it; what is known of the cause then tells why.
+        """
+        why = f"{self.what} {self.why}".strip() if what else self.why
+        return type(self)(what or self.what, why=why, hint=self.hint)
 
 
 class ServerFull(ServerError):

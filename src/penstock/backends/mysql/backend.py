@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.contract import Capabilities, ConnectionOptions, here, own_timeout
 from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, grants, locks
@@ -102,6 +103,9 @@ class MySQLBackend:
             raise ConfigError(f"This MariaDB address has options that Penstock sets itself: {ours}.")
         kind, _, driver = url.drivername.partition("+")
         url = url.set(drivername=_KINDS.get(kind, kind))
+        seconds = own_timeout(url)
+        if seconds is not None:  # SQLAlchemy takes it for an int, and is not alone.
+            url = url.update_query_dict({"connect_timeout": str(ceil(seconds))})
         return with_driver(url, ASYNCMY if driver == ASYNCMY else PYMYSQL)
 
     def sync_url(self, url: URL) -> URL:

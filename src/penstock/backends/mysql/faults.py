@@ -70,11 +70,11 @@ def number_of(error: BaseException) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def found_in(error: BaseException) -> PenstockError | None:
+def found_in(error: BaseException) -> ServerError | None:
     """What was found out of a connection that was refused; it is the cause of the driver's error."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     found = None if cause is None else cause.__cause__
-    return found if isinstance(found, PenstockError) else None
+    return found if isinstance(found, ServerError) else None
 
 
 def words_of(error: BaseException) -> str:

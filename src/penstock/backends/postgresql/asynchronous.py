@@ -131,7 +131,11 @@ class AsyncpgDriver:
 
 
 def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> Refusal:
-    """What asyncpg says of a connection that was refused; the server's fields are among it."""
+    """What asyncpg says of a connection that was refused; the server's fields are among it.
+
+    SQLAlchemy 2.1 gives its own error, whose cause is asyncpg's.
+    """
+    cause = error.__cause__ or error
     hosts = params.get("host") or ""
     return Refusal(
         words=words,
@@ -139,10 +143,10 @@ def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> 
         port=params.get("port") or PORT,
         user=str(params.get("user") or ""),
         database=str(params.get("database") or ""),
-        state=getattr(error, "sqlstate", None) or "",
-        routine=getattr(error, "server_source_function", None) or "",
-        needs_tls=url.query.get("sslmode") in NEEDS_TLS or isinstance(error, SSLError),
-        late=isinstance(error, TimeoutError),
+        state=getattr(cause, "sqlstate", None) or "",
+        routine=getattr(cause, "server_source_function", None) or "",
+        needs_tls=url.query.get("sslmode") in NEEDS_TLS or isinstance(cause, SSLError),
+        late=isinstance(cause, TimeoutError),
     )
 
 

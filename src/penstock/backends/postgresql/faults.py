@@ -82,11 +82,11 @@ def is_about_database(state: str | None) -> bool:
     return state is None or state in ELSEWHERE or state.startswith(NO_LOGIN)
 
 
-def found_in(error: BaseException) -> PenstockError | None:
+def found_in(error: BaseException) -> ServerError | None:
     """What was found out of a connection that was refused; it is the cause of the driver's error."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     found = None if cause is None else cause.__cause__
-    return found if isinstance(found, PenstockError) else None
+    return found if isinstance(found, ServerError) else None
 
 
 def no_answer(error: BaseException) -> bool:
