@@ -25,6 +25,14 @@ _SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
 https://www.postgresql.org/docs/current/protocol-flow.html, "SSL Session Encryption".
 """
 
+_GREETING, _REFUSAL = b"\x00\x0a", b"\x00\xff"
+"""How the first packet of MariaDB goes on after its length: number 0, protocol 10 or an error.
+
+https://mariadb.com/docs/server/reference/clientserver-protocol/1-connecting/connection
+"""
+
+_CAN_TLS = 0x800
+
 _OTHERS = {b"SSH-": "SSH", b"HTTP": "HTTP", b"<": "HTTP", b"220": "SMTP or FTP", b"RFB ": "VNC"}
 
 
@@ -34,7 +42,7 @@ class Reached:
 
     Args:
         speaks: The protocol that is spoken there; empty if nothing was said.
-        tls: Whether a server of PostgreSQL has TLS; None of others.
+        tls: Whether the server has TLS; None where it did not say.
         hung_up: Whether the line was cut at once.
         trouble: Why there was no line at all.
     """
@@ -135,20 +143,27 @@ def _listen(line: socket.socket, end: float) -> Reached:
         said = _read(line, min(_UNASKED, end - time.monotonic()))
     if said is None:
         return Reached()
-    return Reached(speaks=_name_of(said), hung_up=not said)
+    return Reached(speaks=_name_of(said), tls=_has_tls(said), hung_up=not said)
 
 
 def _read(line: socket.socket, seconds: float) -> bytes | None:
     """What arrives; empty if the line was cut, None if nothing does in time."""
     arrivals = select.poll()
     arrivals.register(line, select.POLLIN)
-    return line.recv(64) if arrivals.poll(max(seconds, 0) * 1000) else None
+    return line.recv(256) if arrivals.poll(max(seconds, 0) * 1000) else None
 
 
 def _name_of(said: bytes) -> str:
     if not said:
         return ""
-    # The first packet, number 0: a greeting of protocol 10, or an error.
-    if len(said) > 4 and said[3] == 0 and said[4] in (10, 255):
+    if said[3:5] in (_GREETING, _REFUSAL):
         return MARIADB
     return next((name for start, name in _OTHERS.items() if said.startswith(start)), "something else")
+
+
+def _has_tls(said: bytes) -> bool | None:
+    """Whether MariaDB's greeting says so: its version, 13 bytes, then what it can do."""
+    if said[3:5] != _GREETING:
+        return None
+    can = said.find(b"\x00", 5) + 14
+    return bool(int.from_bytes(said[can : can + 2], "little") & _CAN_TLS)

@@ -16,7 +16,7 @@ from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, grants, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
 from penstock.backends.mysql.connecting import PORT, connect
-from penstock.backends.mysql.faults import NO_ENTRY, number_of, translated, was_ended
+from penstock.backends.mysql.faults import NO_ENTRY, NO_RIGHT, number_of, translated, was_ended
 from penstock.backends.mysql.roles import MariaDBRoles
 from penstock.backends.mysql.rows import MySQLRows
 from penstock.backends.mysql.sessions import (
@@ -255,7 +255,10 @@ class MySQLBackend:
         try:
             return with_either(login, attempt, aside)
         except dialect.loaded_dbapi.Error as error:
-            if number_of(error) not in NO_ENTRY or aside(partial(self._is_there, place)) is not False:
+            number = number_of(error)
+            # 1044 is said of any database that a user has no right in; only another user sees if it is there.
+            hidden = number in NO_RIGHT and login is not place.own_login
+            if number not in NO_ENTRY or hidden or aside(partial(self._is_there, place)) is not False:
                 raise
             raise missing(place) from error
 

@@ -15,6 +15,7 @@ from penstock.backends.reach import MARIADB, Reached, reach, silent, unlike
 from penstock.errors import (
     DatabaseMissing,
     HostRefused,
+    LoginRefused,
     NotAllowed,
     PenstockError,
     ServerFull,
@@ -97,7 +98,20 @@ def _finding(error: Exception, params: dict[str, Any]) -> PenstockError | None:
     if number is None or number in _OF_CLIENTS:
         return _of_line(error, params)
     user, database = str(params.get("user") or ""), str(params.get("database") or params.get("db") or "")
-    return _by_number(number, f"{words_of(error)} (error {number})", user, database)
+    said = f"{words_of(error)} (error {number})"
+    if number == 1045 and not params.get("ssl"):
+        return _no_login(user, said)
+    return _by_number(number, said, user, database)
+
+
+def _no_login(user: str, said: str) -> LoginRefused:
+    """The error of a login without TLS: MariaDB says no more of an account, or a server, that demands it."""
+    return LoginRefused(
+        f"The server does not let {user} in.",
+        why=said,
+        hint="Check the service's user and its password; where only lines with TLS are taken, "
+        "add ?ssl_ca=FILE to the address.",
+    )
 
 
 def _by_number(number: int, said: str, user: str, database: str) -> PenstockError | None:
@@ -153,8 +167,6 @@ def _of_line(error: Exception, params: dict[str, Any]) -> PenstockError | None:
     port = int(params.get("port") or PORT)
     where = f"{host}:{port}"
     cause: Any = getattr(error, "original_exception", None) or error.__cause__ or error.__context__
-    if number_of(error) == _TLS_IN_DRIVER or isinstance(cause, SSLError):
-        return _no_tls(words, where, refused=isinstance(cause, SSLError))
     if params.get("unix_socket") or params.get("read_default_file"):
         return None
     final = isinstance(cause, socket.gaierror | ConnectionRefusedError)
@@ -162,6 +174,8 @@ def _of_line(error: Exception, params: dict[str, Any]) -> PenstockError | None:
     other = unlike(found, MARIADB, words, where)
     if other is not None:
         return other
+    if number_of(error) == _TLS_IN_DRIVER or isinstance(cause, SSLError):
+        return _no_tls(words, where, has_tls=found.tls is not False)
     if isinstance(cause, TimeoutError):
         return silent(words, where)
     return ServerUnreachable(
@@ -171,8 +185,8 @@ def _of_line(error: Exception, params: dict[str, Any]) -> PenstockError | None:
     )
 
 
-def _no_tls(words: str, where: str, *, refused: bool) -> TlsFailed:
-    if refused:
+def _no_tls(words: str, where: str, *, has_tls: bool) -> TlsFailed:
+    if has_tls:
         return TlsFailed(
             f"No TLS could be agreed on with {where}.",
             why=words,
