@@ -21,7 +21,6 @@ from penstock.errors import PenstockError, ServerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
     from penstock import App, Service
 
     Answer = Callable[[socket.socket], None]
@@ -98,11 +97,6 @@ def service_told(service: Service) -> ServerError:
     return health.problem
 
 
-def refused(ground: Ground, way: Way, lab: type[App], **changes: object) -> PenstockError:
-    """The same of a ground's service, with changes."""
-    return told(way, replace(ground.service, **changes), lab)  # type: ignore[arg-type]
-
-
 def _connect_here(stores: Stores, lab: type[App]) -> None:
     with stores.engine(lab, "gages").connect():
         pass
@@ -115,6 +109,7 @@ async def _connect(stores: Stores, lab: type[App]) -> None:
             pass
     finally:
         await engine.dispose()
+        await asyncio.sleep(0.1)  # asyncpg closes a line with TLS some turns of the loop later.
 
 
 def _is_discreet(error: BaseException, service: Service) -> None:
