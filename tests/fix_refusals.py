@@ -1,4 +1,4 @@
-"""Connections that are refused: by every driver, and by listeners that are no server."""
+"""Connections that are refused by servers, or by listeners that are none."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ WAYS = (
 )
 
 
-def ways(kind: str = "") -> pytest.MarkDecorator:
-    """Parametrise a test by every driver, or by those of a kind of server."""
-    chosen = [way for way in WAYS if kind in ("", way.kind)]
+def ways(kind: str = "", *, own: bool = False) -> pytest.MarkDecorator:
+    """Parametrise a test by every driver, or by those of a kind of server, or those of Penstock's own."""
+    chosen = [way for way in WAYS if kind in ("", way.kind) and not (own and way.awaited)]
     return pytest.mark.parametrize("way", chosen, ids=[way.name for way in chosen])
 
 
@@ -95,6 +95,19 @@ def service_told(service: Service) -> ServerError:
     assert isinstance(health.problem, ServerError)
     assert health.problem.hint
     return health.problem
+
+
+def sync_told(service: Service, lab: type[App]) -> PenstockError:
+    """What `penstock syncstores` says of it."""
+    registry = MemoryRegistry()
+    registry.put_service(service)
+    began = time.monotonic()
+    with Stores(registry, apps=[lab], engine_options=EngineOptions(connect_timeout=TIMEOUT)) as stores:
+        stores.link(service.name, lab, "gages")
+        [result] = stores.sync(lab, ["gages"])
+    assert time.monotonic() - began < PATIENCE
+    assert result.error is not None
+    return result.error
 
 
 def _connect_here(stores: Stores, lab: type[App]) -> None:

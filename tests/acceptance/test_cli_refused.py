@@ -1,4 +1,4 @@
-"""Commands say why a server can't be used, within the time, and take no address that can't be."""
+"""Commands say in time why a server can't be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What listens at an address and is no server is told as what it is, within the time."""
+"""What listens at an address and is no server is told as what it is, in time."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fix_refusals import (
     speaks_ssh,
     starts_as_mariadb,
     starts_as_postgresql,
+    sync_told,
     taken,
     told,
     ways,
@@ -61,19 +62,19 @@ def at(tmp_path: Path) -> Callable[..., Service]:
 
 
 @ways()
-@pytest.mark.parametrize("answer", [says_nothing, starts_as_postgresql, starts_as_mariadb])
-def test_a_server_that_falls_silent_at_any_point_is_told_within_the_time(
-    way: Way, answer: Answer, at: Callable[..., Service], lab: type[App]
+@pytest.mark.parametrize("begins", [False, True], ids=["from the start", "half-way"])
+def test_a_server_that_falls_silent_is_told_in_time(
+    way: Way, begins: bool, at: Callable[..., Service], lab: type[App]
 ) -> None:
-    with listening(answer) as port:
+    begin = {"postgresql": starts_as_postgresql, "mariadb": starts_as_mariadb}[way.kind]
+    with listening(begin if begins else says_nothing) as port:
         error = told(way, at(way, port), lab)
-    other = {"postgresql": starts_as_mariadb, "mariadb": starts_as_postgresql}[way.kind]
-    assert type(error) is (WrongProtocol if answer is other else ServerSilent)
+    assert type(error) is ServerSilent
     assert f"127.0.0.1:{port}" in error.why
 
 
 @ways()
-def test_a_line_that_nobody_takes_is_told_within_the_time(
+def test_a_line_that_nobody_takes_is_told_in_time(
     way: Way, at: Callable[..., Service], lab: type[App]
 ) -> None:
     with taken() as port:
@@ -113,11 +114,14 @@ def test_a_port_where_nobody_listens_is_told(way: Way, at: Callable[..., Service
     assert "Nothing can be reached at 127.0.0.1:1." in error.why
 
 
-@ways()
-def test_what_services_test_says_is_the_same(way: Way, at: Callable[..., Service], lab: type[App]) -> None:
+@ways(own=True)
+def test_what_services_test_and_a_sync_say_is_the_same(
+    way: Way, at: Callable[..., Service], lab: type[App]
+) -> None:
     with listening(says_nothing) as silent, listening(speaks_ssh) as ssh:
         assert type(service_told(at(way, silent))) is ServerSilent
         assert type(service_told(at(way, ssh))) is WrongProtocol
+        assert type(sync_told(at(way, silent), lab)) is ServerSilent
     assert type(service_told(at(way, 1))) is ServerUnreachable
     assert type(service_told(at(way, 5432, "nowhere.invalid"))) is HostUnknown
 
@@ -189,7 +193,7 @@ def test_the_number_decides_whatever_the_words(
 # --- many stores ----------------------------------------------------------------------------------
 
 
-@ways()
+@ways(own=True)
 def test_a_silent_server_is_waited_for_once_however_many_stores_are_asked_for(
     way: Way, at: Callable[..., Service], lab: type[App]
 ) -> None:

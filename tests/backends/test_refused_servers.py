@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pymysql
 import pytest
+from sqlalchemy import text
 
 from fix_mariadb import running_mariadb
 from fix_refusals import service_told, told, ways
 from fix_servers import running_server
 from fix_tls import Authority
-from penstock import MemoryRegistry, Service, Stores
+from penstock import EngineOptions, MemoryRegistry, Service, Stores
+from penstock.aio import AsyncStores
 from penstock.errors import (
     DatabaseMissing,
     HostRefused,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
     Guest = Callable[..., Service]
 
+SLEEP = text("SELECT SLEEP(1.5)")
 _SMALL = 10
 _HBA = """
 host all barred 127.0.0.1/32 reject
@@ -386,6 +390,26 @@ def test_a_database_that_mariadb_has_not_is_told_as_that(
         assert type(told(way, service, lab)) is StoreNotCreated
     finally:
         narrow.run("CREATE DATABASE lab_gages")
+
+
+@ways("mariadb")
+def test_what_comes_after_the_login_may_take_longer(way: Way, user: Guest, lab: type[App]) -> None:
+    registry = MemoryRegistry()
+    registry.put_service(user())
+    with Stores(registry, apps=[lab], engine_options=EngineOptions(connect_timeout=1)) as stores:
+        stores.link("main", lab, "gages")
+
+        async def awaited() -> object:
+            async with AsyncStores(stores).engine(lab, "gages").connect() as connection:
+                found = (await connection.execute(SLEEP)).scalar()
+            await AsyncStores(stores).engine(lab, "gages").dispose()
+            return found
+
+        if way.awaited:
+            assert asyncio.run(awaited()) == 0
+        else:
+            with stores.engine(lab, "gages").connect() as connection:
+                assert connection.execute(SLEEP).scalar() == 0
 
 
 # --- one for the other ----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from penstock.backends.postgresql.faults import (
     GONE,
     INSUFFICIENT_PRIVILEGE,
     NOT_THERE,
+    found_in,
     is_about_database,
     no_answer,
     sqlstate_of,
@@ -403,6 +404,8 @@ def _owns(connection: Connection, database: str) -> bool:
 
 
 def _was_ended(error: Exception) -> bool:
+    if found_in(error) is not None:
+        return False  # A connection that was refused had no session to lose.
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return sqlstate_of(error) in GONE or was_cut(error)

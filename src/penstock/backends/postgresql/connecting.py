@@ -25,6 +25,7 @@ from penstock.errors import (
     LoginRefused,
     NotAllowed,
     PenstockError,
+    ServerNotReady,
     ServerUnreachable,
     TlsFailed,
 )
@@ -55,7 +56,7 @@ class Refusal:
 
     Args:
         words: What the driver said.
-        host: Where it should have led; empty for a socket in a folder.
+        host: Where it should have led; empty for a socket in a folder, and for several hosts.
         port: The port.
         user: Who wanted in.
         database: Where to.
@@ -80,7 +81,7 @@ class Refusal:
     @property
     def where(self) -> str:
         """The address, without user and password."""
-        return f"{self.host or 'this machine'}:{self.port}"
+        return f"{self.host}:{self.port}" if self.host else "this address"
 
     @property
     def is_answer(self) -> bool:
@@ -135,8 +136,9 @@ def finding(refusal: Refusal) -> PenstockError | None:
             return _no_tls(refusal, has_tls=found.tls is not False)
     if refusal.late:
         return silent(refusal.words, refusal.where)
+    what = f"The server at {refusal.where} broke off before it let us in."
     return ServerUnreachable(
-        f"The server at {refusal.where} broke off before it let us in.",
+        what if refusal.host else "No server lets us in at this address.",
         why=refusal.words,
         hint="Check that the server runs and can be reached from here; its log says more.",
     )
@@ -151,6 +153,12 @@ def _by_state(refusal: Refusal) -> PenstockError | None:
             f"The server has no database {refusal.database}.",
             why=said,
             hint="Check the name of the database in the address, or make it.",
+        )
+    if refusal.state.startswith("57P"):
+        return ServerNotReady(
+            f"The server at {refusal.where} is starting up, or shutting down.",
+            why=said,
+            hint="Wait until it has started, then try again.",
         )
     if refusal.state == "42501" and refusal.routine == _DATABASE:
         return NotAllowed(
