@@ -5,11 +5,15 @@ from __future__ import annotations
 import inspect
 
 from penstock import errors
+from penstock.errors import base, configuration, declarations, registry, rows, servers, stores
+
+FILES = (base, declarations, configuration, registry, stores, rows, servers)
+"""In the order in which they are read."""
 
 
 def error_classes() -> list[type[errors.PenstockError]]:
-    """Every error class, in the order of the file."""
-    found = [value for value in vars(errors).values() if inspect.isclass(value)]
+    """Every error class, in the order of the files."""
+    found = dict.fromkeys(value for file in FILES for value in vars(file).values() if inspect.isclass(value))
     return [value for value in found if issubclass(value, errors.PenstockError)]
 
 

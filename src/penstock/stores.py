@@ -387,7 +387,7 @@ class Stores(Sessions):
     def server_version(self, service: str | Service, role: Role = Role.SERVICE) -> str:
         """Connect to a service; its server's version, or the reason it can't be used as an error."""
         asked = self.operator.get_service(service) if isinstance(service, str) else service
-        return server_version(asked, self.keyring, role)
+        return server_version(asked, self.keyring, role, self.book.connect_timeout)
 
     def check(self) -> list[ServiceHealth]:
         """How every service answers right now, and what this process has of its connections."""

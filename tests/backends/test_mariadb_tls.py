@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    generate_private_key,
-)
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import text
 
 from fix_mariadb import running_mariadb
 from fix_servers import server_folder
+from fix_tls import Authority
 from penstock import MemoryRegistry, Service, Stores
 from penstock.aio import AsyncStores
-from penstock.errors import ServerUnreachable
+from penstock.errors import TlsFailed
 from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
@@ -33,48 +24,6 @@ if TYPE_CHECKING:
     from penstock import App
 
 CIPHER = text("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-
-
-class Authority:
-    """Who vouches for servers.
-
-    Args:
-        folder: Where its certificate is, and those of servers.
-        name: What it is called.
-    """
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.certificate = folder / f"{name}.pem"
-        self._folder = folder
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        self._key = generate_private_key(SECP256R1())
-        self._sign(self._name, self._key, self.certificate, x509.BasicConstraints(ca=True, path_length=0))
-
-    def vouch(self, address: str) -> tuple[Path, Path]:
-        """A certificate for a server at this address, and its key."""
-        key, files = (
-            generate_private_key(SECP256R1()),
-            (self._folder / "server.pem", self._folder / "server.key"),
-        )
-        name = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        self._sign(x509.Name([]), key, files[0], name)
-        files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return files
-
-    def _sign(
-        self, name: x509.Name, key: EllipticCurvePrivateKey, file: Path, extension: x509.ExtensionType
-    ) -> None:
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(datetime.now(UTC) - timedelta(hours=1))
-            .not_valid_after(datetime.now(UTC) + timedelta(hours=1))
-            .add_extension(extension, critical=True)
-        )
-        file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
 @pytest.fixture(scope="module")
@@ -135,5 +84,5 @@ def test_a_server_that_somebody_else_vouches_for_gets_no_password(
     stranger = Authority(folder, "stranger")
     with desk_to(server, lab, f"ssl_ca={stranger.certificate}") as desk:
         error = desk.sync(lab, ["gages"])[0].error
-    assert isinstance(error, ServerUnreachable)
+    assert isinstance(error, TlsFailed)
     assert "certificate verify failed" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from penstock.backends.contract import (
     Backend,
     Capabilities,
     ConnectionOptions,
+    own_timeout,
 )
 from penstock.backends.place import Login, Place, Server, portable, without_password
 from penstock.backends.roles import NewLogin, RoleBackend, RoleNames, StoreRole
@@ -24,6 +26,8 @@ from penstock.errors import ConfigError, NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_HOST_AND_PORT = re.compile(r"[^/:\[\]]+:[^:]*|\[[^\]]*\]:.*")
 
 __all__ = [
     "PINNED",
@@ -85,9 +89,35 @@ def parse_url(text: str) -> URL:
     """Read an address; raises ConfigError without repeating it, since it may hold a password."""
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):
+    except ArgumentError:
         raise ConfigError(
             "This is not a database address.",
             hint="Write it as postgresql://user@host:port or sqlite:///directory.",
         ) from None
-    return backend_for(url).normalise(url)
+    except ValueError:  # SQLAlchemy makes an int of what stands where the port does, and of nothing else.
+        raise _bad_port() from None
+    url = backend_for(url).normalise(url)
+    own_timeout(url)
+    if not all(_is_port(port) for port in _ports(url)):
+        raise _bad_port()
+    return url
+
+
+def _ports(url: URL) -> list[str]:
+    """Every port of an address: at its host, or among its options, as libpq's and SQLAlchemy's ways are."""
+    said = [url.query.get("port", ()), url.query.get("host", ())]
+    ports, hosts = ((",".join((each,) if isinstance(each, str) else each)).split(",") for each in said)
+    beside = [host.rpartition(":")[2] for host in hosts if _HOST_AND_PORT.fullmatch(host)]
+    here = [] if url.port is None else [str(url.port)]
+    return [*here, *(port for port in [*ports, *beside] if port)]
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) < 65536
+
+
+def _bad_port() -> ConfigError:
+    return ConfigError(
+        "This address has a port that can't be.",
+        hint="A port is a number from 1 to 65535, as in host:5432; a / in a password is written as %2F.",
+    )

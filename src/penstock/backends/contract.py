@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +63,32 @@ class ConnectionOptions:
     trusted: bool = True
     connect_timeout: float = 10.0
     statement_timeout: float | None = None
+
+    def at(self, url: URL) -> ConnectionOptions:
+        """The same with the `connect_timeout` of an address, where that has one."""
+        seconds = own_timeout(url)
+        return self if seconds is None else replace(self, connect_timeout=seconds)
+
+    @property
+    def driver_timeout(self) -> float:
+        """Seconds for the driver; the rest is for finding out what it is that does not answer."""
+        return self.connect_timeout - min(1.0, self.connect_timeout / 5)
+
+
+def own_timeout(url: URL) -> float | None:
+    """The `connect_timeout` of an address in seconds; None if it has none, as 0 means.
+
+    Raises:
+        ConfigError: It is no number.
+    """
+    said = url.query.get("connect_timeout", "0")
+    try:
+        seconds = float(said if isinstance(said, str) else said[-1])
+    except ValueError:
+        raise ConfigError(
+            "The connect_timeout of this address is no number.", hint="Write seconds: ?connect_timeout=5"
+        ) from None
+    return seconds if 0 < seconds < inf else None
 
 
 _Result = TypeVar("_Result")

@@ -74,6 +74,7 @@ class Server:
         admin: The role for what only an administrator may do; None where there is none.
         pooled: Whether `login` leads through a pooler of transactions; `admin` never does.
         max_connections: The most connections of this process to it; None for the desk's figure.
+        connect_timeout: Seconds in which it has to answer Penstock's own connections.
     """
 
     service: str
@@ -81,6 +82,7 @@ class Server:
     admin: Login | None = None
     pooled: bool = False
     max_connections: int | None = None
+    connect_timeout: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,7 @@ class AddressBook:
 
     Attributes:
         copies: The set of test copies that stands in for all stores, if one does.
+        connect_timeout: Seconds in which servers have to answer Penstock's own connections.
     """
 
     def __init__(self, registry: Registry, bindings: Bindings, keyring: Keyring | None = None) -> None:
@@ -100,6 +101,7 @@ class AddressBook:
         self._keyring = keyring or Keyring()
         self.bindings = bindings
         self.copies: Copies | None = None
+        self.connect_timeout = 10.0
 
     # --- services ---
 
@@ -117,7 +119,7 @@ class AddressBook:
         assignment = self.find_assignment(app.package, setting)
         if assignment is None:
             _not_assigned(app, setting)
-        return server_of(self._plugged(assignment)[0], self._keyring)
+        return server_of(self._plugged(assignment)[0], self._keyring, self.connect_timeout)
 
     def connection_place(self, app: AppDeclaration, setting: str) -> Place:
         """The database that a connection setting leads to.
@@ -231,7 +233,7 @@ class AddressBook:
 
         kept = "" if url.password is None else f"{URI}:env:{binding.variable}"
         login = Login(url=without_password(base), password=password, reference=kept)
-        server = Server(service=binding.variable, login=login)
+        server = Server(service=binding.variable, login=login, connect_timeout=self.connect_timeout)
         place = _place(app, store, server, database)
         return Address(
             app=app.package, store=store, place=place, backend=backend, source=binding.source, external=True
@@ -259,7 +261,7 @@ class AddressBook:
         source: Source,
         entry: StoreEntry | None = None,
     ) -> Address:
-        server = server_of(service, self._keyring)
+        server = server_of(service, self._keyring, self.connect_timeout)
         backend = backend_for(server.login.url)
         place = _place(app, store, server, database, entry)
         if backend.roles is not None:

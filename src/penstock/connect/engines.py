@@ -36,6 +36,7 @@ class EngineCache:
         self.registry = registry
         self.book = book
         self.options = options
+        book.connect_timeout = options.connect_timeout
         self._engines: dict[_Key, StoreEngine] = {}
         self._dropped: WeakValueDictionary[_Key, StoreEngine] = WeakValueDictionary()
         self._apps: dict[str, AppDeclaration] = {}

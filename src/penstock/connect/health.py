@@ -53,13 +53,15 @@ class ServiceHealth:
         return self.problem is None
 
 
-def server_version(service: Service, keyring: Keyring, role: Role = Role.SERVICE) -> str:
+def server_version(
+    service: Service, keyring: Keyring, role: Role = Role.SERVICE, connect_timeout: float = 10.0
+) -> str:
     """Connect to a service in one of its roles; its server's version.
 
     Raises:
         ServerError: It can't be used; the server's own words are given.
     """
-    server = _in_role(server_of(service, keyring), role)
+    server = _in_role(server_of(service, keyring, connect_timeout), role)
     backend = backend_for(server.login.url)
     with reserved(_nowhere(server), backend, own=1):
         return backend.version(server)
@@ -80,7 +82,7 @@ def health_of(service: Service, keyring: Keyring, engines: EngineCache) -> Servi
     )
     began = time.perf_counter()
     try:
-        server = server_of(service, keyring)
+        server = server_of(service, keyring, engines.options.connect_timeout)
         backend = backend_for(server.login.url)
         with reserved(_nowhere(server), backend, own=1):
             version, room = backend.version(server), backend.room(server)

@@ -44,12 +44,13 @@ class Role(Enum):
         return replace(service, admin_password=password, next_admin_password=following)
 
 
-def server_of(service: Service, keyring: Keyring) -> Server:
+def server_of(service: Service, keyring: Keyring, connect_timeout: float = 10.0) -> Server:
     """The service with its addresses read and its passwords ready to be looked up.
 
     Args:
         service: The service.
         keyring: Opens those of its passwords that are sealed, when they are looked up.
+        connect_timeout: Seconds in which it has to answer Penstock's own connections.
 
     Raises:
         ConfigError: The platform that hands the service out says something wrong of it.
@@ -62,6 +63,7 @@ def server_of(service: Service, keyring: Keyring) -> Server:
         admin=_login(service, service.admin_url, Role.ADMINISTRATOR, keyring) if service.admin_url else None,
         pooled=service.pooled,
         max_connections=service.max_connections,
+        connect_timeout=connect_timeout,
     )
 
 

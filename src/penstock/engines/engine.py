@@ -305,7 +305,8 @@ def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
     url = backend.store_url(place)
 
     def connect() -> Any:
-        raw = backend.connect(shared.dialect, place, ConnectionOptions(trusted=False))
+        options = ConnectionOptions(trusted=False, connect_timeout=place.server.connect_timeout)
+        raw = backend.connect(shared.dialect, place, options)
         shared.set_up(raw, url)
         backend.set_up(raw)
         return raw

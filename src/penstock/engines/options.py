@@ -15,7 +15,7 @@ class EngineOptions:
             `max_connections` wins.
         pool_timeout: Seconds to wait for a connection; default 30.
         pool_recycle: Seconds after which an idle connection is replaced; default 1800.
-        connect_timeout: Seconds to wait for a server to answer; default 10.
+        connect_timeout: Seconds to wait for a server to let us in; default 10. An address's own wins.
         statement_timeout: Seconds after which the server ends a statement; None for the server's own.
         refresh_interval: Seconds for which an address may be out of date; default 5.
         share_statements: Whether the stores of a server share a dialect and its compiled

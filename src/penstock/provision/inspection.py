@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from penstock.declare import AppDeclaration
-from penstock.errors import LoginRefused, NotAssigned, PenstockError, PermissionRefused, UnknownApp
+from penstock.errors import (
+    HostRefused,
+    LoginRefused,
+    NotAllowed,
+    NotAssigned,
+    PenstockError,
+    PermissionRefused,
+    ServerSilent,
+    UnknownApp,
+)
 from penstock.provision.status import (
     Health,
     StoreStatus,
@@ -18,15 +28,19 @@ from penstock.provision.status import (
     orphan_of,
     status_of,
 )
+from penstock.provision.work import Seen, look
 from penstock.registry import Roles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from penstock.connect import Address, AddressBook, EngineCache
     from penstock.provision.provisioner import Provisioner
     from penstock.provision.roles import RoleKeeper
     from penstock.registry import Registry, StoreEntry
+
+
+_Answer = TypeVar("_Answer")
 
 
 class Inspector:
@@ -53,6 +67,7 @@ class Inspector:
         self._book = book
         self._provisioner = provisioner
         self._roles = roles
+        self._silent: dict[str, tuple[float, ServerSilent]] = {}
 
     def exists(self, app: AppDeclaration, name: str) -> bool:
         """Whether the store is there, ours, and complete; raises if its server can't be asked."""
@@ -75,7 +90,7 @@ class Inspector:
                 required=required,
             )
         entry = self._registry.find_store(app.package, name)
-        found = status_of(address, entry, self._registry.identity(), required=required)
+        found = status_of(address, entry, self._registry.identity(), required=required, look=self._look)
         return self._with_roles(found, address)
 
     def orphans(self, apps: Iterable[AppDeclaration]) -> list[StoreStatus]:
@@ -102,10 +117,26 @@ class Inspector:
         """Whether a store that was dropped and is kept is there."""
         try:
             address = self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)
-            exists = address.backend.exists(address.place)
+            exists = self._ask(address, lambda: address.backend.exists(address.place))
         except PenstockError as error:
             return kept_status(entry, None, error.what)
         return kept_status(entry, exists)
+
+    def _look(self, address: Address) -> Seen:
+        return self._ask(address, lambda: look(address))
+
+    def _ask(self, address: Address, question: Callable[[], _Answer]) -> _Answer:
+        """What a server answers; one that was silent just now is not waited for again, store by store."""
+        key = address.backend.server_key(address.place.server)
+        until, silence = self._silent.get(key, (0.0, None))
+        if silence is not None and time.monotonic() < until:
+            raise silence.anew()
+        try:
+            return question()
+        except ServerSilent as error:
+            until = time.monotonic() + address.place.server.connect_timeout
+            self._silent[key] = (until, error.anew())
+            raise
 
     def _with_roles(self, status: StoreStatus, address: Address) -> StoreStatus:
         """The status with whose roles the app logs in with; not asked of a server that does not answer."""
@@ -135,6 +166,8 @@ class Inspector:
         finally:
             engine.dispose()
         problem = f"{refused.what} {refused.why}".strip()
+        if isinstance(refused, HostRefused | NotAllowed):
+            return replace(status, health=Health.NO_LOGIN, problem=problem, hint=refused.hint)
         if isinstance(refused, LoginRefused | PermissionRefused):
             hint = f"penstock stores rotate {status.app}:{status.store}, for a new login"
             return replace(status, health=Health.NO_LOGIN, problem=problem, hint=hint)
@@ -155,7 +188,7 @@ class Inspector:
                 hint=error.hint,
             )
         # Nobody declares who makes its tables.
-        return replace(status_of(address, entry, self._registry.identity()), tables="")
+        return replace(status_of(address, entry, self._registry.identity(), look=self._look), tables="")
 
 
 def _not_here(package: str) -> UnknownApp:

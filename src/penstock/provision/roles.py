@@ -90,7 +90,7 @@ class RoleKeeper:
 
     def problem_of(self, service: Service) -> PenstockError | None:
         """Why the stores of a service get no roles of their own, or None (see `problem`)."""
-        server = server_of(service, self.keyring)
+        server = server_of(service, self.keyring, self.book.connect_timeout)
         backend = backend_for(server.login.url).roles
         return None if backend is None else self.problem(service, backend, server)
 

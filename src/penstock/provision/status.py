@@ -14,6 +14,8 @@ from penstock.provision.work import Seen, look
 from penstock.registry import RegistryIdentity, StoreEntry, StoreState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.connect import Address
 
 
@@ -90,9 +92,22 @@ class StoreStatus:
 
 
 def status_of(
-    address: Address, entry: StoreEntry | None, registry: RegistryIdentity, *, required: bool = True
+    address: Address,
+    entry: StoreEntry | None,
+    registry: RegistryIdentity,
+    *,
+    required: bool = True,
+    look: Callable[[Address], Seen] = look,
 ) -> StoreStatus:
-    """Ask the store's server what it is like; never raises for what the server says."""
+    """Ask the store's server what it is like; never raises for what the server says.
+
+    Args:
+        address: Where the store is.
+        entry: What the registry remembers of it.
+        registry: Whose store it should be.
+        required: Whether the app can't work without it.
+        look: Asks the server.
+    """
     unknown = StoreStatus(
         app=address.app,
         store=address.store.name,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.contract import Capabilities, ConnectionOptions, here, own_timeout
 from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, grants, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
-from penstock.backends.mysql.faults import NO_ENTRY, number_of, translated, was_ended
+from penstock.backends.mysql.connecting import PORT, connect
+from penstock.backends.mysql.faults import NO_ENTRY, NO_RIGHT, number_of, translated, was_ended
 from penstock.backends.mysql.roles import MariaDBRoles
 from penstock.backends.mysql.rows import MySQLRows
 from penstock.backends.mysql.sessions import (
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from penstock.backends.contract import Aside, AsyncDriver
 
 _NAME_LENGTH = 64
-_PORT = 3306
 _KINDS = {"mysql2": "mysql"}
 """What others call a kind of address."""
 
@@ -102,6 +103,9 @@ class MySQLBackend:
             raise ConfigError(f"This MariaDB address has options that Penstock sets itself: {ours}.")
         kind, _, driver = url.drivername.partition("+")
         url = url.set(drivername=_KINDS.get(kind, kind))
+        seconds = own_timeout(url)
+        if seconds is not None:  # SQLAlchemy takes it for an int, and is not alone.
+            url = url.update_query_dict({"connect_timeout": str(ceil(seconds))})
         return with_driver(url, ASYNCMY if driver == ASYNCMY else PYMYSQL)
 
     def sync_url(self, url: URL) -> URL:
@@ -235,23 +239,26 @@ class MySQLBackend:
 
     def server_key(self, server: Server) -> str:
         url = server.login.url
-        return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or _PORT}")
+        return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or PORT}")
 
     def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
         return self._connect(dialect, place, options, here)
 
     def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         login = place.login if options.trusted else direct_login(place.server)
-        said = start_up(place.purpose, options)
+        said = start_up(place.purpose, options.at(login.url))
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=place.database))
-            return dialect.connect(*args, **params | said | password_of(url))
+            return connect(dialect, args, params | said | password_of(url), aside)
 
         try:
             return with_either(login, attempt, aside)
         except dialect.loaded_dbapi.Error as error:
-            if number_of(error) not in NO_ENTRY or aside(partial(self._is_there, place)) is not False:
+            number = number_of(error)
+            # 1044 is said of any database that a user has no right in; only another user sees if it is there.
+            hidden = number in NO_RIGHT and login is not place.own_login
+            if number not in NO_ENTRY or hidden or aside(partial(self._is_there, place)) is not False:
                 raise
             raise missing(place) from error
 

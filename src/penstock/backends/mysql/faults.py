@@ -5,14 +5,19 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError
 
 from penstock.errors import (
+    DatabaseMissing,
+    HostRefused,
     LoginRefused,
     NotSupported,
     PenstockError,
     PermissionRefused,
     ServerError,
+    ServerFull,
+    ServerNotReady,
     ServerUnreachable,
     StorageUnavailable,
     StoreBusy,
+    TlsFailed,
 )
 
 # https://mariadb.com/docs/server/reference/error-codes
@@ -26,7 +31,7 @@ NO_ENTRY = frozenset({1044, 1049})
 NO_RIGHT = frozenset({1142, 1143, 1044, 1227})
 """The user may not do that."""
 
-NO_LOGIN = frozenset({1045, 1698, 3118, 3159, 4151})
+NO_LOGIN = frozenset({1045, 1698, 1820, 1862, 3118, 4151})
 WAITED = 1205
 NO_SUCH_THREAD = 1094
 NOT_OWNER = 1095
@@ -41,13 +46,17 @@ _KINDS: tuple[tuple[frozenset[int], type[PenstockError], str], ...] = (
         PermissionRefused,
         "Grant the user what it lacks, or use a service whose user has it.",
     ),
-    (NOT_THERE, ServerError, "Run the command again."),
-    (frozenset({1040, 1203, 1226}), ServerError, "Wait, or raise max_connections on the server."),
+    (frozenset({1129, 1130}), HostRefused, "Let the user in from this host."),
+    (frozenset({3159}), TlsFailed, "Add ?ssl_ca=FILE to the address."),
+    (NOT_THERE, DatabaseMissing, "Run the command again."),
+    (frozenset({1040, 1203}), ServerFull, "Wait, or raise max_connections on the server."),
+    (frozenset({1226}), ServerError, "Wait, or raise what the user may have of the server."),
+    (frozenset({1053}), ServerNotReady, "Wait until the server has started, then run the command again."),
     (frozenset({3, 28, 1021, 1114}), StorageUnavailable, "Free space on the server's disk."),
     (frozenset({WAITED}), StoreBusy, "Wait for the other one to end, then run the command again."),
     (frozenset({1235, 1286, 4161}), NotSupported, "Use a server or a version that can."),
     (
-        frozenset({1053, 1927, 2002, 2003, 2006, 2013, 2014, 4031}),
+        frozenset({1927, 2002, 2003, 2006, 2013, 2014, 4031}),
         ServerUnreachable,
         "Check that the server runs and can be reached from here.",
     ),
@@ -61,6 +70,13 @@ def number_of(error: BaseException) -> int | None:
     return number if isinstance(number, int) else None
 
 
+def found_in(error: BaseException) -> ServerError | None:
+    """What was found out of a connection that was refused; it is the cause of the driver's error."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    found = None if cause is None else cause.__cause__
+    return found if isinstance(found, ServerError) else None
+
+
 def words_of(error: BaseException) -> str:
     """What the server, or the driver, said."""
     cause = error.orig if isinstance(error, DBAPIError) else error
@@ -70,6 +86,8 @@ def words_of(error: BaseException) -> str:
 
 def was_ended(error: Exception) -> bool:
     """Whether an error says that the session, or its database, was taken away."""
+    if type(found_in(error)) not in (ServerUnreachable, type(None)):
+        return False  # No server answered as it should: there is no use in asking at once again.
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return number_of(error) in GONE
@@ -79,6 +97,9 @@ def translated(error: Exception, what: str) -> PenstockError:
     """A driver's error as one of ours."""
     if isinstance(error, PenstockError):
         return error
+    found = found_in(error)
+    if found is not None:
+        return found.anew(what)
     number = number_of(error)
     why = words_of(error) if number is None else f"{words_of(error)} (error {number})"
     for numbers, kind, hint in _KINDS:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
+from penstock.backends.mysql.connecting import connect
 from penstock.backends.mysql.faults import NO_LOGIN, number_of, translated
 from penstock.backends.place import direct_login
 
@@ -30,8 +31,6 @@ ASYNCMY = "asyncmy"
 MARIADB = "mariadb"
 
 _YEAR = 365 * 24 * 60 * 60
-
-_OWN = ConnectionOptions(trusted=False)
 
 _Result = TypeVar("_Result")
 
@@ -87,7 +86,7 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
         )
     return {
         "program_name": purpose[:60],
-        "connect_timeout": max(1, round(options.connect_timeout)),
+        "connect_timeout": max(1, round(options.driver_timeout)),
         "charset": "utf8mb4",
         "use_unicode": True,
         "init_command": f"SET SESSION {', '.join(settings)}{' '.join(own)}",
@@ -133,18 +132,19 @@ class _UntilEnded(NullPool):
             super()._close_connection(connection, terminate=terminate)
 
 
-def own_engine(login: Login, database: str = "", purpose: str = "penstock") -> Engine:
-    """An unpooled engine in autocommit."""
+def own_engine(login: Login, server: Server) -> Engine:
+    """An unpooled engine in autocommit, in no database."""
+    options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
-        with_driver(login.url, PYMYSQL).set(database=database),
+        with_driver(login.url, PYMYSQL).set(database=""),
         poolclass=_UntilEnded,
         isolation_level="AUTOCOMMIT",
-        connect_args=start_up(purpose, _OWN),
+        connect_args=start_up("penstock", options),
     )
 
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
         def attempt(url: URL) -> Any:
-            return dialect.connect(*args, **params, **password_of(url))
+            return connect(dialect, args, params | password_of(url))
 
         return with_either(login, attempt)
 
@@ -161,7 +161,7 @@ def maintenance(server: Server, login: Login | None = None) -> Iterator[Connecti
         login: Who does the work; by default the service's user.
     """
     try:
-        connection = own_engine(login or direct_login(server)).connect()
+        connection = own_engine(login or direct_login(server), server).connect()
     except DBAPIError as error:
         raise translated(error, f"Service {server.service} can't be used.") from error
     try:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from penstock.backends.lines import end_in_loop, is_quiet
-from penstock.backends.place import missing
+from penstock.backends.postgresql.connecting import NEEDS_TLS, Refusal, finding
+from penstock.backends.postgresql.faults import NO_LOGIN
 from penstock.backends.postgresql.pins import PORT
 from penstock.backends.postgresql.sessions import ASYNCPG, settings_of, until_ended
 from penstock.errors import MissingExtra
@@ -21,8 +25,6 @@ if TYPE_CHECKING:
     from penstock.backends.contract import Aside, ConnectionOptions
     from penstock.backends.place import Place
 
-_NOT_THERE = "3D000"
-_NO_LOGIN = "28"
 _WHERE = ("host", "port")
 
 
@@ -54,29 +56,41 @@ class PsycopgDriver:
             raw.pgconn.finish()
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A refused connection: as SQLAlchemy has it, and what is known of it."""
+
+    error: Exception
+    refusal: Refusal
+
+
 class AsyncpgDriver:
     """asyncpg.
 
     Args:
         ignored: Options of an address that libpq understands and asyncpg would send to the server.
+        may_have_come: Whether a store that refused us may let us in the next time; raises StoreNotCreated.
     """
 
     name = ASYNCPG
 
-    def __init__(self, ignored: tuple[str, ...]) -> None:
+    def __init__(
+        self, ignored: tuple[str, ...], may_have_come: Callable[[Exception, Place, Aside], bool]
+    ) -> None:
         self.dialect_options: dict[str, Any] = {}
         self._ignored = ignored
+        self._may_have_come = may_have_come
 
     def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         made = self._attempt(dialect, place, options, aside(place.login.with_password))
-        if str(getattr(made, "sqlstate", "")).startswith(_NO_LOGIN):
+        if isinstance(made, _Refused) and made.refusal.state.startswith(NO_LOGIN):
             spare = aside(place.login.with_spare)
             made = made if spare is None else self._attempt(dialect, place, options, spare)
-        if not isinstance(made, Exception):
+        if not isinstance(made, _Refused):
             return made
-        if getattr(made, "sqlstate", None) == _NOT_THERE:
-            raise missing(place) from made
-        raise made
+        made.error.__cause__ = aside(partial(finding, made.refusal))
+        self._may_have_come(made.error, place, aside)
+        raise made.error
 
     def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
         line = raw._transport.get_extra_info("socket")
@@ -89,7 +103,7 @@ class AsyncpgDriver:
         end_in_loop(raw._loop, raw._transport, raw.terminate)
 
     def _attempt(self, dialect: Any, place: Place, options: ConnectionOptions, url: URL) -> Any:
-        """A connection, or its refusal as SQLAlchemy's error; the driver's own holds the password."""
+        """A connection, or how it was refused; the driver's own error holds the password."""
         dbapi = dialect.loaded_dbapi
         params = self._params(dialect, url.set(database=place.database)) | _start_up(place, options)
         refused = (
@@ -102,9 +116,9 @@ class AsyncpgDriver:
         try:
             return dbapi.connect(**params)
         except refused as error:  # A TimeoutError is an OSError.
-            refusal = dbapi.OperationalError(str(error) or "The server did not answer in time.")
-            refusal.sqlstate = refusal.pgcode = getattr(error, "sqlstate", None)
-            return refusal
+            made = dbapi.OperationalError(str(error) or "The server did not answer in time.")
+            made.sqlstate = made.pgcode = getattr(error, "sqlstate", None)
+            return _Refused(made, _refusal(error, str(made), params, url))
 
     def _params(self, dialect: Any, url: URL) -> dict[str, Any]:
         """What asyncpg is told; of libpq's options it takes only those in an address, as `sslmode`."""
@@ -116,14 +130,36 @@ class AsyncpgDriver:
         return {**params, "dsn": f"postgresql://?{urlencode(options, doseq=True)}"} if options else params
 
 
-def asyncpg_driver(ignored: tuple[str, ...]) -> AsyncpgDriver:
+def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> Refusal:
+    """What asyncpg says of a connection that was refused; the server's fields are among it.
+
+    SQLAlchemy 2.1 gives its own error, whose cause is asyncpg's.
+    """
+    cause = error.__cause__ or error
+    hosts = params.get("host") or ""
+    return Refusal(
+        words=words,
+        host=hosts if isinstance(hosts, str) and not hosts.startswith("/") else "",
+        port=params.get("port") or PORT,
+        user=str(params.get("user") or ""),
+        database=str(params.get("database") or ""),
+        state=getattr(cause, "sqlstate", None) or "",
+        routine=getattr(cause, "server_source_function", None) or "",
+        needs_tls=url.query.get("sslmode") in NEEDS_TLS or isinstance(cause, SSLError),
+        late=isinstance(cause, TimeoutError),
+    )
+
+
+def asyncpg_driver(
+    ignored: tuple[str, ...], may_have_come: Callable[[Exception, Place, Aside], bool]
+) -> AsyncpgDriver:
     """The driver of `postgresql+asyncpg:` addresses; raises MissingExtra without asyncpg."""
     if find_spec("asyncpg") is None:
         raise MissingExtra(
             "This service's address asks for the package asyncpg, which is not installed.",
             hint='pip install "penstock[asyncpg]"',
         )
-    return AsyncpgDriver(ignored)
+    return AsyncpgDriver(ignored, may_have_come)
 
 
 def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
@@ -134,7 +170,10 @@ def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
     "Prepared Statement Name with PGBouncer").
     """
     settings = {"application_name": place.purpose[:63]}
-    said: dict[str, Any] = {"timeout": options.connect_timeout, "server_settings": settings}
+    said: dict[str, Any] = {
+        "timeout": options.at(place.login.url).driver_timeout,
+        "server_settings": settings,
+    }
     if place.server.pooled:
         return said | {
             "statement_cache_size": 0,

@@ -18,6 +18,9 @@ from penstock.backends.postgresql.faults import (
     DUPLICATE,
     GONE,
     INSUFFICIENT_PRIVILEGE,
+    NOT_THERE,
+    found_in,
+    is_about_database,
     no_answer,
     sqlstate_of,
     translated,
@@ -44,6 +47,7 @@ from penstock.errors import (
     PenstockError,
     PermissionRefused,
     ServerError,
+    ServerUnreachable,
     StoreNotCreated,
 )
 
@@ -167,8 +171,7 @@ class PostgreSQLBackend:
             with maintenance(place.server) as connection:
                 return _exists(connection, place.database)
         except ServerError as error:
-            unreachable = error.__cause__ is not None and no_answer(error.__cause__)
-            if not unreachable and self._answers(place):
+            if not isinstance(error, ServerUnreachable) and self._answers(place):
                 return True
             raise
 
@@ -285,20 +288,17 @@ class PostgreSQLBackend:
     def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         login = place.login if options.trusted else direct_login(place.server)
         pooled = place.server.pooled and options.trusted
-        said = start_up(place.purpose, options, pooled=pooled, role=place.role)
+        said = start_up(place.purpose, options.at(login.url), pooled=pooled, role=place.role)
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=place.database))
-            return connect(dialect, args, params | said)
+            return connect(dialect, args, params | said, aside)
 
         try:
             return with_either(login, attempt, aside)
         except dialect.loaded_dbapi.Error as error:
-            there = None if no_answer(error) else aside(partial(self._is_there, place))
-            if there is None:
+            if not self._may_have_come(error, place, aside):
                 raise
-            if not there:
-                raise missing(place) from error
         # It was made just now, or says again why we can't enter.
         return with_either(login, attempt, aside)
 
@@ -328,11 +328,27 @@ class PostgreSQLBackend:
 
     def async_driver(self, place: Place) -> AsyncDriver:
         if place.server.login.url.drivername == ASYNCPG:
-            return asyncpg_driver(tuple(option for option in _NO_SAY if option != "target_session_attrs"))
+            ignored = tuple(option for option in _NO_SAY if option != "target_session_attrs")
+            return asyncpg_driver(ignored, self._may_have_come)
         return PsycopgDriver(self.dialect_options(place), self._connect)
 
+    def _may_have_come(self, error: Exception, place: Place, aside: Aside) -> bool:
+        """Whether a store that refused us may let us in the next time.
+
+        Raises:
+            StoreNotCreated: There is no such database.
+        """
+        state, pooled = sqlstate_of(error), place.server.pooled  # A pooler has words of its own.
+        if no_answer(error) or not (pooled or is_about_database(state)):
+            return False
+        gone = state == NOT_THERE and not pooled
+        there = False if gone else aside(partial(self._is_there, place))
+        if there is False:
+            raise missing(place) from error
+        return bool(there) and (pooled or state is None)
+
     def _is_there(self, place: Place) -> bool | None:
-        """Ask about a database that refused us, since libpq gives no SQLSTATE; None if nobody answers."""
+        """Ask about a database that refused us, for its roles go with it; None if nobody answers."""
         try:
             return self.exists(place)
         except (DBAPIError, PenstockError):
@@ -347,8 +363,9 @@ class PostgreSQLBackend:
             return False
 
     def _lock_refused(self, error: DBAPIError, place: Place) -> PenstockError:
-        asked = sqlstate_of(error) is None and not no_answer(error)
-        if asked and self._is_there(place) is not None:
+        state = sqlstate_of(error)
+        asked = state is None and not no_answer(error)
+        if state == NOT_THERE or (asked and self._is_there(place) is not None):
             return missing(place)  # It may have been made again since.
         return self.translate(error, f"The store's database {place.database} can't be locked for a sync.")
 
@@ -387,6 +404,8 @@ def _owns(connection: Connection, database: str) -> bool:
 
 
 def _was_ended(error: Exception) -> bool:
+    if found_in(error) is not None:
+        return False  # A connection that was refused had no session to lose.
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return sqlstate_of(error) in GONE or was_cut(error)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from psycopg import OperationalError
-from psycopg.errors import ConnectionTimeout, FinishedPGconn
+from psycopg.errors import FinishedPGconn
 from sqlalchemy.exc import DBAPIError
 
 from penstock.errors import (
+    DatabaseMissing,
     LoginRefused,
     NotSupported,
     PenstockError,
     PermissionRefused,
     ServerError,
+    ServerFull,
+    ServerNotReady,
     ServerUnreachable,
     StorageUnavailable,
     StoreBusy,
@@ -30,20 +33,32 @@ INSUFFICIENT_PRIVILEGE = "42501"
 IN_USE = "55006"
 NOT_THERE = "3D000"
 
+NO_LOGIN = "28"
+"""How the SQLSTATE of a refused login begins."""
+
+ELSEWHERE = frozenset({NOT_THERE, INSUFFICIENT_PRIVILEGE, "28000", "55000", "53300", None})
+"""Who is refused so in one database may be let into another one; None where nothing is known."""
+
+_LIMITS = {
+    "InitializeSessionUserId": ("role", "raise the role's: ALTER ROLE … CONNECTION LIMIT …"),
+    "CheckMyDatabase": ("database", "raise the database's: ALTER DATABASE … CONNECTION LIMIT …"),
+}
+"""Whose limit it is, by the function that checks it; that of all otherwise."""
+
 _BY_STATE: tuple[tuple[str, type[PenstockError], str], ...] = (
     (
         INSUFFICIENT_PRIVILEGE,
         PermissionRefused,
         "Grant the role what it lacks, or use a service whose role has it.",
     ),
-    ("28", LoginRefused, "Check the service's user and its password: penstock services test SERVICE"),
-    (NOT_THERE, ServerError, "Run the command again."),
+    (NO_LOGIN, LoginRefused, "Check the service's user and its password: penstock services test SERVICE"),
+    (NOT_THERE, DatabaseMissing, "Run the command again."),
     ("53100", StorageUnavailable, "Free space on the server's disk."),
-    ("53300", ServerError, "Wait, or raise max_connections on the server."),
+    ("53300", ServerFull, "Wait, or raise max_connections on the server."),
     ("53", ServerError, "The server lacks a resource; look at its log."),
     ("55P03", StoreBusy, "Wait for the other sync to end, then run the command again."),
     (IN_USE, StoreBusy, "End the sessions that use the database, then run the command again."),
-    ("57P", ServerUnreachable, "Wait until the server has started, then run the command again."),
+    ("57P", ServerNotReady, "Wait until the server has started, then run the command again."),
     ("08", ServerUnreachable, "Check that the server runs and can be reached from here."),
     ("0A000", NotSupported, "Use a server or a version that can."),
 )
@@ -62,10 +77,39 @@ def diagnostics_of(error: BaseException) -> object | None:
     return getattr(cause, "diag", None) or getattr(cause, "__cause__", None)
 
 
-def no_answer(error: BaseException) -> bool:
-    """Whether nothing answered in time, so that asking again would only take as long again."""
+def is_about_database(state: str | None) -> bool:
+    """Whether a refusal may be due to a database that is not there, or no longer; None is an unknown one."""
+    return state is None or state in ELSEWHERE or state.startswith(NO_LOGIN)
+
+
+def found_in(error: BaseException) -> ServerError | None:
+    """What was found out of a connection that was refused; it is the cause of the driver's error."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, ConnectionTimeout)
+    found = None if cause is None else cause.__cause__
+    return found if isinstance(found, ServerError) else None
+
+
+def no_answer(error: BaseException) -> bool:
+    """Whether no server answered, so that asking again would only take as long again."""
+    return isinstance(found_in(error), ServerUnreachable)
+
+
+def full(routine: str, said: str, user: str, database: str) -> ServerFull:
+    """The error of a server that has no connection left.
+
+    Args:
+        routine: The function of the server's that refused; it says whose limit is reached.
+        said: What the server said.
+        user: Who wanted in.
+        database: Where to.
+    """
+    whose, hint = _LIMITS.get(routine, ("", "raise max_connections on the server."))
+    limited = {"role": user, "database": database}.get(whose, "")
+    return ServerFull(
+        f"The server has no connection left{f' for the {whose} {limited}' if whose else ''}.",
+        why=said,
+        hint=f"Close connections, give processes fewer of them (max_connections of the service), or {hint}",
+    )
 
 
 def forget_password(error: BaseException) -> None:
@@ -90,6 +134,9 @@ def translated(error: Exception, what: str) -> PenstockError:
     """A driver's error as one of ours."""
     if isinstance(error, PenstockError):
         return error
+    found = found_in(error)
+    if found is not None:
+        return found.anew(what)
     state = sqlstate_of(error)
     words = words_of(error)
     if state is None:
@@ -112,7 +159,7 @@ def words_of(error: Exception) -> str:
 
 
 def _without_state(error: Exception, what: str, words: str) -> PenstockError:
-    """libpq gives no SQLSTATE for a refused connection; whether it sent a password is known."""
+    """A connection that was lost, or refused by a server of which libpq could not be asked the SQLSTATE."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     attempt = getattr(cause, "pgconn", None)
     if attempt is not None and (attempt.used_password or attempt.needs_password):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -12,7 +14,15 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
 from penstock.backends.place import direct_login
-from penstock.backends.postgresql.faults import forget_password, no_answer, translated
+from penstock.backends.postgresql.connecting import finding, refusal_of
+from penstock.backends.postgresql.faults import (
+    ELSEWHERE,
+    NO_LOGIN,
+    forget_password,
+    no_answer,
+    sqlstate_of,
+    translated,
+)
 from penstock.backends.postgresql.pins import PATIENT, PINNED, as_options, led_by_address, set_what_differs
 
 if TYPE_CHECKING:
@@ -38,7 +48,6 @@ PINNED_PATH = "pg_catalog,pg_temp"
 UTF8 = "utf-8"
 """What Python calls the encoding of most sessions."""
 
-_OWN = ConnectionOptions(trusted=False)
 _STAY = """
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
     WHERE name = 'idle_session_timeout'"""
@@ -57,7 +66,7 @@ def start_up(
     """
     said: dict[str, Any] = {
         "application_name": purpose[:63],
-        "connect_timeout": max(1, round(options.connect_timeout)),
+        "connect_timeout": max(1, round(options.driver_timeout)),
         "client_encoding": "UTF8",
     }
     if pooled:
@@ -88,13 +97,21 @@ def until_ended(raw: Any) -> AbstractContextManager[None]:
     return nullcontext() if raw.closed else line_kept(raw.fileno())
 
 
-def connect(dialect: Any, args: Any, params: Any) -> Any:
-    """A driver connection; the error of a refused one does not hold the password."""
+def connect(dialect: Any, args: Any, params: Any, aside: Aside = here) -> Any:
+    """A driver connection; a refused one's error has the server's SQLSTATE, and no password.
+
+    Its cause is one of ours, where more is known than the SQLSTATE.
+    """
+    end = time.monotonic() + params["connect_timeout"]
+    params = led_by_address(params)
     try:
-        raw = dialect.connect(*args, **led_by_address(params))
+        raw = dialect.connect(*args, **params)
     except dialect.loaded_dbapi.Error as error:
         forget_password(error)
-        raise
+        left = max(1.0, end - time.monotonic())
+        refusal = aside(partial(refusal_of, error, params, left))
+        error.sqlstate = refusal.state or None
+        raise error from aside(partial(finding, refusal))
     try:
         set_what_differs(raw)
     except BaseException:
@@ -113,8 +130,10 @@ def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = 
     """
     try:
         return attempt(aside(login.with_password))
-    except (OSError, psycopg.Error) as error:
-        spare = None if no_answer(error) else aside(login.with_spare)
+    except psycopg.Error as error:
+        # Without a SQLSTATE, it may be the password.
+        other = no_answer(error) or not (error.sqlstate or NO_LOGIN).startswith(NO_LOGIN)
+        spare = None if other else aside(login.with_spare)
         if spare is None:
             raise
     return attempt(spare)
@@ -128,13 +147,14 @@ class _UntilEnded(NullPool):
             super()._close_connection(connection, terminate=terminate)
 
 
-def own_engine(login: Login, database: str, purpose: str = "penstock") -> Engine:
+def own_engine(login: Login, database: str, server: Server, purpose: str = "penstock") -> Engine:
     """An unpooled engine in autocommit whose names resolve in pg_catalog only."""
+    options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
         login.url.set(drivername=DRIVER, database=database),
         poolclass=_UntilEnded,
         isolation_level="AUTOCOMMIT",
-        connect_args=start_up(purpose, _OWN),
+        connect_args=start_up(purpose, options),
     )
 
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
@@ -151,7 +171,7 @@ def own_engine(login: Login, database: str, purpose: str = "penstock") -> Engine
 @contextmanager
 def own_session(login: Login, place: Place) -> Iterator[Connection]:
     """A connection into a store, for Penstock's own statements."""
-    with own_engine(login, place.database, place.purpose).connect() as connection:
+    with own_engine(login, place.database, place.server, place.purpose).connect() as connection:
         yield connection
 
 
@@ -184,10 +204,10 @@ def _first_answering(server: Server, login: Login) -> Connection:
     refusals: list[PenstockError] = []
     for database in maintenance_databases(login.url):
         try:
-            return own_engine(login, database).connect()
+            return own_engine(login, database, server).connect()
         except DBAPIError as error:
             refusals.append(translated(error, f"Service {server.service} can't be used."))
             refusals[-1].__cause__ = error
-            if no_answer(error):
+            if no_answer(error) or sqlstate_of(error) not in ELSEWHERE:
                 break
     raise refusals[0]
