@@ -14,6 +14,7 @@ from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, grants, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
+from penstock.backends.mysql.clients import MySQLClients
 from penstock.backends.mysql.faults import NO_ENTRY, number_of, translated, was_ended
 from penstock.backends.mysql.roles import MariaDBRoles
 from penstock.backends.mysql.rows import MySQLRows
@@ -82,6 +83,7 @@ class MySQLBackend:
     roles = MariaDBRoles()
     rows = MySQLRows()
     frames = RowFrames(interleaved=False)
+    clients = MySQLClients()
     default_schema = None
     max_connections = 20
 
