@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from penstock.app import App
 from penstock.errors import AppUnsafe, PenstockError, UnknownApp
 from penstock.importing import look_in
+from penstock.registry import store_variable
 from penstock.registry.trust import LARGEST, without_waiting
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def find_apps(stores: Stores, given: Sequence[str] = ()) -> FoundApps:
 
     The first one of a package wins, in this order: `given`, `[apps]` of `penstock.toml`, entry points
     of the group `penstock.apps`, and packages beside `penstock.toml`. The working directory is looked in only
-    where classes are given. What somebody else could have written there is not imported; see `importing`.
+    where classes are given, and for an app of which a variable says where its stores are. What somebody else
+    could have written there is not imported; see `importing`.
 
     Args:
         stores: The desk.
@@ -169,6 +172,8 @@ class FoundApps:
         if not all(part.isidentifier() for part in package.split(".")):
             return
         self.look_here()
+        if _is_in_environment(package):
+            look_in(_here())
         for name in (f"{package}.app", package, f"{_OLD_ROOT}.{package}.app"):
             try:
                 module = _find_module(name)
@@ -243,11 +248,21 @@ def _guess(target: str) -> str:
 
 def _folders(stores: Stores, given: Sequence[str]) -> list[str]:
     """That of the configuration file; the working directory, too, if somebody says that an app is there."""
-    folders = [] if stores.config is None else [str(stores.config.path.parent)]
-    if given:
-        with suppress(OSError):
-            folders.insert(0, str(Path.cwd()))
-    return list(dict.fromkeys(folders))
+    beside = [] if stores.config is None else [str(stores.config.path.parent)]
+    return list(dict.fromkeys([*(_here() if given else []), *beside]))
+
+
+def _here() -> list[str]:
+    """The working directory; nothing if it is gone."""
+    with suppress(OSError):
+        return [str(Path.cwd())]
+    return []
+
+
+def _is_in_environment(package: str) -> bool:
+    """Whether a variable says where a store of this app is, and so that there is such an app."""
+    prefix = store_variable(package, "")
+    return any(name.startswith(prefix) for name in os.environ)
 
 
 def _entry_points() -> list[EntryPoint]:

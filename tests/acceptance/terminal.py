@@ -173,7 +173,7 @@ def _executed(
 
 
 def on_a_terminal(words: Sequence[str], typed: str, folder: Path, env: Mapping[str, str]) -> str:
-    """Run a shell on a terminal, where this is typed ahead; all that is shown, a line for each it has drawn."""
+    """Run a shell on a terminal, where this is typed ahead; all that is shown."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
     process = subprocess.Popen(

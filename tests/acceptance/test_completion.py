@@ -49,7 +49,7 @@ def need(shell: str) -> None:
 
 def asked(shell: str, words: str) -> dict[str, str]:
     """The variables by which the script of a shell asks for what comes next."""
-    last = words.split(" ")[-1]
+    last = words.rpartition(" ")[2]
     count = last if shell == "fish" else str(len(words.split(" ")) - 1)
     return {"_PENSTOCK_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": count}
 

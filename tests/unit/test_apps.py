@@ -66,9 +66,7 @@ def test_a_given_class_is_registered_under_its_package(make: Callable[..., Path]
 
 
 @pytest.mark.parametrize("path", ["t_here/__init__.py", "t_here.py"])
-def test_a_package_of_a_project_is_found_when_it_is_named(
-    make: Callable[..., Path], path: str
-) -> None:
+def test_a_package_of_a_project_is_found_when_it_is_named(make: Callable[..., Path], path: str) -> None:
     file = make(path, APP.format(name="Here", package="t_here"))
     stores = desk()
     apps = find_apps(stores)
@@ -78,9 +76,7 @@ def test_a_package_of_a_project_is_found_when_it_is_named(
 
 
 @pytest.mark.parametrize("path", ["t_here/app.py", "tethysapp/t_here/app.py"])
-def test_a_package_of_a_project_is_found_without_being_named(
-    make: Callable[..., Path], path: str
-) -> None:
+def test_a_package_of_a_project_is_found_without_being_named(make: Callable[..., Path], path: str) -> None:
     make(path, APP.format(name="Here", package="t_here"))
     make("t_web/app.py", "raise SystemExit('some other framework, never imported')")
     make("t_broken/app.py", "import penstock, no_such_module")

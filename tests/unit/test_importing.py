@@ -64,7 +64,9 @@ def test_a_module_of_this_user_is_imported(project: Path, write: Callable[..., P
     assert was_run(project)
 
 
-@pytest.mark.parametrize("path", ["p_mod.py", "p_pack/__init__.py", "p_pack/p_sub.py", "p_space/deep/p_mod.py"])
+@pytest.mark.parametrize(
+    "path", ["p_mod.py", "p_pack/__init__.py", "p_pack/p_sub.py", "p_space/deep/p_mod.py"]
+)
 def test_a_module_that_every_user_may_change_is_not_run(
     project: Path, write: Callable[..., Path], path: str
 ) -> None:
@@ -113,8 +115,10 @@ def test_bytecode_that_every_user_may_change_is_made_anew(project: Path, write: 
     assert planted is not None
     facts = file.stat()
     write("p_mod.py", value=3)
-    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # Python takes the old bytecode for the new file's.
-    os.chmod(planted, 0o666)
+    os.utime(
+        file, ns=(facts.st_atime_ns, facts.st_mtime_ns)
+    )  # Python takes the old bytecode for the new file's.
+    os.chmod(planted, 0o666)  # noqa: S103  (what is tested)
     assert importlib.import_module("p_mod").value == 3
 
 
@@ -162,6 +166,8 @@ def test_a_named_pipe_is_no_module(project: Path) -> None:
 
 def test_nothing_in_a_project_shadows_what_is_installed(project: Path, write: Callable[..., Path]) -> None:
     write("sqlalchemy/__init__.py")
-    code = f"import sys; from penstock.importing import look_in; look_in([{str(project)!r}]); import sqlalchemy"
+    code = (
+        f"import sys; from penstock.importing import look_in; look_in([{str(project)!r}]); import sqlalchemy"
+    )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
     assert not was_run(project)
