@@ -246,9 +246,6 @@ class NotAssigned(PenstockError):
     code = "setting-not-assigned"
 
 
-# --- the registry -------------------------------------------------------------------------------
-
-
 class ServiceExists(PenstockError):
     """A service of this name is registered already."""
 
@@ -277,9 +274,6 @@ class RegistryConflict(PenstockError):
     """Somebody changed the object between the moment it was read and this change, which was not made."""
 
     code = "registry-conflict"
-
-
-# --- stores -------------------------------------------------------------------------------------
 
 
 class AppNotImported(PenstockError):

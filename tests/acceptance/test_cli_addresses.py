@@ -1,4 +1,4 @@
-"""A store's address in every form, and a client program in it that shows nobody the password."""
+"""A store's address in every form, and client programs that hide the password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shells complete names of apps, services and stores, and run nobody's code for it."""
+"""The shells complete names of services and stores, and run no app for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other programs get to a database by what they are told of it, whatever it and its user are called."""
+"""Other programs get to a database, whatever it and its user are called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses as other programs take them, and the programs by which people look into a database."""
+"""Addresses as other programs take them, and the clients of each server."""
 
 from __future__ import annotations
 

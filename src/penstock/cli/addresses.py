@@ -1,4 +1,4 @@
-"""A store's address in the form that others want, and a client program that uses it."""
+"""Tells a store's address in every form; starts a client program with it."""
 
 from __future__ import annotations
 
