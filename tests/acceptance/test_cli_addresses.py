@@ -12,6 +12,7 @@ import pytest
 
 from acceptance.terminal import PENSTOCK, Terminal
 from fix_roles import password_of
+from fix_servers import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,9 @@ ASK = {
 
 
 @pytest.fixture
-def made(plugged: Terminal) -> Terminal:
+def made(plugged: Terminal, ground: Ground) -> Terminal:
     """A site whose store has two gages."""
+    require_program(PROGRAMS[ground.kind])
     plugged.ok("syncstores", "lab")
     return plugged
 

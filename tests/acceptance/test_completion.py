@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from acceptance.terminal import LAB, PENSTOCK, Terminal, on_a_terminal
+from fix_servers import require_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,6 @@ INTERACTIVE = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], "source ./script"),
     "zsh": (["zsh", "-f", "-i"], "bindkey -e; autoload -U compinit; compinit -u -D; source ./script"),
 }
-REQUIRED = os.environ.get("PENSTOCK_TEST_REQUIRE") == "all"
 
 
 @pytest.fixture
@@ -40,11 +39,6 @@ def marked(site: Terminal) -> Terminal:
 
 def mark(site: Terminal) -> Path:
     return site.folder / "lab" / "was run"
-
-
-def need(shell: str) -> None:
-    if shutil.which(shell) is None and not REQUIRED:
-        pytest.skip(f"{shell} is not installed")
 
 
 def asked(shell: str, words: str) -> dict[str, str]:
@@ -98,7 +92,7 @@ def test_the_script_of_each_shell_is_printed(empty: Terminal, shell: str) -> Non
 def test_the_tab_key_completes_also_after_a_colon(
     marked: Terminal, shell: str, typed: str, completed: str
 ) -> None:
-    need(shell)
+    require_program(shell)
     words, take_up = INTERACTIVE[shell]
     (marked.folder / "script").write_text(marked.ok("completion", shell))
     # Ctrl-A goes to the beginning of the line, which is printed instead of run.
@@ -119,7 +113,7 @@ def test_the_tab_key_completes_also_after_a_colon(
     ],
 )
 def test_fish_completes_also_after_a_colon(marked: Terminal, typed: str, completed: set[str]) -> None:
-    need("fish")
+    require_program("fish")
     (marked.folder / "script").write_text(marked.ok("completion", "fish"))
     done = subprocess.run(
         ["fish", "-N", "-c", f"source script; complete -C {shlex.quote(typed)}"],

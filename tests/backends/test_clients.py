@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL, make_url
 
-from fix_servers import unavailable
+from fix_servers import require_program
 from penstock.backends import Place, Server, backend_for, portable
 from penstock.backends.place import Login
 from penstock.errors import NotSupported, StoreNotCreated
@@ -95,8 +94,7 @@ def odd(request: pytest.FixtureRequest) -> Odd:
 
 def ran(words: list[str], more: dict[str, str], files: tuple[int, ...] = ()) -> str:
     """What a program prints that is given nothing but these variables."""
-    if shutil.which(words[0]) is None:
-        unavailable(f"there is no {words[0]}")
+    require_program(words[0])
     env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **more}
     done = subprocess.run(
         words, env=env, capture_output=True, text=True, check=False, pass_fds=files, stdin=subprocess.DEVNULL
@@ -186,8 +184,7 @@ def test_any_password_is_what_the_programs_of_mariadb_read(password: str, tmp_pa
     file = tmp_path / "options"
     file.write_bytes(command.file.encode())
     words = ["my_print_defaults", f"--defaults-file={file}", "client"]
-    if shutil.which(words[0]) is None:
-        unavailable("there is no my_print_defaults")
+    require_program(words[0])
     done = subprocess.run(words, capture_output=True, check=True)
     assert done.stdout == f"--password={password}\n".encode()
 
