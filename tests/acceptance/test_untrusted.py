@@ -90,7 +90,7 @@ def test_stores_of_an_app_that_somebody_else_can_write_are_broken_and_no_orphans
         done = made(*words)
         assert (done.code != 0, said in done.all) == (True, True), words
     dropped = made("stores", "drop", "lab:gages", "--yes")
-    assert (dropped.code, "--app-is-gone" in dropped.err) == (1, True)
+    assert (dropped.code, "error[app-not-imported]" in dropped.err) == (1, True)
     assert was_run(made) == []
 
 
