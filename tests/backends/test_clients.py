@@ -156,13 +156,23 @@ def test_psql_takes_the_keywords_as_they_are(odd_postgresql: Odd) -> None:
 
 
 def test_an_address_of_java_says_the_same(odd: Odd) -> None:
-    said = backend_for(odd.url).clients.jdbc(odd.url)
+    url = odd.url.set(drivername=odd.url.drivername.replace("mariadb", "mysql"))
+    said = backend_for(url).clients.jdbc(url)
     assert said.isascii()
-    assert said.split(":")[:2] == ["jdbc", odd.url.get_backend_name()]
+    assert said.split(":")[:2] == ["jdbc", url.get_backend_name()]
     parts = urlsplit(said.removeprefix("jdbc:"))
     assert (parts.hostname, parts.port) == (odd.url.host, odd.url.port)
     assert unquote(parts.path.removeprefix("/")) == DATABASE
     assert dict(parse_qsl(parts.query, strict_parsing=True)) == {"user": USER, "password": PASSWORD}
+
+
+def test_what_java_could_not_read_of_mariadb_is_refused() -> None:
+    url = URL.create("mariadb+pymysql", "lab", "a b'%41+=#/ÄÖ", "db.example.org", 3306, "gages")
+    jdbc = backend_for(url).clients.jdbc
+    assert jdbc(url) == "jdbc:mariadb://db.example.org:3306/gages?user=lab&password=a b'%41+=#/ÄÖ"
+    for change in ({"password": "a&b"}, {"password": "a\nb"}, {"database": "a?b"}):
+        with pytest.raises(NotSupported, match="driver for Java"):
+            jdbc(url.set(**change))
 
 
 @given(password=PASSWORDS)
@@ -213,7 +223,7 @@ def test_what_an_address_says_of_tls_is_kept_or_refused_by_mariadb() -> None:
     clients = backend_for(url).clients
     arguments = clients.command(place_of(url), url, read_only=False).arguments
     assert arguments[-3:] == ("--ssl", "--ssl-ca=/etc/ssl/ca.pem", "--ssl-verify-server-cert")
-    assert clients.jdbc(url).endswith("&sslMode=verify-full&serverSslCert=%2Fetc%2Fssl%2Fca.pem")
+    assert clients.jdbc(url).endswith("&sslMode=verify-full&serverSslCert=/etc/ssl/ca.pem")
     with pytest.raises(NotSupported, match="how this store's address wants TLS: ssl_ca"):
         clients.environment(url)
     with pytest.raises(NotSupported, match="ssl_cert"):

@@ -87,7 +87,10 @@ def shell(state: State, store: Target, role: str | None, arguments: tuple[str, .
         )
     state.close()
     words = (program, *_file_argument(command), *command.arguments, *arguments)
-    replace_process(words, {**os.environ, **command.environment})
+    try:
+        replace_process(words, {**os.environ, **command.environment})
+    except OSError as error:
+        raise MissingExtra(f"The program {program} can't be run.", why=error.strerror or str(error)) from error
 
 
 def _formatted(found: URL, form: str) -> str:
