@@ -14,7 +14,7 @@ COMMANDS = """
 init, install, uninstall, scaffold, apps list, apps show,
 services list, services add, services edit, services remove, services test,
 services rotate, link, unlink, settings list, syncstores,
-stores list, stores status, stores create, stores drop, stores adopt, stores url,
+stores list, stores status, stores create, stores drop, stores adopt, stores url, stores shell,
 stores rotate, stores undrop, stores purge, services export, services import,
 db configure, db start, db stop, db status, db remove, doctor, run, completion,
 secrets check, secrets rotate-key

@@ -90,7 +90,8 @@ def shell(state: State, store: Target, role: str | None, arguments: tuple[str, .
     try:
         replace_process(words, {**os.environ, **command.environment})
     except OSError as error:
-        raise MissingExtra(f"The program {program} can't be run.", why=error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        raise MissingExtra(f"The program {program} can't be run.", why=why) from error
 
 
 def _formatted(found: URL, form: str) -> str:
