@@ -41,7 +41,7 @@ lint: $(VENV)/.ready-lint  ## style, types, floors
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy src benchmarks $(wildcard tests/typing)
 	$(PY) -m pyright --pythonpath $(PY)
-	$(dir $(PY))lint-imports
+	$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()'
 
 format: $(VENV)/.ready-lint  ## mend what ruff can mend
 	$(PY) -m ruff check --fix-only .
