@@ -11,7 +11,8 @@ SQLALCHEMY ?=
 ARGS ?=
 GAGES ?=
 
-PY := $(abspath $(VENV))/bin/python
+# Relative, for the folder around it may have spaces in its name, which no function of make can hold.
+PY := $(VENV)/bin/python
 INSTALL = $(PY) -m pip install --quiet --editable ".[postgresql,postgres-embedded,asyncpg,aiosqlite,mariadb,asyncmy,frames,spatial,install]" $(if $(SQLALCHEMY),"$(SQLALCHEMY)")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -27,7 +28,7 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.ready-run  ## the tour: an app, its stores, a server of its own
-	$(if $(GAGES),export GAGES="$$(realpath '$(GAGES)')"; )cd examples && $(PY) -m stream_gages.demo
+	$(if $(GAGES),export GAGES="$$(realpath "$$GAGES")"; )python="$$(cd $(VENV)/bin && pwd)/python" && cd examples && "$$python" -m stream_gages.demo
 
 test: $(VENV)/.ready-test  ## every test but the long ones, in random order, on all cores
 	$(PY) -m pytest -n auto $(ARGS)
@@ -40,7 +41,7 @@ lint: $(VENV)/.ready-lint  ## style, types, floors
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy src benchmarks $(wildcard tests/typing)
 	$(PY) -m pyright --pythonpath $(PY)
-	$(dir $(PY))lint-imports
+	$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()'
 
 format: $(VENV)/.ready-lint  ## mend what ruff can mend
 	$(PY) -m ruff check --fix-only .
@@ -52,7 +53,7 @@ docs: $(VENV)/.ready-docs  ## the documentation, in docs/_build/html; a warning 
 
 bench:  ## the benchmarks, beside their peers; what they print goes to benchmarks/RESULTS.md
 	@$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/.ready-bench
-	$(abspath $(VENV))-bench/bin/python benchmarks/results.py $(ARGS)
+	$(VENV)-bench/bin/python benchmarks/results.py $(ARGS)
 
 check: lint test docs  ## all that must hold before a change is taken
 

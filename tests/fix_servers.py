@@ -53,6 +53,12 @@ def unavailable(reason: str) -> None:
     pytest.skip(reason)
 
 
+def require_program(name: str) -> None:
+    """Skip, or fail, where a program is not installed."""
+    if shutil.which(name) is None:
+        unavailable(f"{name} is not installed")
+
+
 @dataclass(frozen=True)
 class PostgreSQLServer:
     """A running server, and ways in that do not go through Penstock."""

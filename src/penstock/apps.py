@@ -1,8 +1,8 @@
-"""Finds the apps: named, in penstock.toml, installed, in the working directory."""
+"""Finds the apps: named, in penstock.toml, installed, beside penstock.toml."""
 
 from __future__ import annotations
 
-import sys
+import os
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.app import App
-from penstock.errors import PenstockError, UnknownApp
+from penstock.errors import AppUnsafe, PenstockError, UnknownApp
+from penstock.importing import look_in
+from penstock.registry import store_variable
+from penstock.registry.trust import LARGEST, without_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,8 +53,9 @@ def find_apps(stores: Stores, given: Sequence[str] = ()) -> FoundApps:
     """Register every app there is with a desk; one that is broken does not hide the others.
 
     The first one of a package wins, in this order: `given`, `[apps]` of `penstock.toml`, entry points
-    of the group `penstock.apps`, and packages in the working directory, or beside `penstock.toml`,
-    whose settings or stores the registry remembers.
+    of the group `penstock.apps`, and packages beside `penstock.toml`. The working directory is looked in only
+    where classes are given, and for an app of which a variable says where its stores are. What somebody else
+    could have written there is not imported; see `importing`.
 
     Args:
         stores: The desk.
@@ -61,7 +65,7 @@ def find_apps(stores: Stores, given: Sequence[str] = ()) -> FoundApps:
     >>> find_apps(Stores(MemoryRegistry()), ["no_such_module:Lab"]).broken[0].where
     '--app no_such_module:Lab'
     """
-    found, config = FoundApps(stores), stores.config
+    found, config = FoundApps(stores, _folders(stores, given)), stores.config
     if given or (config is not None and config.apps):
         found.look_here()
     for target in given:
@@ -70,10 +74,27 @@ def find_apps(stores: Stores, given: Sequence[str] = ()) -> FoundApps:
         for package, target in config.apps.items():
             line = config.lines.get(("apps", package), 1)
             found.add(target, f"{config.label}:{line}", package)
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+    for point in _entry_points():
         found.add(point.value, _origin(point))
     found.add_remembered()
     return found
+
+
+def named_packages(stores: Stores, given: Sequence[str] = ()) -> list[str]:
+    """The packages of the apps that `find_apps` would look for, without importing any of them.
+
+    Args:
+        stores: The desk.
+        given: Classes as `module:Class`.
+
+    >>> from penstock import MemoryRegistry, Stores
+    >>> "lab" in named_packages(Stores(MemoryRegistry()), ["lab.app:Lab"])
+    True
+    """
+    config = stores.config
+    named = {_guess(target) for target in (*given, *(point.value for point in _entry_points()))}
+    named |= set(() if config is None else config.apps)
+    return sorted(named | _unnamed(stores, _folders(stores, given)))
 
 
 class FoundApps:
@@ -81,13 +102,14 @@ class FoundApps:
 
     Args:
         stores: The desk that gets to know them.
+        folders: Where apps are that are not installed.
     """
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, folders: Sequence[str]) -> None:
         self._stores = stores
         self._found: dict[str, FoundApp] = {}
         self._classes: dict[str, type[App]] = {}
-        self._roots = _roots(stores)
+        self._folders = folders
 
     def __iter__(self) -> Iterator[FoundApp]:
         return iter([self._found[package] for package in sorted(self._found)])
@@ -98,7 +120,7 @@ class FoundApps:
         return [app for app in self if app.error is not None]
 
     def get(self, package: str) -> AppDeclaration:
-        """The app of this package; one that is only importable from the working directory, too.
+        """The app of this package; one that nothing has named yet, too.
 
         Raises:
             UnknownApp: There is none, or it is broken; its cause says why.
@@ -127,15 +149,12 @@ class FoundApps:
             self._add_broken(expected, target, where, _broken(target, where, error))
 
     def look_here(self) -> None:
-        """Let modules be found in the working directory, and beside `penstock.toml`."""
-        _put_on_path(self._roots)
+        """Let modules be found beside `penstock.toml`, and in the working directory if an app is given."""
+        look_in(self._folders)
 
     def add_remembered(self) -> None:
         """Look for the apps that nothing named: of remembered settings and stores, and those nearby."""
-        registry = self._stores.registry
-        packages = {a.app for a in registry.assignments()} | {e.app for e in registry.stores()}
-        packages |= {package for root in self._roots for package in _nearby(Path(root))}
-        installed = set(_installed())
+        packages, installed = _unnamed(self._stores, self._folders), set(_installed())
         for package in sorted((packages | installed) - set(self._found)):
             if package in installed or self._is_here(package):
                 self._look_for(package)
@@ -153,6 +172,8 @@ class FoundApps:
         if not all(part.isidentifier() for part in package.split(".")):
             return
         self.look_here()
+        if _is_in_environment(package):
+            look_in(_here())
         for name in (f"{package}.app", package, f"{_OLD_ROOT}.{package}.app"):
             try:
                 module = _find_module(name)
@@ -173,7 +194,7 @@ class FoundApps:
     def _is_here(self, package: str) -> bool:
         """Whether a directory we look in has a package, or module, of this name."""
         top = package.partition(".")[0]
-        return any(PathFinder.find_spec(name, self._roots) for name in (top, _OLD_ROOT))
+        return any(PathFinder.find_spec(name, self._folders) for name in (top, _OLD_ROOT))
 
     def _unknown(self, package: str) -> UnknownApp:
         known = ", ".join(self._found) or "none"
@@ -181,7 +202,7 @@ class FoundApps:
         hint = (
             f"Did you mean {close[0]}?"
             if close
-            else "Install it, name it with --app module:Class, or run this where its package is."
+            else "Install it, name it with --app module:Class, or run this below the penstock.toml beside it."
         )
         return UnknownApp(f"There is no app {package!r}.", why=f"Known: {known}.", hint=hint)
 
@@ -225,20 +246,50 @@ def _guess(target: str) -> str:
 # --- where ----------------------------------------------------------------------------------------
 
 
-def _roots(stores: Stores) -> list[str]:
-    """The working directory, and that of the configuration file."""
-    folders = [] if stores.config is None else [str(stores.config.path.parent)]
+def _folders(stores: Stores, given: Sequence[str]) -> list[str]:
+    """That of the configuration file; the working directory, too, if somebody says that an app is there."""
+    beside = [] if stores.config is None else [str(stores.config.path.parent)]
+    return list(dict.fromkeys([*(_here() if given else []), *beside]))
+
+
+def _here() -> list[str]:
+    """The working directory; nothing if it is gone."""
     with suppress(OSError):
-        folders.insert(0, str(Path.cwd()))
-    return list(dict.fromkeys(folders))
+        return [str(Path.cwd())]
+    return []
+
+
+def _is_in_environment(package: str) -> bool:
+    """Whether a variable says where a store of this app is, and so that there is such an app."""
+    prefix = store_variable(package, "")
+    return any(name.startswith(prefix) for name in os.environ)
+
+
+def _entry_points() -> list[EntryPoint]:
+    return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+
+
+def _unnamed(stores: Stores, folders: Sequence[str]) -> set[str]:
+    """The packages that the registry remembers, and those that seem to be apps in these folders."""
+    registry = stores.registry
+    remembered = {a.app for a in registry.assignments()} | {e.app for e in registry.stores()}
+    return remembered | {package for folder in folders for package in _nearby(Path(folder))}
 
 
 def _nearby(folder: Path) -> Iterator[str]:
     """The packages directly in a folder, or in its `tethysapp`, whose `app.py` speaks of Penstock."""
-    with suppress(OSError):
-        for file in sorted([*folder.glob("*/app.py"), *folder.glob(f"{_OLD_ROOT}/*/app.py")]):
-            if "penstock" in file.read_text(encoding="utf-8", errors="replace"):
-                yield file.parent.name
+    for file in sorted([*folder.glob("*/app.py"), *folder.glob(f"{_OLD_ROOT}/*/app.py")]):
+        if _speaks_of_us(file):
+            yield file.parent.name
+
+
+def _speaks_of_us(file: Path) -> bool:
+    """Whether a file has our name in it; whoever wrote it, it is only read, and not for long."""
+    try:
+        with open(file, "rb", opener=without_waiting) as opened:
+            return b"penstock" in (opened.read(LARGEST) or b"")
+    except OSError:
+        return False
 
 
 def _installed() -> Iterator[str]:
@@ -246,11 +297,6 @@ def _installed() -> Iterator[str]:
     spec = PathFinder.find_spec(_OLD_ROOT)
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         yield from _nearby(Path(place))
-
-
-def _put_on_path(folders: Sequence[str]) -> None:
-    """Let modules be found there: last, so that nothing there shadows what is installed."""
-    sys.path.extend(folder for folder in folders if folder not in sys.path)
 
 
 def _where(module: ModuleType) -> str:
@@ -267,6 +313,9 @@ def _origin(point: EntryPoint) -> str:
 
 
 def _broken(target: str, where: str, error: BaseException) -> UnknownApp:
+    if isinstance(error, AppUnsafe):
+        what = f"The app {target} is not imported ({where})."
+        return AppUnsafe(what, why=f"{error.what} {error.why}", hint=error.hint)
     module = target.partition(":")[0]
     broken = UnknownApp(
         f"The app {target} can't be used ({where}).", why=_cause(error), hint=f"python -c 'import {module}'"

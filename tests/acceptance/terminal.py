@@ -172,6 +172,30 @@ def _executed(
     return done.returncode, done.stdout, done.stderr
 
 
+def on_a_terminal(words: Sequence[str], typed: str, folder: Path, env: Mapping[str, str]) -> str:
+    """Run a shell on a terminal, where this is typed ahead; all that is shown."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+    process = subprocess.Popen(
+        words,
+        cwd=folder,
+        env=env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=_take_terminal,  # noqa: PLW1509  (one system call, safe after fork)
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    try:
+        return _converse(ours, []).replace("\r", "\n")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
 def _take_terminal() -> None:
     """Make the terminal the one that Ctrl-C and password prompts belong to."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

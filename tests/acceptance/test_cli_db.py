@@ -52,6 +52,14 @@ def test_a_private_server_is_made_used_stopped_and_removed(db: Terminal) -> None
     assert not (db.folder / ".penstock/secrets/postgres").exists()
 
 
+def test_a_client_program_looks_into_a_store_of_a_private_server(db: Terminal) -> None:
+    db.ok("db", "configure")
+    db.ok("link", "postgres", "lab:gages")
+    db.ok("syncstores", "lab")
+    ask = ("-X", "-A", "-t", "-c", "SELECT session_user = current_user, count(*) FROM gage")
+    assert db.ok("stores", "shell", "lab:gages", "--", *ask) == "t|2\n"
+
+
 def test_a_server_whose_password_was_changed_is_known_as_ours_all_the_same(db: Terminal) -> None:
     db.ok("db", "configure")
     db.ok("services", "rotate", "postgres", "--seal")

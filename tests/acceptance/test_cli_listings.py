@@ -14,7 +14,7 @@ COMMANDS = """
 init, install, uninstall, scaffold, apps list, apps show,
 services list, services add, services edit, services remove, services test,
 services rotate, link, unlink, settings list, syncstores,
-stores list, stores status, stores create, stores drop, stores adopt, stores url,
+stores list, stores status, stores create, stores drop, stores adopt, stores url, stores shell,
 stores rotate, stores undrop, stores purge, services export, services import,
 db configure, db start, db stop, db status, db remove, doctor, run, completion,
 secrets check, secrets rotate-key
@@ -142,20 +142,3 @@ def test_completing_a_command_does_not_import_what_is_slow_either(empty: Termina
     )
     assert {"plain,scaffold", "plain,services", "plain,syncstores"} <= set(done.stdout.split())
     assert "sqlalchemy" not in done.stderr
-
-
-def test_the_shell_completes_names(synced: Terminal) -> None:
-    def completed(words: str) -> list[str]:
-        count = str(len(words.split(" ")))
-        env = {"_PENSTOCK_COMPLETE": "zsh_complete", "COMP_WORDS": f"penstock {words}", "COMP_CWORD": count}
-        return [line for line in synced("", env=env).out.splitlines()[1::3] if line]
-
-    assert completed("services test l") == ["local"]
-    assert completed("syncstores l") == ["lab"]
-    assert completed("stores url lab:g") == ["lab:gages"]
-    assert completed("link local lab:") == ["lab:gages", "lab:basins", "lab:servers"]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_each_shell_is_printed(empty: Terminal, shell: str) -> None:
-    assert "_PENSTOCK_COMPLETE" in empty.ok("completion", shell)

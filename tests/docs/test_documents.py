@@ -15,7 +15,7 @@ from sybil import Sybil
 from docs.blocks import parser
 from docs.stage import Stage
 from fix_mariadb import SERVICE_RIGHTS
-from fix_servers import unavailable
+from fix_servers import require_program, unavailable
 from penstock.embedded import find_binaries
 from penstock.errors import BinariesNotFound
 
@@ -81,6 +81,8 @@ def test_what_a_document_shows_happens(
     stands_for: dict[str, str] = {}
     if "penstock db configure" in text:
         require_binaries()
+    if "penstock stores shell" in text:
+        require_program("sqlite3")
     if SERVER in text:
         server: PostgreSQLServer = request.getfixturevalue("postgresql")
         make_roles(server)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from penstock import MemoryRegistry, Stores
-from penstock.apps import find_apps
-from penstock.errors import UnknownApp
+from penstock.apps import find_apps, named_packages
+from penstock.errors import AppUnsafe, UnknownApp
 from penstock.registry import Assignment
+from penstock.registry.file import FileConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 APP = """
 from penstock import App, Database
@@ -27,7 +29,7 @@ class {name}(App):
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
-    """Makes modules in the working directory, forgotten after the test."""
+    """Makes modules in the working directory, which is a project, forgotten after the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
@@ -45,12 +47,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     sys.path_importer_cache.clear()
 
 
-def desk(*linked: str) -> Stores:
-    """A desk whose registry remembers settings of these apps."""
+def desk(*linked: str, config: bool = True) -> Stores:
+    """A desk whose registry remembers settings of these apps, with a `penstock.toml` or without."""
     registry = MemoryRegistry()
     for app in linked:
         registry.put_assignment(Assignment(app=app, setting="main", service="local"))
-    return Stores(registry)
+    stores = Stores(registry)
+    stores.config = FileConfig(path=Path.cwd() / "penstock.toml") if config else None
+    return stores
 
 
 def test_a_given_class_is_registered_under_its_package(make: Callable[..., Path]) -> None:
@@ -62,9 +66,7 @@ def test_a_given_class_is_registered_under_its_package(make: Callable[..., Path]
 
 
 @pytest.mark.parametrize("path", ["t_here/__init__.py", "t_here.py"])
-def test_a_package_of_the_working_directory_is_found_when_it_is_named(
-    make: Callable[..., Path], path: str
-) -> None:
+def test_a_package_of_a_project_is_found_when_it_is_named(make: Callable[..., Path], path: str) -> None:
     file = make(path, APP.format(name="Here", package="t_here"))
     stores = desk()
     apps = find_apps(stores)
@@ -74,15 +76,81 @@ def test_a_package_of_the_working_directory_is_found_when_it_is_named(
 
 
 @pytest.mark.parametrize("path", ["t_here/app.py", "tethysapp/t_here/app.py"])
-def test_a_package_of_the_working_directory_is_found_without_being_named(
-    make: Callable[..., Path], path: str
-) -> None:
+def test_a_package_of_a_project_is_found_without_being_named(make: Callable[..., Path], path: str) -> None:
     make(path, APP.format(name="Here", package="t_here"))
     make("t_web/app.py", "raise SystemExit('some other framework, never imported')")
     make("t_broken/app.py", "import penstock, no_such_module")
     apps = find_apps(desk())
     assert [app.package for app in apps if app.error is None] == ["t_here"]
     assert [app.package for app in apps.broken] == ["t_broken"]
+
+
+@pytest.mark.parametrize("path", ["t_here/app.py", "tethysapp/t_here/app.py", "t_here.py"])
+def test_a_package_of_a_folder_without_penstock_toml_is_not_imported(
+    make: Callable[..., Path], path: str
+) -> None:
+    make(path, "import penstock; raise SystemExit('imported')")
+    stores = desk("t_here", config=False)
+    apps = find_apps(stores)
+    assert not list(apps)
+    with pytest.raises(UnknownApp, match="There is no app 't_here'"):
+        apps.get("t_here")
+
+
+def test_a_folder_below_that_of_penstock_toml_is_not_searched(
+    make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = desk()
+    file = make("below/t_here/app.py", "import penstock; raise SystemExit('imported')")
+    monkeypatch.chdir(file.parent.parent)
+    assert not list(find_apps(stores))
+
+
+def test_a_given_class_is_found_in_the_working_directory_without_penstock_toml(
+    make: Callable[..., Path],
+) -> None:
+    make("given_one.py", APP.format(name="One", package="t_one"))
+    assert [app.package for app in find_apps(desk(config=False), ["given_one:One"])] == ["t_one"]
+
+
+@pytest.mark.parametrize("path", ["t_open/app.py", "t_open/model.py", "t_open/__init__.py"])
+def test_an_app_that_every_user_may_change_is_broken_and_says_who_may(
+    make: Callable[..., Path], path: str
+) -> None:
+    make("t_open/__init__.py", "")
+    make("t_open/model.py", "")
+    make("t_open/app.py", "import t_open.model\n" + APP.format(name="Open", package="t_open"))
+    make("t_good/app.py", APP.format(name="Good", package="t_good"))
+    file = Path(path).absolute()
+    file.chmod(0o666)
+    stores = desk("t_open")
+    apps = find_apps(stores)
+    assert [app.package for app in stores.apps] == ["t_good"]
+    assert stores.broken_apps.keys() == {"t_open"}
+    with pytest.raises(AppUnsafe, match=r"The app t_open\.app is not imported") as raised:
+        apps.get("t_open")
+    assert raised.value.why == (
+        f"{file} can be changed by every user, so it is not trusted. Its mode is -rw-rw-rw-."
+    )
+    assert raised.value.hint == f"Read it; then: chmod o-w {file}"
+
+
+def test_a_named_pipe_in_place_of_an_app_holds_nobody_up(make: Callable[..., Path]) -> None:
+    make("t_here/app.py", APP.format(name="Here", package="t_here"))
+    Path("t_a_pipe").mkdir()
+    os.mkfifo("t_a_pipe/app.py")
+    assert [app.package for app in find_apps(desk())] == ["t_here"]
+
+
+def test_apps_are_named_without_being_imported(make: Callable[..., Path]) -> None:
+    make("t_here/app.py", "import penstock; raise SystemExit('imported')")
+    stores = desk("t_linked")
+    assert stores.config is not None
+    stores.config = FileConfig(path=stores.config.path, apps={"t_listed": "t_elsewhere.app:Listed"})
+    named = named_packages(stores, ["t_given.app:Given", "tethysapp.t_old.app:Old"])
+    assert [name for name in named if name.startswith("t_")] == [
+        *("t_given", "t_here", "t_linked", "t_listed", "t_old"),
+    ]
 
 
 def test_what_the_registry_remembers_is_found_without_being_named(make: Callable[..., Path]) -> None:
@@ -121,7 +189,7 @@ def test_a_broken_app_is_kept_with_its_cause(make: Callable[..., Path], text: st
     assert raised.value.__cause__ is not None
 
 
-def test_an_app_of_the_working_directory_that_fails_is_no_unknown_one(make: Callable[..., Path]) -> None:
+def test_an_app_of_a_project_that_fails_is_no_unknown_one(make: Callable[..., Path]) -> None:
     make("t_fails/app.py", "import t_nothing_of_the_kind")
     with pytest.raises(UnknownApp) as raised:
         find_apps(desk()).get("t_fails")

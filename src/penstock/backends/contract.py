@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine
 
+    from penstock.backends.clients import ClientBackend
     from penstock.backends.frames import FrameBackend
     from penstock.backends.place import Place, Server
     from penstock.backends.roles import RoleBackend
@@ -152,6 +153,7 @@ class Backend(Protocol):
         roles: Gives stores roles of their own; None where there is no such thing.
         rows: Writes many rows.
         frames: Reads many rows into tables; None where SQLAlchemy's own way is as good.
+        clients: Tells other programs where a database is.
         default_schema: Where the record is; None if there are no schemas.
         max_connections: How many connections a process may have to a server, unless told otherwise.
     """
@@ -161,6 +163,7 @@ class Backend(Protocol):
     roles: RoleBackend | None
     rows: RowBackend
     frames: FrameBackend | None
+    clients: ClientBackend
     default_schema: str | None
     max_connections: int
 

@@ -210,7 +210,7 @@ def _find(state: State, package: str) -> FoundApp | None:
 
 def _folders(desk: Stores) -> list[Path]:
     """Where apps are found that are not installed."""
-    return [Path.cwd(), *([] if desk.config is None else [desk.config.path.parent])]
+    return [] if desk.config is None else [desk.config.path.parent]
 
 
 def _goes(desk: Stores, app: str, provider: Provider) -> Iterator[str]:

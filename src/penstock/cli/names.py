@@ -39,35 +39,36 @@ def complete_services(ctx: click.Context, param: click.Parameter, incomplete: st
 
 def complete_apps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The apps that begin so."""
-    return _complete(ctx, incomplete, lambda state: (app.package for app in state.apps))
+    return _complete(ctx, incomplete, lambda state: state.named_apps())
 
 
 def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The settings, as `APP:SETTING`, that begin so."""
+    """The settings that something is plugged into, as `APP:SETTING`, that begin so."""
     return _complete(ctx, incomplete, _settings)
 
 
 def complete_stores(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The stores, as `APP:STORE`, that begin so."""
-    return _complete(ctx, incomplete, _stores)
+    """The stores, as `APP:STORE`, that begin so: those that were made, and the settings of others."""
+    return _complete(ctx, incomplete, lambda state: [*_stores(state), *_settings(state)])
 
 
-def _settings(state: State) -> Iterable[str]:
-    list(state.apps)
-    return (f"{app.package}:{setting.name}" for app in state.desk.apps for setting in app.settings)
+def _settings(state: State) -> list[str]:
+    return [f"{link.app}:{link.setting}" for link in state.desk.registry.assignments()]
 
 
-def _stores(state: State) -> Iterable[str]:
-    list(state.apps)
-    return (f"{app.package}:{name}" for app in state.desk.apps for name in state.desk.names(app))
+def _stores(state: State) -> list[str]:
+    return [f"{entry.app}:{entry.name}" for entry in state.desk.registry.stores()]
 
 
 def _complete(ctx: click.Context, incomplete: str, names: Callable[[State], Iterable[str]]) -> list[str]:
-    """Never an error: a shell that completes has no room for one."""
+    """Never an error, for which a shell that completes has no room; never code of an app.
+
+    Who presses TAB has not asked for anything to be run.
+    """
     given = ctx.find_root().params
     state = State(config=given.get("config"), given=given.get("given") or ())
     try:
-        return [name for name in names(state) if name.startswith(incomplete)]
+        return [name for name in dict.fromkeys(names(state)) if name.startswith(incomplete)]
     except Exception:
         return []
     finally:

@@ -9,6 +9,7 @@ import click
 
 from penstock.cli import output
 from penstock.cli.names import complete_apps
+from penstock.cli.processes import replace_process
 from penstock.cli.root import example
 from penstock.cli.state import State, pass_state
 from penstock.errors import NameCollision, NotAssigned
@@ -82,7 +83,7 @@ def _url(desk: Stores, app: AppDeclaration, name: str) -> str:
 def _become(command: tuple[str, ...], environment: dict[str, str]) -> None:
     """Let the program take this process's place; returns only if that fails."""
     try:
-        os.execvpe(command[0], command, environment)  # noqa: S606  (no shell, on purpose)
+        replace_process(command, environment)
     except FileNotFoundError:
         output.say(f"penstock run: there is no program {command[0]!r}.", err=True)
         code = _NOT_FOUND

@@ -74,6 +74,12 @@ class State:
 
         return find_apps(self.desk, self._given)
 
+    def named_apps(self) -> list[str]:
+        """The packages of the apps that somebody names; none is imported."""
+        from penstock.apps import named_packages
+
+        return named_packages(self.desk, self._given)
+
     def app(self, package: str) -> AppDeclaration:
         """The app of this package; raises UnknownApp."""
         return self.apps.get(package)

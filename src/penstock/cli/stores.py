@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from penstock.cli import output
+from penstock.cli.addresses import shell, url
 from penstock.cli.fleet import Fleet, jobs_option
 from penstock.cli.names import Target, complete_apps, complete_stores, target
 from penstock.cli.removal import confirm_drops, drop, loss_of, purge, undrop
@@ -36,7 +37,7 @@ def stores() -> None:
     """The databases of the apps: look, create, drop, adopt."""
 
 
-for _command in (drop, undrop, purge, rotate):
+for _command in (drop, undrop, purge, rotate, url, shell):
     stores.add_command(_command)
 
 
@@ -325,22 +326,6 @@ def adopt(state: State, store: Target, database: str | None, connection: str | N
         output.confirm(lines, "Is this database meant for this store?", yes=yes)
     adopted = desk.adopt(app, store.name, database, connection or "")
     output.done(f"{store} is database {adopted.database} on {adopted.service}")
-
-
-@stores.command()
-@_store_argument
-@click.option("--reveal", is_flag=True, help="With the password.")
-@click.option("--reader", is_flag=True, help="For somebody who only reads, where the store has such a login.")
-@pass_state
-@example("penstock stores url my_first_app:example_db", "penstock stores url lab:main --reader --reveal")
-def url(state: State, store: Target, reveal: bool, reader: bool) -> None:
-    """Print a store's address; its password is shown as *** unless --reveal is given."""
-    from penstock.backends import StoreRole, portable
-    from penstock.registry.values import masked
-
-    role = StoreRole.READER if reader else StoreRole.APP
-    found = state.desk.url(state.app(store.app), store.name, role=role)
-    output.raw(portable(found) if reveal else masked(found))
 
 
 # --- helpers --------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from penstock.errors.declarations import (
     NameCollision,
 )
 from penstock.errors.registry import (
+    AppUnsafe,
     DefinedElsewhere,
     NotAssigned,
     RegistryConflict,
@@ -82,6 +83,7 @@ from penstock.errors.stores import (
 
 __all__ = [
     "AppNotImported",
+    "AppUnsafe",
     "BinariesNotFound",
     "BudgetExhausted",
     "ConfigError",

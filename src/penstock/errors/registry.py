@@ -33,6 +33,12 @@ class UnknownApp(UnknownObject):
     code = "app-unknown"
 
 
+class AppUnsafe(UnknownApp):
+    """The code of an app can be changed by somebody else, so it is not imported."""
+
+    code = "app-unsafe"
+
+
 class UnknownSetting(UnknownObject):
     """The app declares no such setting."""
 

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock import importing
 from penstock.errors import InstallFailed
 
 if TYPE_CHECKING:
@@ -34,10 +35,7 @@ def look_in(folder: Path, package: str) -> None:
     """Let a package that is not installed be found in a folder; the folder may be the package itself."""
     folder = folder.resolve()
     is_package = folder.name == package and not (folder / package).is_dir()
-    place = str(folder.parent if is_package else folder)
-    if place not in sys.path:
-        sys.path.append(place)
-    importlib.invalidate_caches()
+    importing.look_in([str(folder.parent if is_package else folder)])
 
 
 def own_versions() -> dict[str, str]:

@@ -1,15 +1,17 @@
-"""Reads a configuration file only if nobody else could have written it."""
+"""Reads a file that decides what is run only if nobody else could have written it."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import stat
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 from penstock.errors import ConfigError, ConfigNotFound, ConfigUnsafe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LARGEST = 1_000_000
@@ -17,7 +19,7 @@ LARGEST = 1_000_000
 
 
 def read_trusted(path: Path) -> bytes:
-    """The bytes of a file that belongs to this user or root, and that not everybody may change.
+    """The bytes of a configuration file that belongs to this user or root, and that not everybody may change.
 
     Raises:
         ConfigNotFound: There is no such file.
@@ -51,10 +53,17 @@ def _not_found(path: Path) -> ConfigNotFound:
     )
 
 
-def _read(path: Path) -> bytes:
-    # Opened first, then looked at, so that nobody can exchange it in between; and without waiting
-    # for the other end of a named pipe.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+@contextmanager
+def open_trusted(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain file that belongs to this user or root, and that not everybody may change or exchange.
+
+    Raises:
+        ConfigUnsafe: Somebody else may have written it.
+        ConfigError: It is something else than a file.
+        OSError: It is not there, or this user may not read it.
+    """
+    with open(path, "rb", opener=without_waiting) as file:
+        # Opened first, then looked at, so that nobody can exchange it in between.
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
             raise ConfigError(f"{path} is not a plain file.", hint="Name a plain file.")
@@ -63,6 +72,16 @@ def _read(path: Path) -> bytes:
         _check_owner(path, path.lstat())
         for folder in dict.fromkeys((*path.parents, *path.resolve().parents)):
             _check_folder(folder)
+        yield file
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """An opener that returns at once, also from a named pipe that has no other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read(path: Path) -> bytes:
+    with open_trusted(path) as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise ConfigError(
@@ -95,7 +114,7 @@ def _check_folder(folder: Path) -> None:
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and not _is_read_only(folder):
         raise ConfigUnsafe(
-            f"Every user can exchange files in {folder}, so a configuration below it is not trusted.",
+            f"Every user can exchange files in {folder}, so nothing below it is trusted.",
             why=f"The mode of {folder} is {stat.filemode(mode)}.",
             hint=f"chmod o-w {_quoted(folder)}",
         )

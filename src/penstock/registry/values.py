@@ -109,8 +109,14 @@ def holds_password(url: URL) -> bool:
 
 def masked(url: URL) -> str:
     """An address as text, with `***` in place of every password in it."""
+    return hidden(url).render_as_string(hide_password=True)
+
+
+def hidden(url: URL) -> URL:
+    """An address with `***` for every password in it."""
     query = {key: "***" if key.lower() in _SECRET_OPTIONS else value for key, value in url.query.items()}
-    return url.set(query=query).render_as_string(hide_password=True)
+    found = url.set(query=query)
+    return found if url.password is None else found.set(password="***")  # noqa: S106  (what is shown)
 
 
 def reference(value: Any, _: Any = None) -> SecretRef:

@@ -15,6 +15,7 @@ from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, grants, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
+from penstock.backends.mysql.clients import MySQLClients
 from penstock.backends.mysql.connecting import PORT, connect
 from penstock.backends.mysql.faults import NO_ENTRY, NO_RIGHT, number_of, translated, was_ended
 from penstock.backends.mysql.roles import MariaDBRoles
@@ -83,6 +84,7 @@ class MySQLBackend:
     roles = MariaDBRoles()
     rows = MySQLRows()
     frames = RowFrames(interleaved=False)
+    clients = MySQLClients()
     default_schema = None
     max_connections = 20
 

@@ -14,6 +14,7 @@ from penstock.backends.lines import is_quiet
 from penstock.backends.place import Place, Server, direct_login, missing
 from penstock.backends.postgresql import aside, copies, ending, postgis
 from penstock.backends.postgresql.asynchronous import PsycopgDriver, asyncpg_driver
+from penstock.backends.postgresql.clients import PostgreSQLClients
 from penstock.backends.postgresql.faults import (
     DUPLICATE,
     GONE,
@@ -111,6 +112,7 @@ class PostgreSQLBackend:
     roles = PostgreSQLRoles()
     rows = PostgreSQLRows()
     frames = PostgreSQLFrames()
+    clients = PostgreSQLClients()
     default_schema = "public"
     max_connections = 20
 

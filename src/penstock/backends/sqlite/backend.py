@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
 from penstock.backends.sqlite import files, library, transactions
 from penstock.backends.sqlite.asynchronous import aiosqlite_driver
+from penstock.backends.sqlite.clients import SQLiteClients
 from penstock.backends.sqlite.rows import SQLiteRows
 from penstock.errors import (
     ConfigError,
@@ -60,6 +61,7 @@ class SQLiteBackend:
     roles = None
     rows = SQLiteRows()
     frames = None
+    clients = SQLiteClients()
     default_schema = None
     max_connections = 200  # Each has three files open while it is idle.
 
