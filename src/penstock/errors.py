@@ -13,8 +13,7 @@ class PenstockError(Exception):
     """The base of every error Penstock raises.
 
     Args:
-        what: What went wrong, in one sentence, naming the object, never a secret. Apps may raise an error of
-            ours without words, or with several.
+        what: What went wrong, in one sentence; no secret, no row's value. Apps may give none, or several.
         why: The cause, in the words of whoever reported it (the server, the file system).
         hint: What to do next: a command, or a change to make.
 
@@ -184,8 +183,6 @@ class UnknownObject(PenstockError, LookupError):
 
     Args:
         what: What went wrong; or three words: the kind of thing, its name, and the app that should have it.
-        why: The cause.
-        hint: What to do next.
 
     >>> raise UnknownObject("CustomSetting", "max_count", "lab")
     Traceback (most recent call last):
@@ -238,9 +235,6 @@ class NotAssigned(PenstockError):
     """The setting is declared, but no service is plugged into it."""
 
     code = "setting-not-assigned"
-
-
-# --- the registry -------------------------------------------------------------------------------
 
 
 class ServiceExists(PenstockError):
@@ -436,6 +430,12 @@ class NotSupported(PenstockError):
     """The backend can't do what was asked of it."""
 
     code = "not-supported"
+
+
+class WrongObject(NotSupported, TypeError):
+    """A function is given an object of a kind that it can't work with, such as an `AsyncSession`."""
+
+    code = "object-of-wrong-kind"
 
 
 class EmbeddedError(PenstockError):
