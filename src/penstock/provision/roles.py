@@ -49,7 +49,7 @@ class RoleKeeper:
         self.book = book
         self.engines = engines
         self.keyring = keyring
-        self._asked: dict[Server, tuple[float, PenstockError | None]] = {}
+        self._asked: dict[str, tuple[Server, float, PenstockError | None]] = {}
 
     def of(self, address: Address, known_as: str = "") -> OwnRoles | None:
         """The roles of a store; None where there is no such thing, or the environment says who logs in.
@@ -95,12 +95,10 @@ class RoleKeeper:
         return None if backend is None else self.problem(service, backend, server)
 
     def _problem_of(self, backend: RoleBackend, server: Server) -> PenstockError | None:
-        then, problem = self._asked.get(server, (-_REMEMBERED, None))
-        now = time.monotonic()
-        if now - then >= _REMEMBERED:
-            problem = backend.problem(server)
-            self._asked[server] = (now, problem)
-        return problem
+        known, now = self._asked.get(server.service), time.monotonic()
+        if known is None or known[0] != server or now - known[1] >= _REMEMBERED:
+            known = self._asked[server.service] = server, now, backend.problem(server)
+        return known[2]
 
 
 class OwnRoles:

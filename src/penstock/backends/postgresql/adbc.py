@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from psycopg.conninfo import make_conninfo
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.arrow import Plan, load_arrow, missing
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import psycopg
-    from sqlalchemy import Engine
-
     from penstock.backends.frames import Selected
 
 _EARLIEST = {"date32": -2_440_588, "timestamp": -210_866_803_200_000_000}
@@ -31,6 +32,12 @@ _EARLIEST = {"date32": -2_440_588, "timestamp": -210_866_803_200_000_000}
 _PRIMARY = b"PG_DIAG_MESSAGE_PRIMARY"
 
 _BROKEN = "The rows can't be read to their end. What the driver says may hold values: see the cause."
+
+_KEY = token_bytes(32)
+"""Without it, what is kept of a login tells nothing of its password."""
+
+_kept: WeakKeyDictionary[Engine, tuple[bytes, Any]] = WeakKeyDictionary()
+"""The database of each engine, and what tells its login from others."""
 
 _SET = """
     SELECT pg_catalog.current_setting('role'), EXISTS (
@@ -49,21 +56,25 @@ def read_beside(
     driver = _driver()
     with ExitStack() as held:
         try:
-            connection = _connect(driver, asked.login, room, held)
+            connection = _connect(driver, engine, asked.login, room, held)
         except driver.Error:
             engine.dispose()
             asked = asked_of(engine, selected, asked.plans) or asked
             with _as_sqlalchemy_says(asked, driver.Error):
-                connection = _connect(driver, asked.login, room, held)
+                connection = _connect(driver, engine, asked.login, room, held)
         yield held.enter_context(_reader(driver, connection, asked, selected.batch))
 
 
 def _connect(
-    driver: Any, login: str, room: Callable[[], AbstractContextManager[None]], held: ExitStack
+    driver: Any,
+    engine: Engine,
+    login: str,
+    room: Callable[[], AbstractContextManager[None]],
+    held: ExitStack,
 ) -> Any:
     with ExitStack() as opening:
         opening.enter_context(room())
-        connection = opening.enter_context(driver.AdbcConnection(_database(login)))
+        connection = opening.enter_context(driver.AdbcConnection(_database(engine, login)))
         connection.set_autocommit(False)  # A pooler gives each transaction another session.
         held.push(opening.pop_all())
         return connection
@@ -161,12 +172,27 @@ def _driver() -> Any:
     return adbc_driver_manager
 
 
-@lru_cache(maxsize=64)
-def _database(login: str) -> Any:
-    """A database as ADBC knows it: with its catalog of types, which takes long to read; not connected."""
+def _database(engine: Engine, login: str) -> Any:
+    """A database as ADBC knows it: with its catalog of types, which takes long to read; not connected.
+
+    It holds the password, so it is kept no longer than the engine's own connections: a store's engine is
+    disposed of when its password has changed.
+    """
     import adbc_driver_postgresql
 
-    return adbc_driver_postgresql.connect(login)
+    while hasattr(engine, "_proxied"):  # It has options of its own, and shares all else.
+        engine = engine._proxied
+    mark = blake2b(login.encode(), key=_KEY).digest()
+    found = _kept.get(engine)
+    if found is None or found[0] != mark:
+        if not event.contains(engine, "engine_disposed", _forget):
+            event.listen(engine, "engine_disposed", _forget)
+        found = _kept[engine] = mark, adbc_driver_postgresql.connect(login)
+    return found[1]
+
+
+def _forget(engine: Engine) -> None:
+    _kept.pop(engine, None)
 
 
 def _schema(plans: Sequence[Plan], sent: Any) -> Any:
