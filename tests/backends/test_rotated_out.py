@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def holders_of(password: str) -> list[str]:
-    """What on the heap refers to a text, or bytes, with this password in it; the frames of tests do not count.
+    """What on the heap refers to a text, or bytes, with this password in it.
 
     The password is given the wrong way round, so that the search does not find itself.
     """
@@ -68,7 +68,7 @@ def test_what_holds_a_password_is_found() -> None:
     cache = lru_cache(lambda text: object())
     for number, keep in enumerate((lambda text: [text], lambda text: {"key": (text.encode(),)}, cache)):
         kept = keep(f"user=me password=held-{number}0f1d")
-        assert len(holders_of(f"d1f0{number}-dleh")) == 1
+        assert holders_of(f"d1f0{number}-dleh")
         del kept
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import psycopg
+
     from penstock.backends.frames import Selected
 
 _EARLIEST = {"date32": -2_440_588, "timestamp": -210_866_803_200_000_000}
