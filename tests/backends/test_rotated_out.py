@@ -66,9 +66,10 @@ def backwards(password: str) -> str:
 
 def test_what_holds_a_password_is_found() -> None:
     cache = lru_cache(lambda text: object())
-    for number, keep in enumerate((lambda text: [text], lambda text: {"key": (text.encode(),)}, cache)):
+    makers: list[Any] = [lambda text: [text], lambda text: {"key": (text.encode(),)}, cache]
+    for number, keep in enumerate(makers):
         kept = keep(f"user=me password=held-{number}0f1d")
-        assert holders_of(f"d1f0{number}-dleh")
+        assert holders_of(backwards(f"held-{number}0f1d"))
         del kept
 
 
