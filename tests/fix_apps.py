@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from sqlalchemy import Connection as Connectable
@@ -45,12 +45,12 @@ def seed(session: Session, first_time: bool) -> None:
         session.add_all([Gage(number="03185400", altitude=1030.7), Gage(number="03186000", altitude=838.4)])
 
 
-def make_lab() -> type[App]:
+def make_lab(tables: Literal["app", "penstock"] = "penstock") -> type[App]:
     """An app with a store, a kind and a connection; a new class each time."""
 
     class Lab(App):
         package = "lab"
-        gages = Database("Every gage.", metadata=Base.metadata, initializer=seed)
+        gages = Database("Every gage.", metadata=Base.metadata, initializer=seed, tables=tables)
         basins = Database("One store per basin.", metadata=Base.metadata, many=True, required=False)
         servers = Connection("Where new stores are made.", required=False)
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
-import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fix_apps import Base, Gage, all_ok, count, make_lab, seed
+from fix_runs import start_a_run
 from penstock import App, Database, MemoryRegistry, NewStore, Service, Stores, use
 from penstock.declare import Copies, StoreName, run_of_copy
 from penstock.errors import ConfigUnsafe, InitializerError, NotAssigned, StoreNotCreated
@@ -22,6 +19,7 @@ from penstock.testing import stores_for_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -217,49 +215,6 @@ def test_a_role_that_may_only_create_databases_makes_copies(
 
 
 # --- what a killed run leaves ---------------------------------------------------------------------
-
-
-KILLED = """
-import os, signal, sys
-from fix_apps import make_lab
-from penstock import Service, use
-from penstock.registry import Service
-from penstock.secrets import SecretRef
-from penstock.testing import stores_for_tests
-
-url, password, admin_url, admin_password = sys.argv[1:]
-service = Service(
-    name="main", url=url, password=SecretRef("file", password) if password else None,
-    admin_url=admin_url or None, admin_password=SecretRef("file", admin_password) if admin_password else None,
-)
-lab = make_lab()
-with stores_for_tests([lab], service=service) as stores, use(stores):
-    lab.basins.create("logan")
-    with lab.gages.begin() as session:
-        print(stores.copies.run, flush=True)
-        sys.stdin.readline()
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def start_a_run(ground: Ground) -> subprocess.Popen[str]:
-    """Another process, in the middle of its run; it kills itself when nobody writes to it any more."""
-    service = ground.service
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            textwrap.dedent(KILLED),
-            service.url,
-            service.password.locator if service.password else "",
-            service.admin_url or "",
-            service.admin_password.locator if service.admin_password else "",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PYTHONPATH": str(Path(__file__).parents[1])},
-    )
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one(ground: Ground, lab: type[App]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from fix_apps import Gage, count
+from fix_apps import Gage, count, make_lab
 from penstock import use
 from penstock.engines.twin import async_twin
 from penstock.errors import NotSupported
@@ -133,15 +133,15 @@ def test_a_transaction_may_be_read_only(stores: CopiedStores, lab: type[App]) ->
         put(lab, "2")
 
 
-def test_tables_that_a_test_makes_are_gone_too_or_it_is_told_that_they_stay(
-    stores: CopiedStores, lab: type[App], ground: Ground
-) -> None:
-    if not ground.can.transactional_ddl:
-        with pytest.raises(NotSupported, match="committed"):
+def test_tables_that_a_test_makes_are_gone_too_or_it_is_told_that_they_stay(ground: Ground) -> None:
+    lab = make_lab(tables="app")
+    with stores_for_tests([lab], service=ground.service) as stores, use(stores):
+        if not ground.can.transactional_ddl:
+            with pytest.raises(NotSupported, match="committed"):
+                make_a_table(stores, lab)
+            return
+        for _ in range(2):
             make_a_table(stores, lab)
-        return
-    for _ in range(2):
-        make_a_table(stores, lab)
 
 
 SCRIPT = """

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError
 
-from fix_apps import Base, Gage, count
+from fix_apps import Base, Gage, count, make_lab
 from penstock import use
 from penstock.errors import NotSupported, StoreBusy
 from penstock.query import bulk_insert, find, get_or_create, to_arrow
@@ -380,9 +380,13 @@ def test_what_would_end_the_tests_own_transaction_is_refused(
     assert numbers(lab) == set()
 
 
-def test_tables_can_be_made_or_nothing_is_committed(
-    stores: CopiedStores, lab: type[App], ground: Ground
-) -> None:
+def test_tables_can_be_made_or_nothing_is_committed(ground: Ground) -> None:
+    lab = make_lab(tables="app")
+    with stores_for_tests([lab], service=ground.service) as stores, use(stores):
+        check_tables_can_be_made(stores, lab, ground)
+
+
+def check_tables_can_be_made(stores: CopiedStores, lab: type[App], ground: Ground) -> None:
     with stores.rolled_back():
         put(lab, "1")
         with lab.gages.engine.connect() as connection:

@@ -146,14 +146,14 @@ def _array(name: str, type_: Any, values: list[Any]) -> Any:
     try:
         return arrow.array(values, type=type_)
     except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise unlike(name, type_, error) from error
+        raise unlike(name, type_) from error
 
 
-def unlike(name: str, type_: Any, error: Exception | str) -> NotSupported:
-    """The error of a value that is not of its column's type."""
+def unlike(name: str, type_: Any, why: str = "") -> NotSupported:
+    """The error of a value that is not of its column's type; it does not say which value."""
     return NotSupported(
         f"Column {name!r} of the table has values that are no {type_ or 'type of Arrow'}.",
-        why=str(error),
+        why=why,
         hint="Say in the SELECT what they are: cast(column, Type).",
     )
 
@@ -164,4 +164,4 @@ def fitted(field: Any, array: Any) -> Any:
     try:
         return array if array.type == field.type else array.cast(field.type)
     except arrow.ArrowInvalid as error:
-        raise unlike(field.name, field.type, error) from error
+        raise unlike(field.name, field.type) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -66,6 +67,16 @@ class NewLogin:
         return f"NewLogin({self.role.value}, {self.name!r})"
 
 
+def stem_of(role: str) -> str:
+    """What the names of one store's roles begin with, by one of them; empty for any other role.
+
+    >>> stem_of("lab_gages_1a2b3c4d_reader"), stem_of("postgres")
+    ('lab_gages_1a2b3c4d', '')
+    """
+    found = re.fullmatch("(.*_[0-9a-f]{8})_(owner|app|reader)", role)
+    return found[1] if found else ""
+
+
 class RoleBackend(Protocol):
     """How one dialect gives a store roles of its own.
 
@@ -105,8 +116,26 @@ class RoleBackend(Protocol):
             StoreNotOurs: A role of one of these names is somebody else's.
         """
 
-    def add_logins(self, connection: Connection, names: RoleNames, logins: Sequence[NewLogin]) -> None:
-        """Make logins, or give those that are there their passwords; the server sees no password."""
+    def grant_copy(self, connection: Connection, names: RoleNames) -> None:
+        """Let the roles of a template have in a copy of it what they have there; safe to repeat."""
+
+    def add_logins(
+        self,
+        connection: Connection,
+        names: RoleNames,
+        logins: Sequence[NewLogin],
+        *,
+        everywhere: bool = False,
+    ) -> None:
+        """Make logins, or give those that are there their passwords; the server sees no password.
+
+        Args:
+            connection: To the store.
+            names: Its roles.
+            logins: The logins.
+            everywhere: Whether they are for copies of the store, too; the service's role can end their
+                sessions.
+        """
 
     def in_use(self, connection: Connection, login: str) -> bool:
         """Whether a login's session is doing something right now; one that is idle does not count."""
@@ -125,6 +154,9 @@ class RoleBackend(Protocol):
 
     def drop(self, server: Server, names: RoleNames) -> None:
         """Drop the roles and logins of a store that is gone; those that are not there don't matter."""
+
+    def left(self, server: Server, prefix: str) -> list[RoleNames]:
+        """The roles of stores that Penstock made there, for databases whose names begin so."""
 
     def direct_login(self, server: Server) -> Login:
         """How the service's role reaches the server itself, past a pooler."""

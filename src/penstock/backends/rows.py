@@ -184,6 +184,9 @@ class RowBackend(KeyBackend, Transactions, Protocol):
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that a server's error means, or the constraint; empty if it does not say."""
 
+    def why_refused(self, error: Exception) -> str:
+        """Why the server, or the driver, refuses a row; no value of it is in that, whatever they say."""
+
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """How many rows a SELECT gives, as the server guesses; None if it does not guess."""
 

@@ -36,9 +36,9 @@ def current_of(known: Sequence[Credential], role: StoreRole) -> Credential | Non
 
 
 def new_credential(
-    service: Service, database: str, role: StoreRole, login: str, keyring: Keyring
+    service: Service, database: str, role: StoreRole, login: str, keyring: Keyring, password: str = ""
 ) -> Credential:
-    """A login with a new random password, sealed for this service at its address as it is now.
+    """A login with its password, sealed for this service at its address as it is now.
 
     Args:
         service: The service whose server it will be on.
@@ -46,6 +46,7 @@ def new_credential(
         role: What it may do.
         login: What it will be called on the server.
         keyring: Seals the password with its first key.
+        password: The password; by default a new random one.
 
     Raises:
         KeyMissing, KeyUnsafe, KeyInvalid: There is no key that can be used.
@@ -58,7 +59,7 @@ def new_credential(
         database=database,
         role=role,
         login=login,
-        password=keyring.seal(token_urlsafe(_BYTES), seal),
+        password=keyring.seal(password or token_urlsafe(_BYTES), seal),
         state=CredentialState.NEXT,
         since=datetime.now(UTC),
     )

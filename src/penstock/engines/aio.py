@@ -150,12 +150,13 @@ class AsyncStoreEngine:
     def _make(self) -> Engine:
         store, options = self._store, self.driver.dialect_options
         url = store.backend.store_url(store.place).set(drivername=self.driver.name)
-        echo = store.options.echo
+        echo, hide = store.options.echo, store.options.hide_parameters
         self._shared: SharedDialect | None = None
         if store.options.share_statements:
             key = (store.backend.server_key(store.place.server), url.drivername, store.place.spatial)
             self._shared = shared_dialect(key, lambda: SharedDialect(url, options, store.backend))
-            return self._shared.engine(TaskPool(self, self._shared.dialect, echo=echo), url, echo=echo)
-        engine = create_engine(url, pool=TaskPool(self), echo=echo, **options)
+            pool = TaskPool(self, self._shared.dialect, echo=echo)
+            return self._shared.engine(pool, url, echo=echo, hide_parameters=hide)
+        engine = create_engine(url, pool=TaskPool(self), echo=echo, hide_parameters=hide, **options)
         store.backend.listen(engine)
         return engine

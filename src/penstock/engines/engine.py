@@ -246,14 +246,14 @@ class StoreEngine:
 
     def _make(self) -> Engine:
         """An engine that is not connected yet."""
-        url = self.backend.store_url(self._place)
+        url, echo, hide = self.backend.store_url(self._place), self.options.echo, self.options.hide_parameters
         self._shared: SharedDialect | None = None
         if self.options.share_statements:
             self._shared = _shared_for(self._place, self.backend, trusted=True)
-            pool = StorePool(self, self._shared.dialect, echo=self.options.echo)
-            return self._shared.engine(pool, url, echo=self.options.echo)
+            pool = StorePool(self, self._shared.dialect, echo=echo)
+            return self._shared.engine(pool, url, echo=echo, hide_parameters=hide)
         options = self.backend.dialect_options(self._place)
-        engine = create_engine(url, pool=StorePool(self), echo=self.options.echo, **options)
+        engine = create_engine(url, pool=StorePool(self), echo=echo, hide_parameters=hide, **options)
         self.backend.listen(engine)
         return engine
 
@@ -311,7 +311,8 @@ def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
         backend.set_up(raw)
         return raw
 
-    yield shared.engine(UnpooledUntilEnded(connect, backend, shared.dialect), url, echo=False)
+    pool = UnpooledUntilEnded(connect, backend, shared.dialect)
+    yield shared.engine(pool, url, echo=False, hide_parameters=False)
 
 
 def _shared_for(place: Place, backend: Backend, *, trusted: bool) -> SharedDialect:

@@ -23,6 +23,8 @@ class EngineOptions:
         trace_sessions: Whether it is remembered where in the code a session began to write, to name it when
             others wait for it in vain (SQLite); default False.
         echo: Whether statements are logged; default False.
+        hide_parameters: Whether errors and logs of SQLAlchemy leave the values in statements out, and
+            tracebacks of Penstock's errors what a server says of them; default False.
     """
 
     max_connections: int | None = None
@@ -34,3 +36,4 @@ class EngineOptions:
     share_statements: bool = True
     trace_sessions: bool = False
     echo: bool = False
+    hide_parameters: bool = False

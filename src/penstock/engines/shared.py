@@ -43,10 +43,12 @@ class SharedDialect:
         self._on_connect = self.dialect.on_connect_url(url)
         self._initialised = False
 
-    def engine(self, pool: Pool, url: URL, *, echo: bool) -> Engine:
+    def engine(self, pool: Pool, url: URL, *, echo: bool, hide_parameters: bool) -> Engine:
         """An engine of one store; `create_engine` without its private dialect and cache."""
         dialect = self._of_one(self.dialect, url.database) if self._each_its_own else self.dialect
-        engine = self._engine_class(pool, dialect, url, query_cache_size=0, echo=echo)
+        engine = self._engine_class(
+            pool, dialect, url, query_cache_size=0, echo=echo, hide_parameters=hide_parameters
+        )
         engine.update_execution_options(compiled_cache=self._statements)
         return engine
 

@@ -63,6 +63,7 @@ from penstock.errors.servers import (
     ServerUnreachable,
     StorageUnavailable,
     TlsFailed,
+    WrongObject,
     WrongProtocol,
 )
 from penstock.errors.stores import (
@@ -146,6 +147,7 @@ __all__ = [
     "UnknownService",
     "UnknownSetting",
     "UnknownStore",
+    "WrongObject",
     "WrongProtocol",
     "WrongSetting",
 ]

@@ -9,8 +9,7 @@ class PenstockError(Exception):
     """The base of every error Penstock raises.
 
     Args:
-        what: What went wrong, in one sentence, naming the object, never a secret. Apps may raise an error of
-            ours without words, or with several.
+        what: What went wrong, in one sentence; no secret, no row's value. Apps may give none, or several.
         why: The cause, in the words of whoever reported it (the server, the file system).
         hint: What to do next: a command, or a change to make.
 

@@ -114,6 +114,12 @@ class NotSupported(PenstockError):
     code = "not-supported"
 
 
+class WrongObject(NotSupported, TypeError):
+    """A function is given an object of a kind that it can't work with, such as an `AsyncSession`."""
+
+    code = "object-of-wrong-kind"
+
+
 class EmbeddedError(PenstockError):
     """The embedded PostgreSQL server can't be made, started or stopped."""
 

@@ -171,7 +171,7 @@ def _run_initializer(step: RunInitializer, work: Work) -> None:
     except Exception as error:
         if isinstance(error, DBAPIError) and isinstance(_translated(step, error, work), StorageUnavailable):
             raise  # A full disk is no fault of the initializer's.
-        raise _failed(initializer, error) from error
+        raise _failed(initializer, error, work) from error
 
 
 def _run_in_transaction(initializer: FoundInitializer, step: RunInitializer, work: Work) -> None:
@@ -184,8 +184,13 @@ def _run_in_transaction(initializer: FoundInitializer, step: RunInitializer, wor
         mark_initialised(connection, work.address.backend, initializer.name)
 
 
-def _failed(initializer: FoundInitializer, error: Exception) -> InitializerError:
-    first_line = next(iter(str(error).strip().splitlines()), "")
+def _failed(initializer: FoundInitializer, error: Exception, work: Work) -> InitializerError:
+    rows = work.address.backend.rows
+    if isinstance(error, DBAPIError) and rows.blames_row(error):  # The server's words may hold its values.
+        said = rows.why_refused(error)
+    else:
+        said = str(error).strip()
+    first_line = next(iter(said.splitlines()), "")
     return InitializerError(
         f"The initializer {initializer.name} failed.",
         why=f"{type(error).__name__}: {first_line}",

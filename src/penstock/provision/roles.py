@@ -17,7 +17,7 @@ from penstock.provision.record import TABLE_NAME, read_record
 from penstock.registry import Credential, CredentialState, Roles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -42,6 +42,9 @@ class RoleKeeper:
         book: Knows the services.
         engines: Makes engines.
         keyring: Seals the logins' passwords.
+
+    Attributes:
+        of_copy: The roles of a store that shares those of another one; None for any other store.
     """
 
     def __init__(self, registry: Registry, book: AddressBook, engines: EngineCache, keyring: Keyring) -> None:
@@ -49,7 +52,8 @@ class RoleKeeper:
         self.book = book
         self.engines = engines
         self.keyring = keyring
-        self._asked: dict[Server, tuple[float, PenstockError | None]] = {}
+        self.of_copy: Callable[[Address, Service], OwnRoles | None] = lambda address, service: None
+        self._asked: dict[str, tuple[Server, float, PenstockError | None]] = {}
 
     def of(self, address: Address, known_as: str = "") -> OwnRoles | None:
         """The roles of a store; None where there is no such thing, or the environment says who logs in.
@@ -62,6 +66,9 @@ class RoleKeeper:
         if backend is None or address.external:
             return None
         service = self.book.get_service(address.service)
+        shared = self.of_copy(address, service)
+        if shared is not None:
+            return shared
         return OwnRoles(self, backend, address, service, known_as=known_as or address.database)
 
     def problem(self, service: Service, backend: RoleBackend, server: Server) -> PenstockError | None:
@@ -76,7 +83,8 @@ class RoleKeeper:
             self.keyring.keys()
         except KeyMissing as error:
             return error
-        if service.roles is Roles.AUTO and not self.registry.lasting:
+        lasting = self.registry.lasting or self.book.copies is not None  # A test copy lasts no longer.
+        if service.roles is Roles.AUTO and not lasting:
             return NotSupported("The registry forgets their passwords when this process ends.")
         if service.roles is Roles.AUTO and service.pooled:
             return NotSupported(
@@ -95,12 +103,10 @@ class RoleKeeper:
         return None if backend is None else self.problem(service, backend, server)
 
     def _problem_of(self, backend: RoleBackend, server: Server) -> PenstockError | None:
-        then, problem = self._asked.get(server, (-_REMEMBERED, None))
-        now = time.monotonic()
-        if now - then >= _REMEMBERED:
-            problem = backend.problem(server)
-            self._asked[server] = (now, problem)
-        return problem
+        known, now = self._asked.get(server.service), time.monotonic()
+        if known is None or known[0] != server or now - known[1] >= _REMEMBERED:
+            known = self._asked[server.service] = server, now, backend.problem(server)
+        return known[2]
 
 
 class OwnRoles:

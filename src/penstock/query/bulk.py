@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from penstock.backends import backend_for
 from penstock.backends.rows import OnConflict, Unfit, Writing, Written
 from penstock.backends.transactions import savepoint
 from penstock.backends.values import cleaned, without_nan
 from penstock.errors import RowRefused
 from penstock.query.blocks import blocks_of
 from penstock.query.filling import Filling, UpdateFilling
+from penstock.query.given import check_names
 from penstock.query.incoming import frame_of
 from penstock.query.looking import Look
 from penstock.query.nonfinite import nulls_nan, refused, strange_column
 from penstock.query.objects import values_of
 from penstock.query.placing import placed
 from penstock.query.shapes import Later, RowContext, Shape, Unlike, getter
-from penstock.query.target import Target, again, connection_of, target_of, writing
+from penstock.query.target import Target, again, connection_of, rows_backend, target_of, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,6 +174,7 @@ class _Bulk:
         columns: Sequence[str] | None,
         missing: Missing,
     ) -> None:
+        check_names(key=key, update=update, columns=columns)
         target.check_writable(new=self._creates)
         self._target = target
         self._filling = self._filled_by(target)
@@ -197,7 +198,7 @@ class _Bulk:
         done = Written()
         with writing(on, self._target, reads_first=True) as source:
             connection = connection_of(source, self._target)
-            backend = backend_for(connection.engine.url).rows
+            backend = rows_backend(connection)
             verb = self._verb(backend)
             blocks = blocks_of(rows, connection, backend)
             with savepoint(connection, backend):
@@ -369,7 +370,9 @@ class _Group:
             clean = cleaned(self._writing.columns, rows)
             if clean is None:
                 cause = error.__cause__ if isinstance(error, Unfit) else error
-                raise self._refusal(connection, rows, error) from cause
+                # A traceback prints the cause, too, with what a server says of values.
+                shown = None if connection.engine.hide_parameters else cause
+                raise self._refusal(connection, rows, error) from shown
         return self.write(connection, clean)
 
     def _refusal(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
@@ -391,7 +394,7 @@ class _Group:
         where = f" for its {column}" if column else ""
         return RowRefused(
             f"{which} of {self._target.name} can't be stored{where}.",
-            why=str(getattr(error, "orig", error)).strip(),
+            why=self._backend.why_refused(error),
             hint="Nothing was stored. Mend the row, then write all of them again.",
         )
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
-from penstock.backends import backend_for
 from penstock.backends.keys import kind_as_given
 from penstock.backends.rows import OnConflict
 from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
 from penstock.query.among import among
+from penstock.query.given import asked, check_names, check_values
 from penstock.query.incoming import frame_of
 from penstock.query.making import made_one, make_many
 from penstock.query.nonfinite import all_in_python, check_nonfinite, in_python, nulls_nan, without_nan_in
@@ -31,7 +31,15 @@ from penstock.query.stored import (
     one_staged,
     parameters,
 )
-from penstock.query.target import Target, again, connection_of, objects_or_rows, target_of, writing
+from penstock.query.target import (
+    Target,
+    again,
+    connection_of,
+    objects_or_rows,
+    rows_backend,
+    target_of,
+    writing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -104,6 +112,8 @@ def get_or_create(
     """
     target = target_of(model)
     _check_creatable(on, target)
+    check_values(where, "where")
+    check_values({} if defaults is None else defaults, "defaults")
     where, values = in_python(where), in_python({**(defaults or {}), **where})
     _check(target, values)
     return again(on, lambda: _got_or_created(on, target, where, values))
@@ -170,6 +180,7 @@ def get_or_create_many(
     """
     target = target_of(model)
     _check_creatable(on, target)
+    check_names(key=key)
     names = tuple(key or target.key)
     frame = frame_of(rows, target)
     given = all_in_python(rows if frame is None else frame.mappings())
@@ -186,7 +197,7 @@ def _got_or_created_many(
     with writing(on, target) as source:
         _flush(source)
         connection = connection_of(source, target)
-        backend = backend_for(connection.engine.url).rows
+        backend = rows_backend(connection)
         check_nonfinite(target, given, backend)
         with savepoint(connection, backend, _AROUND) if _may_fail(target, names, keys) else nullcontext():
             found = _by_key(source, target, names, _distinct(keys))
@@ -284,7 +295,7 @@ def _find_others(
 
 def _check_creatable(on: On, target: Target) -> None:
     """Raise NotSupported if nothing can make rows of it; a session can, by the ORM, where we can't."""
-    if target.uncreatable or not isinstance(on, Session):
+    if target.uncreatable or not isinstance(asked(on), Session):
         target.check_writable(new=True)
 
 
@@ -367,4 +378,4 @@ def _tells_apart(
 
 
 def _backend(source: Session | Connection, target: Target) -> RowBackend:
-    return backend_for(connection_of(source, target).engine.url).rows
+    return rows_backend(connection_of(source, target))

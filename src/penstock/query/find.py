@@ -8,6 +8,7 @@ from sqlalchemy import Select, select
 from sqlalchemy import exists as exists_clause
 from sqlalchemy.exc import MultipleResultsFound
 
+from penstock.query.given import check_values
 from penstock.query.target import objects_or_rows, reading, target_of
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def update(instance: _Object, values: Mapping[str, Any]) -> _Object:
     Raises:
         UnknownColumn: There is no such attribute; then none is set.
     """
+    check_values(values, "values")
     target = target_of(type(instance))
     unknown = [name for name in values if name not in target.attributes]
     if unknown:

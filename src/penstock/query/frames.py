@@ -13,7 +13,7 @@ from penstock.backends import PINNED, backend_for
 from penstock.backends.arrow import load_arrow, missing
 from penstock.backends.frames import RowFrames, Selected
 from penstock.engines.pool import StorePool
-from penstock.errors import NotSupported
+from penstock.errors import NotSupported, WrongObject
 from penstock.query.target import attributes_of, reading
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _frames(engine: Engine) -> FrameBackend:
 def _named(statement: Any) -> tuple[SelectBase, Sequence[str]]:
     """A SELECT of plain columns, and what they are called; raises NotSupported."""
     if not isinstance(statement, SelectBase):
-        raise NotSupported(
+        raise WrongObject(
             f"This is no SELECT but {type(statement).__name__}.",
             hint="Give select(…); a text as text(…).columns(…).",
         )

@@ -15,6 +15,7 @@ from sqlalchemy import ARRAY, JSON, Float, Integer, Numeric, Uuid
 from penstock.backends.arrow import is_geometry, load_arrow, uuid_of
 from penstock.backends.values import null_of, plain
 from penstock.errors import NotSupported, RowRefused
+from penstock.query.given import check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,6 +44,7 @@ def frame_of(given: Any, target: Target, columns: Sequence[str] | None = None) -
         NotSupported: It is a query that has not run yet, or two of its columns have one name.
         UnknownColumn: A column of it is none of the target's.
         MissingExtra: `penstock[frames]` is not installed.
+        WrongObject: These are no rows.
     """
     kind = type(given)
     if kind.__name__ == "LazyFrame":
@@ -52,6 +54,7 @@ def frame_of(given: Any, target: Target, columns: Sequence[str] | None = None) -
     elif hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__arrow_c_array__"):
         frame = _Stream(given, target)
     else:
+        check_rows(given)
         return None
     if columns is not None:
         raise NotSupported("A frame names its columns itself.", hint="Leave columns=(…) out.")
@@ -107,7 +110,9 @@ class _Stream(Frame):
         try:
             self._reader = _reader(given)
         except (arrow.ArrowException, TypeError, ValueError) as error:
-            raise NotSupported(f"A {type(given).__name__} is no table.", why=str(error)) from error
+            raise NotSupported(
+                f"A {type(given).__name__} is no table.", why=f"Arrow can't read it ({type(error).__name__})."
+            ) from error
         super().__init__(self._reader.schema.names, target)
 
     def _blocks(self) -> Iterator[list[list[Any]]]:

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session
 
-from penstock.backends import backend_for
 from penstock.backends.keys import places_in_order
 from penstock.backends.rows import OnConflict, Writing
 from penstock.backends.transactions import savepoint
@@ -19,7 +18,7 @@ from penstock.query.filling import asks_for_others, own_values, with_defaults
 from penstock.query.nonfinite import check_nonfinite
 from penstock.query.objects import made_by_orm
 from penstock.query.stored import numbered, parameters
-from penstock.query.target import Target, connection_of, target_of
+from penstock.query.target import Target, connection_of, rows_backend, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +53,7 @@ def _made(
 ) -> list[Any]:
     """The rows that were stored; a failure leaves the transaction as it was."""
     connection = connection_of(source, target)
-    backend = backend_for(connection.engine.url).rows
+    backend = rows_backend(connection)
     if isinstance(source, Session) and target.made_by_orm:
         with savepoint(connection, backend):
             made = [made_by_orm(source, target, row, on_conflict) for row in rows]
@@ -90,7 +89,7 @@ def _objects(
     wanted: Writing,
     rows: Sequence[Mapping[str, Any]],
 ) -> list[Any]:
-    backend = backend_for(connection.engine.url).rows
+    backend = rows_backend(connection)
     try:
         with savepoint(connection, backend), session.no_autoflush:
             return list(backend.create(session, connection, target.model, wanted, rows))
@@ -112,7 +111,7 @@ def made_one(
 ) -> Any:
     """The row that was stored, or None; a failure leaves the transaction as it was."""
     connection = connection_of(source, target)
-    backend = backend_for(connection.engine.url).rows
+    backend = rows_backend(connection)
     check_nonfinite(target, [values], backend)
     plain = not isinstance(source, Session) or not target.mapped or not backend.returns_new_only
     if plain or target.version is not None or target.made_by_orm or asks_for_others(target.table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
@@ -11,9 +12,10 @@ from uuid import UUID
 
 from penstock.backends.values import INFINITE, is_held, nonfinite, nonfinite_in, plain, unheld, without_nan
 from penstock.errors import RowRefused
+from penstock.query.given import check_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Column
 
@@ -60,6 +62,9 @@ def without_nan_in(target: Target, row: Mapping[str, Any]) -> dict[str, Any]:
 def all_in_python(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Rows with the values of Python's for those of numpy's."""
     given = list(rows)
+    if not all(issubclass(kind, Mapping) for kind in set(map(type, given))):
+        for number, row in enumerate(given):
+            check_values(row, f"row {number}")
     return given if kinds_of(given) <= _BASIC else list(map(in_python, given))
 
 

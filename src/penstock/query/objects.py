@@ -76,7 +76,9 @@ def _load(target: Target, number: int, given: Any, state: InstanceState[Any], na
     except (InvalidRequestError, DetachedInstanceError) as error:
         raise RowRefused(
             f"Row {number} of {target.name} has not been loaded: {', '.join(names)}.",
-            why=str(error),
+            why="It has no session any more that could load it."
+            if isinstance(error, DetachedInstanceError)
+            else f"Its session raised {type(error).__name__}.",
             hint="Give objects of an open session, or load them before: session.refresh(…).",
         ) from error
 

@@ -16,14 +16,13 @@ from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.util import AliasedInsp
 
-from penstock.backends import backend_for
 from penstock.backends.pages import PageBackend
 from penstock.errors import NotSupported
 from penstock.query.cursor import beyond, invalid, read_cursor, write_cursor
 from penstock.query.keys import has_limit
 from penstock.query.plan import Plan, ordered, plan_of, unlocked
 from penstock.query.question import is_entity
-from penstock.query.target import Model, reading, target_of
+from penstock.query.target import Model, reading, rows_backend, target_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Result
@@ -182,7 +181,7 @@ def paginate_keyset(
     statement, cursor = _select(query), after if before is None else before
     with reading(on) as source:
         bound = _bound(source, statement)
-        pages = backend_for(bound.engine.url).rows.pages
+        pages = rows_backend(bound).pages
         objects = isinstance(source, Session)
         plan = plan_of(statement, order_by, pages, bound.dialect, objects=objects)
         walk = _Walk(source, pages, plan, backward=before is not None)
@@ -314,7 +313,7 @@ def _bound(source: Session | Connection, statement: Any) -> Engine | Connection:
 
 
 def _backend(source: Session | Connection, statement: Any) -> RowBackend:
-    return backend_for(_bound(source, statement).engine.url).rows
+    return rows_backend(_bound(source, statement))
 
 
 def _select(query: Query) -> Select[Any] | CompoundSelect[Any]:

@@ -13,12 +13,11 @@ from sqlalchemy import Connection, and_, bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import ColumnProperty, Session
 
-from penstock.backends import backend_for
 from penstock.backends.keys import staged
 from penstock.backends.rows import GIVEN, OnConflict
 from penstock.backends.transactions import savepoint
 from penstock.errors import RowRefused
-from penstock.query.target import Target, alone, connection_of, objects_or_rows, target_of
+from penstock.query.target import Target, alone, connection_of, objects_or_rows, rows_backend, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,7 +40,7 @@ def one_as_stored(
 ) -> Any:
     """The row with these values as its columns store them; None if there is none."""
     connection = connection_of(source, target)
-    backend = backend_for(connection.engine.url).rows
+    backend = rows_backend(connection)
     compares = all(backend.compares(target.columns[name], value) for name, value in where.items())
     if not compares and is_staged(target, where):
         return one_staged(source, target, where)
@@ -64,7 +63,7 @@ def one_staged(source: Session | Connection, target: Target, where: Mapping[str,
     if not is_staged(target, where):
         return None
     connection = connection_of(source, target)
-    backend = backend_for(connection.engine.url).rows
+    backend = rows_backend(connection)
     columns, keys = [target.columns[name] for name in where], [tuple(where.values())]
     try:
         with savepoint(connection, backend, _AROUND), staged(connection, backend, columns, keys) as stage:
@@ -104,7 +103,7 @@ def got_as_stored(
     """
     keys, wanted = given
     connection = connection_of(source, target)
-    backend = backend_for(connection.engine.url).rows
+    backend = rows_backend(connection)
     columns = [target.columns[name] for name in names]
     with staged(connection, backend, columns, keys) as stage:
         stored = stage.stored()

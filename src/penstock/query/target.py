@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, cast
 
 from sqlalchemy import ARRAY, JSON, Column, ColumnElement, Connection, Engine, Table, inspect
 from sqlalchemy.engine import TwoPhaseTransaction
@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Mapper, Session, lazyload
 
 from penstock.backends import backend_for
-from penstock.errors import NoPrimaryKey, NotSupported, NotWritable, UnknownColumn
+from penstock.errors import NoPrimaryKey, NotSupported, NotWritable, UnknownColumn, WrongObject
 from penstock.query.among import one_of
+from penstock.query.given import asked, called, check_where
 from penstock.query.versions import Version
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Result, ScalarResult, Select
     from sqlalchemy.orm import RelationshipProperty
+
+    from penstock.backends.rows import RowBackend
 
 On: TypeAlias = Session | Connection | Engine
 """Where it is asked: in the caller's transaction, but for an engine, which gets one of its own."""
@@ -127,6 +130,7 @@ class Target:
         """What must hold of a row; raises UnknownColumn."""
         if where is None:
             return []
+        check_where(where)
         if isinstance(where, Mapping):
             return [self._condition(name, value) for name, value in where.items()]
         return list(where) if isinstance(where, Sequence) else [where]
@@ -154,10 +158,10 @@ def target_of(model: Model) -> Target:
     """The class or table as a target.
 
     Raises:
-        NotSupported: It is neither.
+        WrongObject: It is neither.
     """
     key: Any = model
-    return _target_of(key)
+    return _target_of(key) if isinstance(key, type | Table) else _no_model(key)
 
 
 @lru_cache(maxsize=1024)
@@ -167,7 +171,7 @@ def _target_of(model: Any) -> Target:
         return Target(model, model, columns, columns)
     mapper = inspect(model, raiseerr=False)
     if not isinstance(mapper, Mapper):
-        raise NotSupported(f"{model!r} is neither a mapped class nor a table.")
+        return _no_model(model)
     table: Any = mapper.local_table
     found = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
     columns = {name: column for name, column in found.items() if isinstance(column, Column)}
@@ -189,6 +193,13 @@ def _target_of(model: Any) -> Target:
         uncreatable=uncreatable,
         joins=any(each.lazy in ("joined", False) for each in _relationships(mapper)),
         made_by_orm=bool(unwritable) or (mapper.polymorphic_on is not None and not _has_kind(mapper)),
+    )
+
+
+def _no_model(model: object) -> NoReturn:
+    raise WrongObject(
+        f"{called(model)} is neither a mapped class nor a table.",
+        hint="Give them in this order: on, model, …",
     )
 
 
@@ -257,6 +268,7 @@ def alone(source: Session | Connection, model: Model, query: Select[Any]) -> Sel
 @contextmanager
 def reading(on: On) -> Iterator[Session | Connection]:
     """Something to read with: what the caller has, or a connection of its own to the engine."""
+    on = asked(on)
     if isinstance(on, Engine):
         with on.connect().execution_options(penstock_readonly=True) as connection:
             yield connection
@@ -276,13 +288,15 @@ def writing(on: On, target: Target, *, reads_first: bool = False) -> Iterator[Se
     Raises:
         NotSupported: Rows can't be written on this connection as it is.
         NotWritable: Nothing can be written in the transaction.
+        WrongObject: It is nothing to write with.
     """
+    on = asked(on)
     if isinstance(on, Engine):
         with on.begin() as connection, writing(connection, target, reads_first=reads_first):
             yield connection
         return
     connection = connection_of(on, target)
-    backend = backend_for(connection.engine.url).rows
+    backend = rows_backend(connection)
     what = f"Rows of {target.name} can't be written in this transaction."
     _check_not_prepared(connection, what)
     if not reads_first:
@@ -309,9 +323,14 @@ def again(on: On, attempt: Callable[[], _Result]) -> _Result:
         try:
             return attempt()
         except OperationalError as error:
-            if not backend_for(on.engine.url).rows.ended(error):  # type: ignore[union-attr]
+            if not isinstance(on, Engine) or not rows_backend(on).ended(error):
                 raise
     return attempt()
+
+
+def rows_backend(on: Connection | Engine) -> RowBackend:
+    """How its server writes many rows, and gives pages of them."""
+    return backend_for(on.engine.url).rows
 
 
 def connection_of(on: Session | Connection, target: Target) -> Connection:

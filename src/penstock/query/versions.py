@@ -37,7 +37,7 @@ class Version:
         except Exception as error:
             raise NotSupported(
                 f"The next version in {self.column} can't be told without the one before.",
-                why=str(error),
+                why=f"What makes it raised {type(error).__name__}.",
                 hint="Give rows the version that they were read with.",
             ) from error
         return made

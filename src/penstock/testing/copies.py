@@ -12,8 +12,12 @@ from penstock.declare import AppDeclaration, Copies, StoreName
 from penstock.engines.pinned import TURN, Pin
 from penstock.engines.twin import async_twin
 from penstock.errors import MissingExtra, NotAssigned, NotSupported, PenstockError
+from penstock.provision.work import look
 from penstock.registry import LayeredRegistry, MemoryRegistry
+from penstock.secrets import Keyring
 from penstock.stores import Stores
+from penstock.testing.keys import OwnKeys
+from penstock.testing.roles import CopyRoles, Logins, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
     from penstock.engines import StoreEngine
     from penstock.provision.dynamic import NewStore
     from penstock.provision.provisioner import SyncOptions
-    from penstock.registry import Readable
-    from penstock.secrets import Keyring
+    from penstock.provision.roles import OwnRoles
+    from penstock.registry import Readable, Service
 
 
 class CopiedStores(Stores):
@@ -40,6 +44,7 @@ class CopiedStores(Stores):
         keyring: Opens sealed passwords.
         apps: The apps whose stores are copied.
         known: Tells what is known of a run-time store of the app's own, so that a copy can be made like it.
+        logins: This process's logins in the roles of templates; by default, it has none yet.
     """
 
     def __init__(
@@ -50,8 +55,10 @@ class CopiedStores(Stores):
         keyring: Keyring | None = None,
         apps: Sequence[AppLike] = (),
         known: Callable[[str, str], NewStore | None] = lambda app, name: None,
+        logins: Logins | None = None,
     ) -> None:
-        super().__init__(LayeredRegistry(layers, MemoryRegistry()), keyring=keyring, apps=apps)
+        keys = keyring if isinstance(keyring, OwnKeys) else OwnKeys(keyring or Keyring())
+        super().__init__(LayeredRegistry(layers, MemoryRegistry()), keyring=keys, apps=apps)
         self.book.copies = copies
         self.copies = copies
         self._layers = layers
@@ -59,15 +66,17 @@ class CopiedStores(Stores):
         self._pins: dict[int, tuple[StoreEngine, Pin]] | None = None
         self._turn = TURN
         self._pinning = Lock()
-        self._templates: Mapping[tuple[str, str, str], str] = {}
+        self._templates: Mapping[tuple[str, str, str], Template] = {}
+        self._logins = Logins() if logins is None else logins
+        self._roles.of_copy = self._roles_of
 
     # --- making them ---
 
-    def use_templates(self, templates: Mapping[tuple[str, str, str], str]) -> None:
+    def use_templates(self, templates: Mapping[tuple[str, str, str], Template]) -> None:
         """Make copies from these templates too.
 
         Args:
-            templates: The template's database by service, app and store; of a kind, by the kind's name.
+            templates: The templates by service, app and store; of a kind, by the kind's name.
         """
         self._templates = {**self._templates, **templates}
         self._provisioner.template_of = self._template_of
@@ -154,7 +163,12 @@ class CopiedStores(Stores):
         """
         copies = Copies(self.copies.run, f"{self.copies.name}/{name}")
         stores = CopiedStores(
-            self._layers, copies, keyring=self.keyring, apps=list(self._apps.values()), known=self._known
+            self._layers,
+            copies,
+            keyring=self.keyring,
+            apps=list(self._apps.values()),
+            known=self._known,
+            logins=self._logins,
         )
         stores.use_templates(self._templates)
         with stores:
@@ -173,6 +187,12 @@ class CopiedStores(Stores):
         """The same, if it was used before."""
         found = super().find_store_engine(app, name)
         return None if found is None else self._held_back(found)
+
+    def as_template(self, address: Address) -> Template:
+        """What copies of a template need to know of it."""
+        roles = self._roles.of(address)
+        found = look(address, roles).found
+        return Template(address.database, roles.names if roles is not None and found.any_roles else None)
 
     # --- helpers ---
 
@@ -213,7 +233,15 @@ class CopiedStores(Stores):
         return errors
 
     def _template_of(self, app: AppDeclaration, address: Address) -> str:
-        return self._templates.get((address.service, app.package, address.store.setting), "")
+        found = self._templates.get((address.service, app.package, address.store.setting))
+        return "" if found is None else found.database
+
+    def _roles_of(self, address: Address, service: Service) -> OwnRoles | None:
+        """The roles of a template that a copy shares; None where there is no template, or it has none."""
+        template = self._templates.get((address.service, address.app, address.store.setting))
+        if template is None or template.roles is None:
+            return None
+        return CopyRoles(self._roles, address, service, template, self._logins)
 
 
 def _merged(known: NewStore | None, asked: NewStore | None) -> NewStore | None:

@@ -10,12 +10,14 @@ from penstock.backends import Backend, Place, Server
 from penstock.connect import Address
 from penstock.declare import StoreName, run_of_copy
 from penstock.declare.naming import TEST_PREFIX
-from penstock.errors import StoreBusy
+from penstock.errors import PenstockError, StoreBusy
 from penstock.provision.work import look
 from penstock.registry import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from penstock.backends import RoleNames
 
 MADE_HERE = Source("memory", "the test run")
 """Who says where a copy is."""
@@ -48,12 +50,13 @@ class Ground:
 
     def clean_up(self) -> None:
         """Drop the copies of all runs that are over, or were killed: nobody holds their locks."""
-        left = self.backend.databases(self.server, TEST_PREFIX)
-        for run in {run_of_copy(database) for database in left} - {None}:
+        left, roles = self.backend.databases(self.server, TEST_PREFIX), self._roles_left()
+        for run in {run_of_copy(name) for name in (*left, *(each.app for each in roles))} - {None}:
             with suppress(StoreBusy), self.backend.named_lock(self.server, _lock(run or ""), timeout=0):
                 for database in left:
                     if run_of_copy(database) == run:
                         self._drop(database)
+                self._drop_roles(run or "")
                 self.backend.forget_lock(self.server, _lock(run or ""))
                 self.backend.forget_lock(self.server, _lock(f"{run}_{TEMPLATE}"))
 
@@ -71,13 +74,21 @@ class Ground:
         if seen.record is None and seen.found.relations:
             return
         roles = self.backend.roles
-        names = None
         if roles is not None and seen.record is not None:
-            names = roles.names(database, seen.record.store_id)
-            roles.let_end(place, names)
+            roles.let_end(place, roles.names(database, seen.record.store_id))
         self.backend.drop(place)
-        if roles is not None and names is not None:
-            roles.drop(self.server, names)
+
+    def _roles_left(self) -> list[RoleNames]:
+        roles = self.backend.roles
+        return [] if roles is None else roles.left(self.server, TEST_PREFIX)
+
+    def _drop_roles(self, run: str) -> None:
+        """Drop the roles of a run whose copies are gone; they stay where one has been left alone."""
+        roles = self.backend.roles
+        for names in self._roles_left() if roles is not None else ():
+            if roles is not None and run_of_copy(names.app) == run:
+                with suppress(PenstockError):
+                    roles.drop(self.server, names)
 
 
 def _lock(run: str) -> str:

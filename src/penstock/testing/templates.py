@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from penstock.registry import Readable
     from penstock.secrets import Keyring
     from penstock.testing.ground import Ground
+    from penstock.testing.roles import Template
 
 
 class Templates:
@@ -36,7 +37,9 @@ class Templates:
         self._run = run
         self._keyring = keyring
 
-    def make(self, apps: Sequence[AppLike], grounds: Sequence[Ground]) -> Mapping[tuple[str, str, str], str]:
+    def make(
+        self, apps: Sequence[AppLike], grounds: Sequence[Ground]
+    ) -> Mapping[tuple[str, str, str], Template]:
         """Make a template of every store, and of every kind, unless another worker has.
 
         Args:
@@ -44,14 +47,14 @@ class Templates:
             grounds: The servers they are made on.
 
         Returns:
-            The database of each, by service, app and setting.
+            Each of them, by service, app and setting.
         """
         stores = CopiedStores(self._layers, Copies(self._run, TEMPLATE), keyring=self._keyring, apps=apps)
         with ExitStack() as stack, stores:
             for ground in grounds:
                 stack.enter_context(ground.making_templates(self._run))
             return {
-                (address.service, app.package, address.store.setting): address.database
+                (address.service, app.package, address.store.setting): stores.as_template(address)
                 for app in stores.apps
                 for address in _made(stores, app)
             }

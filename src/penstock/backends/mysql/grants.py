@@ -82,6 +82,14 @@ def give(connection: Connection, names: RoleNames, record: str) -> None:
             connection.exec_driver_sql(f"REVOKE {rest} ON {general} FROM {app}")
 
 
+def give_all(connection: Connection, names: RoleNames) -> None:
+    """Let app and reader have, in a copy, what they have of a store: of all in it, at once."""
+    pattern = f"{quoted(connection, pattern_of(_database(connection)))}.*"
+    given = OWNERS if names.app_makes_tables else (_ROWS, *_GENERAL)
+    connection.exec_driver_sql(f"GRANT {', '.join(given)} ON {pattern} TO {quoted(connection, names.app)}")
+    connection.exec_driver_sql(f"GRANT SELECT ON {pattern} TO {quoted(connection, names.reader)}")
+
+
 def pattern_of(database: str) -> str:
     """A database's name as a grant of all that is in it has it, where some characters stand for others.
 

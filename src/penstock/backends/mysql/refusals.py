@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from pymysql.constants import ER
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from penstock.backends import refusals as known
 from penstock.backends.mysql.faults import number_of, words_of
+from penstock.backends.refusals import numbered, spelled, unsent
 from penstock.backends.rows import Unfit, Writing
 from penstock.errors import NotSupported
 
@@ -28,6 +32,25 @@ _DEADLOCK = 1213
 _CONSTRAINTS = frozenset({1364, 1369, 1644, 3819, 4025})
 _VALUES = frozenset({1264, 1292, 1366, 1411, 1416, 1690, 1906, 3105, 3140, 4079})
 
+_NAMES_CONSTRAINT = frozenset({1062, 1451, 1452, 3819, 4025})
+
+_NAMED = re.compile(r"(?:[Cc]olumn|Field|CONSTRAINT|for key) (?:[`'][^`']+[`']\.)*[`']([^`']+)[`']")
+
+_WHY = {
+    **dict.fromkeys((1048, 1364), known.NULL),
+    **dict.fromkeys((1062, 1586), known.UNIQUE),
+    **dict.fromkeys((1216, 1217, 1451, 1452), known.REFERENCE),
+    **dict.fromkeys((1369, 3819, 4025), known.CHECK),
+    1406: known.TOO_LONG,
+    **dict.fromkeys((1264, 1690), known.TOO_LARGE),
+    **dict.fromkeys((1265, 1292, 1366, 1411, 1416, 4079), known.NO_VALUE),
+    1300: known.NO_TEXT,
+    **dict.fromkeys((1906, 3105), known.GENERATED),
+    1644: known.BY_TRIGGER,
+}
+
+_NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
+"""What the server's errors are called."""
 
 # With limits of their own, since sql_select_limit may be less.
 _UNIQUE = text("""
@@ -77,6 +100,27 @@ def check_key(connection: Connection, writing: Writing) -> None:
             why="There is no unique key of these columns.",
             hint="Name the columns of one, or of the primary key.",
         )
+
+
+def why_refused(error: Exception) -> str:
+    """Why a row is refused: what its number means, since the server quotes values."""
+    number = number_of(error)
+    if number is None:
+        return unsent(error)
+    return numbered(_WHY.get(number) or spelled(_NAMES.get(number, "error")), f"error {number}")
+
+
+def column_of(error: Exception, writing: Writing) -> str:
+    """The column that an error means, or the constraint; empty if the server does not say.
+
+    What stands last in a message is the server's, before that may be a value that looks the same.
+    """
+    named = _NAMED.findall(words_of(error))
+    if not named or number_of(error) is None:
+        return ""
+    name = str(named[-1])
+    columns = {column.name.lower() for column in writing.table.columns}
+    return name if number_of(error) in _NAMES_CONSTRAINT or name.lower() in columns else ""
 
 
 def has_ended(error: Exception) -> bool:

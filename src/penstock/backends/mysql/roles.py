@@ -16,7 +16,7 @@ from penstock.backends.mysql import ending, grants
 from penstock.backends.mysql.faults import NO_RIGHT, number_of, translated
 from penstock.backends.mysql.sessions import is_mariadb, maintenance, quoted
 from penstock.backends.place import direct_login
-from penstock.backends.roles import NewLogin, RoleNames, StoreRole
+from penstock.backends.roles import NewLogin, RoleNames, StoreRole, stem_of
 from penstock.errors import NotSupported, PermissionRefused, StoreNotOurs
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ _USERS = text("""
 _MEMBERS = text("""
     SELECT DISTINCT user FROM mysql.roles_mapping
     WHERE role IN (:app, :reader) AND host <> '' ORDER BY 1""")
+_LEFT = text("""
+    SELECT user FROM mysql.user WHERE LEFT(user, CHAR_LENGTH(:prefix)) = :prefix AND is_role = 'Y'""")
 _SESSIONS = text("SELECT command AS doing FROM information_schema.processlist WHERE user = :login")
 # What the server says of transactions may be as old as the time since it was last asked, up to this.
 _SETTLE = text("DO SLEEP(0.11)")
@@ -150,7 +152,17 @@ class MariaDBRoles:
                 raise _not_ours(connection, role)
         grants.give(connection, names, record)
 
-    def add_logins(self, connection: Connection, names: RoleNames, logins: Sequence[NewLogin]) -> None:
+    def grant_copy(self, connection: Connection, names: RoleNames) -> None:
+        grants.give_all(connection, names)
+
+    def add_logins(
+        self,
+        connection: Connection,
+        names: RoleNames,
+        logins: Sequence[NewLogin],
+        *,
+        everywhere: bool = False,
+    ) -> None:
         known = {user.name: user for user in _users(connection, names, [login.name for login in logins])}
         for user in known.values():
             if not user.ours:
@@ -194,6 +206,14 @@ class MariaDBRoles:
             for role, ours in _known(connection, names).items():
                 if ours:
                     connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quoted(connection, role)}")
+
+    def left(self, server: Server, prefix: str) -> list[RoleNames]:
+        with maintenance(server) as connection:
+            if not is_mariadb(connection) or not _may_look(connection):
+                return []
+            found = connection.execute(_LEFT, {"prefix": prefix}).scalars().all()
+        stems = {stem for name in found if (stem := stem_of(name))}
+        return [RoleNames(owner="", app=f"{stem}_app", reader=f"{stem}_reader") for stem in sorted(stems)]
 
     def direct_login(self, server: Server) -> Login:
         return direct_login(server)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, and_, bindparam, func, literal_column
@@ -11,7 +10,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from penstock.backends.expressions import Explained
 from penstock.backends.keys import marks_of, places_in_order
-from penstock.backends.mysql.faults import number_of, words_of
+from penstock.backends.mysql.faults import number_of
 from penstock.backends.mysql.keys import MySQLKeys
 from penstock.backends.mysql.ordering import chosen, stage
 from penstock.backends.mysql.pages import MySQLPages
@@ -21,7 +20,9 @@ from penstock.backends.mysql.refusals import (
     check_key,
     check_updatable,
     check_writable,
+    column_of,
     has_ended,
+    why_refused,
 )
 from penstock.backends.mysql.sending import insert, literal, load
 from penstock.backends.mysql.transactions import autocommits, begin, check_idle, is_streaming, not_writable
@@ -51,7 +52,6 @@ _THERE = "@penstock_there"
 _COUNT = f"({_THERE} := {_THERE} + 1)"
 # What only one kind of server knows is in a comment that only this one executes: how many rows are left.
 _EXPLAIN = "EXPLAIN /*M! EXTENDED */"
-_NAMED = re.compile(r"(?:[Cc]olumn|Field|CONSTRAINT|for key) (?:[`'][^`']+[`']\.)*[`']([^`']+)[`']")
 
 
 class MySQLRows(MySQLKeys):
@@ -179,8 +179,11 @@ class MySQLRows(MySQLKeys):
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
-        named = _NAMED.search(words_of(error))
-        return "" if named is None else named[1]
+        return column_of(error, writing)
+
+    def why_refused(self, error: Exception) -> str:
+        """Why a row is refused: by the error's number."""
+        return why_refused(error)
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """What the optimizer expects."""

@@ -109,7 +109,7 @@ def literal(connection: Connection, column: Column[Any], expression: ColumnEleme
     except CompileError as error:
         raise NotSupported(
             f"What {column} gets by itself can't be put into a statement of many rows.",
-            why=str(error),
+            why="SQLAlchemy can't write a value of its type there.",
             hint="Give rows a value for it, or declare it as server_default.",
         ) from error
     return str(made)

@@ -5,27 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from psycopg.conninfo import make_conninfo
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.arrow import Plan, load_arrow, missing
 from penstock.backends.frames import fitted, unlike
-from penstock.backends.postgresql.asking import sent_beside, text_of
+from penstock.backends.postgresql.asking import Statement, sent_beside, text_of
+from penstock.backends.postgresql.refusals import holds_values, said_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     import psycopg
-    from sqlalchemy import Engine
 
     from penstock.backends.frames import Selected
 
 _EARLIEST = {"date32": -2_440_588, "timestamp": -210_866_803_200_000_000}
 """The first day that the server knows, in days and in microseconds; infinity comes out below."""
+
+_PRIMARY = b"PG_DIAG_MESSAGE_PRIMARY"
+
+_BROKEN = "The rows can't be read to their end. What the driver says may hold values: see the cause."
+
+_KEY = token_bytes(32)
+"""Without it, what is kept of a login tells nothing of its password."""
+
+_kept: WeakKeyDictionary[Engine, tuple[bytes, Any]] = WeakKeyDictionary()
+"""The database of each engine, and what tells its login from others."""
 
 _SET = """
     SELECT pg_catalog.current_setting('role'), EXISTS (
@@ -44,21 +57,25 @@ def read_beside(
     driver = _driver()
     with ExitStack() as held:
         try:
-            connection = _connect(driver, asked.login, room, held)
+            connection = _connect(driver, engine, asked.login, room, held)
         except driver.Error:
             engine.dispose()
             asked = asked_of(engine, selected, asked.plans) or asked
-            with _as_sqlalchemy_says(asked.text, driver.Error):
-                connection = _connect(driver, asked.login, room, held)
+            with _as_sqlalchemy_says(asked, driver.Error):
+                connection = _connect(driver, engine, asked.login, room, held)
         yield held.enter_context(_reader(driver, connection, asked, selected.batch))
 
 
 def _connect(
-    driver: Any, login: str, room: Callable[[], AbstractContextManager[None]], held: ExitStack
+    driver: Any,
+    engine: Engine,
+    login: str,
+    room: Callable[[], AbstractContextManager[None]],
+    held: ExitStack,
 ) -> Any:
     with ExitStack() as opening:
         opening.enter_context(room())
-        connection = opening.enter_context(driver.AdbcConnection(_database(login)))
+        connection = opening.enter_context(driver.AdbcConnection(_database(engine, login)))
         connection.set_autocommit(False)  # A pooler gives each transaction another session.
         held.push(opening.pop_all())
         return connection
@@ -68,8 +85,8 @@ def _connect(
 def _reader(driver: Any, connection: Any, asked: Asked, size: int | None) -> Iterator[Any]:
     arrow = load_arrow()
     with driver.AdbcStatement(connection) as statement:
-        statement.set_sql_query(asked.text)
-        with _as_sqlalchemy_says(asked.text, driver.Error):
+        statement.set_sql_query(asked.text.sent)
+        with _as_sqlalchemy_says(asked, driver.Error):
             handle, _ = statement.execute_query()
         with arrow.RecordBatchReader.from_stream(handle) as source:
             schema = _schema(asked.plans, source.schema)
@@ -77,12 +94,27 @@ def _reader(driver: Any, connection: Any, asked: Asked, size: int | None) -> Ite
 
 
 @contextmanager
-def _as_sqlalchemy_says(text: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of the driver's into one of SQLAlchemy's family."""
+def _as_sqlalchemy_says(asked: Asked, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of the driver's into one of SQLAlchemy's family, which quotes no value."""
     try:
         yield
     except kinds as error:
-        raise DBAPIError(text, None, error) from error
+        driver = _driver()
+        told = DBAPIError.instance(asked.text.shown, None, _reworded(driver, error), driver.Error)
+        raise cast("DBAPIError", told) from None if asked.hides else error
+
+
+def _reworded(driver: Any, error: Exception) -> Exception:
+    """An error of the driver's without the statement that was sent, in which parameters are."""
+    state = getattr(error, "sqlstate", None)
+    details = dict(getattr(error, "details", None) or ())
+    words = details.get(_PRIMARY, b"").decode(errors="replace")
+    if state and (holds_values(state) or not words):
+        words = said_of(state)
+    kind = type(error) if isinstance(error, driver.Error) else driver.OperationalError
+    code = getattr(error, "status_code", driver.AdbcStatusCode.IO)
+    made: Exception = kind(words or _BROKEN, status_code=code, sqlstate=state)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +123,15 @@ class Asked:
 
     Args:
         login: All that libpq is told to connect, the password too.
-        text: The statement, with its parameters in it.
+        text: The statement.
         plans: How its columns become those of a table.
+        hides: Whether errors must not show values (`hide_parameters`).
     """
 
     login: str = field(repr=False)
-    text: str
+    text: Statement
     plans: Sequence[Plan]
+    hides: bool
 
 
 def asked_of(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> Asked | None:
@@ -115,7 +149,8 @@ def asked_of(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> Asked
         role, is_set = connection.exec_driver_sql(_SET).one()
         if is_set or (role != "none" and "role=" not in raw.info.options):
             return None
-        return Asked(_login(raw), text_of(connection, selected, [sent_beside(plan) for plan in plans]), plans)
+        text = text_of(connection, selected, [sent_beside(plan) for plan in plans])
+        return Asked(_login(raw), text, plans, engine.hide_parameters)
 
 
 def _login(raw: psycopg.Connection[Any]) -> str:
@@ -138,12 +173,27 @@ def _driver() -> Any:
     return adbc_driver_manager
 
 
-@lru_cache(maxsize=64)
-def _database(login: str) -> Any:
-    """A database as ADBC knows it: with its catalog of types, which takes long to read; not connected."""
+def _database(engine: Engine, login: str) -> Any:
+    """A database as ADBC knows it: with its catalog of types, which takes long to read; not connected.
+
+    It holds the password, so it is kept no longer than the engine's own connections: a store's engine is
+    disposed of when its password has changed.
+    """
     import adbc_driver_postgresql
 
-    return adbc_driver_postgresql.connect(login)
+    while hasattr(engine, "_proxied"):  # It has options of its own, and shares all else.
+        engine = engine._proxied
+    mark = blake2b(login.encode(), key=_KEY).digest()
+    found = _kept.get(engine)
+    if found is None or found[0] != mark:
+        if not event.contains(engine, "engine_disposed", _forget):
+            event.listen(engine, "engine_disposed", _forget)
+        found = _kept[engine] = mark, adbc_driver_postgresql.connect(login)
+    return found[1]
+
+
+def _forget(engine: Engine) -> None:
+    _kept.pop(engine, None)
 
 
 def _schema(plans: Sequence[Plan], sent: Any) -> Any:
@@ -167,7 +217,7 @@ def _plain(name: str, sent: Any) -> Any:
 def _batches(asked: Asked, source: Any, schema: Any, size: int | None) -> Iterator[Any]:
     arrow = load_arrow()
     while True:
-        with _as_sqlalchemy_says(asked.text, OSError, arrow.ArrowException):
+        with _as_sqlalchemy_says(asked, OSError, arrow.ArrowException):
             batch = next(source, None)
         if batch is None:
             return

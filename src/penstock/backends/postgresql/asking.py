@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,8 +28,21 @@ _READABLE = (int, float, bool, str, bytes, date, time, datetime, Decimal)
 """The types of Python whose values are read as PostgreSQL sends them."""
 
 
-def text_of(connection: Connection, selected: Selected, made: Sequence[_Made | None]) -> str:
-    """The statement with its parameters in it, since COPY takes none.
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement with its parameters in it, since COPY takes none.
+
+    Args:
+        sent: The statement.
+        shown: The same without the parameters' values, for errors.
+    """
+
+    sent: str = field(repr=False)
+    shown: str
+
+
+def text_of(connection: Connection, selected: Selected, made: Sequence[_Made | None]) -> Statement:
+    """The statement as it is sent, and as it is shown.
 
     Args:
         connection: A connection of psycopg's.
@@ -46,7 +60,7 @@ def text_of(connection: Connection, selected: Selected, made: Sequence[_Made | N
     values = {
         name: makers[name](value) if name in makers else value for name, value in state.parameters.items()
     }
-    return psycopg.ClientCursor(raw).mogrify(state.statement, values)
+    return Statement(psycopg.ClientCursor(raw).mogrify(state.statement, values), state.statement)
 
 
 def sent_beside(plan: Plan) -> _Made | None:

@@ -90,6 +90,10 @@ _DATABASE = """
       (2, 'GRANT CONNECT, TEMPORARY ON DATABASE %1$I TO %2$I'),
       (3, 'GRANT CONNECT ON DATABASE %1$I TO %3$I')) AS them (turn, statement) ORDER BY turn"""
 _TO_OWNER = "SELECT format('ALTER DATABASE %I OWNER TO %I', current_database(), :owner)"
+_SHARED = """
+    SELECT format('ALTER DATABASE %1$I OWNER TO %4$I; REVOKE ALL ON DATABASE %1$I FROM PUBLIC;'
+      ' GRANT CONNECT, TEMPORARY ON DATABASE %1$I TO %2$I; GRANT CONNECT ON DATABASE %1$I TO %3$I',
+      current_database(), :app, :reader, :owner)"""
 _RECORD = (
     "SELECT format('REVOKE ALL ON TABLE public.%I FROM %I, %I', :record, :app, :reader)",
     "SELECT format('GRANT SELECT ON TABLE public.%I TO %I, %I', :record, :app, :reader)",
@@ -113,6 +117,13 @@ def hand_over(connection: Connection, names: RoleNames) -> None:
     _do_all(connection, _TO_OWNER, owner=names.owner)
     _do_all(connection, f"SELECT statement FROM ({_ALTERATIONS}) AS them ORDER BY turn", owner=names.owner)
     _do_all(connection, _OTHERS, owner=names.owner, app=names.app, reader=names.reader)
+
+
+def share(connection: Connection, names: RoleNames) -> None:
+    """Let the roles of a template have a copy of it; what is in that is theirs already."""
+    asked = _asking(_SHARED, owner=names.owner, app=names.app, reader=names.reader)
+    statements = connection.execute(asked).scalar_one()
+    connection.exec_driver_sql(statements.replace("%", "%%"))
 
 
 def give(connection: Connection, names: RoleNames, record: str) -> None:

@@ -17,7 +17,7 @@ from penstock.backends.place import direct_login
 from penstock.backends.postgresql import grants
 from penstock.backends.postgresql.faults import translated
 from penstock.backends.postgresql.sessions import TRUSTED_PATH, maintenance
-from penstock.backends.roles import NewLogin, RoleNames, StoreRole
+from penstock.backends.roles import NewLogin, RoleNames, StoreRole, stem_of
 from penstock.errors import PermissionRefused, StoreNotOurs
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ _MEMBERS = """
     JOIN pg_catalog.pg_roles g ON g.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
     WHERE g.rolname = ANY (:groups)
       AND pg_catalog.shobj_description(m.oid, 'pg_authid') LIKE :ours || '%' ORDER BY 1"""
+_LEFT = """
+    SELECT rolname FROM pg_catalog.pg_roles
+    WHERE pg_catalog.starts_with(rolname, :prefix)
+      AND pg_catalog.shobj_description(oid, 'pg_authid') LIKE :ours || '%'"""
 _BUSY = """
     SELECT 1 FROM pg_catalog.pg_stat_activity
     WHERE usename = :login AND state IS DISTINCT FROM 'idle' LIMIT 1"""
@@ -99,14 +103,26 @@ class PostgreSQLRoles:
         grants.hand_over(connection, names)
         grants.give(connection, names, record)
 
-    def add_logins(self, connection: Connection, names: RoleNames, logins: Sequence[NewLogin]) -> None:
+    def grant_copy(self, connection: Connection, names: RoleNames) -> None:
+        grants.share(connection, names)
+
+    def add_logins(
+        self,
+        connection: Connection,
+        names: RoleNames,
+        logins: Sequence[NewLogin],
+        *,
+        everywhere: bool = False,
+    ) -> None:
         known = _comments(connection, [login.name for login in logins])
         _check_ours(known)
         for login in logins:
             verb = "ALTER" if login.name in known else "CREATE"
             statement = f"{verb} ROLE {{user}} LOGIN PASSWORD {{verifier}}"
             _set_password(connection, statement, login.name, login.password)
-            _settle(connection, names, login)
+            _settle(connection, names, login, everywhere=everywhere)
+        if everywhere:
+            _join(connection, [login.name for login in logins])
 
     def in_use(self, connection: Connection, login: str) -> bool:
         # Of other roles' sessions the server shows no state, so the service's role has to be a member.
@@ -134,6 +150,12 @@ class PostgreSQLRoles:
             ours = [role for role in groups if _is_ours(comments.get(role))]
             for role in [*_logins(connection, names), *ours]:
                 _do(connection, "DROP ROLE IF EXISTS {role}", role=role)
+
+    def left(self, server: Server, prefix: str) -> list[RoleNames]:
+        with maintenance(server) as connection:
+            found = connection.execute(text(_LEFT), {"prefix": prefix, "ours": _OURS}).scalars()
+        stems = {stem for name in found if (stem := stem_of(name))}
+        return [RoleNames(owner=f"{s}_owner", app=f"{s}_app", reader=f"{s}_reader") for s in sorted(stems)]
 
     def direct_login(self, server: Server) -> Login:
         return direct_login(server)
@@ -177,7 +199,7 @@ def _logins(connection: Connection, names: RoleNames) -> list[str]:
     return list(connection.execute(text(_MEMBERS), wanted).scalars())
 
 
-def _settle(connection: Connection, names: RoleNames, login: NewLogin) -> None:
+def _settle(connection: Connection, names: RoleNames, login: NewLogin, *, everywhere: bool) -> None:
     """Let a login be what it is for, also where a pooler lets nobody say so when a session begins."""
     _mark(connection, login.name)
     _do(connection, "GRANT {group} TO {login}", group=names.of(login.role), login=login.name)
@@ -189,8 +211,9 @@ def _settle(connection: Connection, names: RoleNames, login: NewLogin) -> None:
     else:
         settings.append("RESET role")
     database = connection.execute(text("SELECT pg_catalog.current_database()")).scalar_one()
+    where: LiteralString = "" if everywhere else "IN DATABASE {database} "
     for setting in settings:
-        statement = "ALTER ROLE {login} IN DATABASE {database} " + setting
+        statement = "ALTER ROLE {login} " + where + setting
         _do(connection, statement, login=login.name, database=database, owner=names.owner)
 
 

@@ -11,10 +11,11 @@ from sqlalchemy.exc import OperationalError
 
 from penstock.backends.expressions import Explained
 from penstock.backends.keys import places_in_order
-from penstock.backends.postgresql.faults import diagnostics_of, sqlstate_of
+from penstock.backends.postgresql.faults import sqlstate_of
 from penstock.backends.postgresql.keys import PostgreSQLKeys
 from penstock.backends.postgresql.lists import created_by_lists, lists_of
 from penstock.backends.postgresql.pages import PostgreSQLPages
+from penstock.backends.postgresql.refusals import column_of, why_refused
 from penstock.backends.postgresql.relations import Relation, new_row
 from penstock.backends.postgresql.staging import (
     DRIVERS,
@@ -127,8 +128,11 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
 
     def faulty_column(self, error: Exception, writing: Writing) -> str:
         """The column that an error of the server's means, or the constraint; empty if it does not say."""
-        said = diagnostics_of(error)
-        return getattr(said, "column_name", None) or getattr(said, "constraint_name", None) or ""
+        return column_of(error, writing)
+
+    def why_refused(self, error: Exception) -> str:
+        """Why a row is refused: by SQLSTATE."""
+        return why_refused(error)
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """What the planner expects, from the figures of the last ANALYZE."""

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends.arrow import load_arrow
 from penstock.backends.postgresql.asking import sent_within, text_of
 from penstock.backends.postgresql.decoding import batches, is_decoded
+from penstock.backends.postgresql.refusals import without_values
 from penstock.backends.postgresql.sessions import UTF8, codec_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from penstock.backends.arrow import Plan
     from penstock.backends.frames import Selected
+    from penstock.backends.postgresql.asking import Statement
 
 
 @contextmanager
@@ -31,13 +33,20 @@ def read_within(connection: Connection, selected: Selected, plans: Sequence[Plan
     raw: Any = connection.connection.driver_connection
     schema = arrow.schema([(plan.name, plan.type) for plan in plans])
     query, oids = _asked(connection, selected, plans)
-    text = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
-    sent = text.encode(codec_of(raw))
-    with _as_sqlalchemy_says(connection, text), raw.cursor() as cursor, cursor.copy(sent) as rows:
+    sent = _copy(query.sent).encode(codec_of(raw))
+    with (
+        _as_sqlalchemy_says(connection, _copy(query.shown)),
+        raw.cursor() as cursor,
+        cursor.copy(sent) as rows,
+    ):
         yield arrow.RecordBatchReader.from_batches(schema, batches(rows, schema, oids, selected.batch))
 
 
-def _asked(connection: Connection, selected: Selected, plans: Sequence[Plan]) -> tuple[str, list[int]]:
+def _copy(query: str) -> str:
+    return f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
+
+
+def _asked(connection: Connection, selected: Selected, plans: Sequence[Plan]) -> tuple[Statement, list[int]]:
     """The statement, and the types of what it gives; what can't be decoded is sent as a text."""
     raw: Any = connection.connection.driver_connection
     converted = codec_of(raw) != UTF8
@@ -53,13 +62,13 @@ def _asked(connection: Connection, selected: Selected, plans: Sequence[Plan]) ->
     return text, oids
 
 
-def _types(connection: Connection, text: str) -> list[int]:
+def _types(connection: Connection, text: Statement) -> list[int]:
     """What a statement will give, as the server numbers types; a COPY does not tell."""
     raw: Any = connection.connection.driver_connection
     alone = getattr(raw, "alone", nullcontext)  # In a test that is rolled back, others may have it, too.
-    with _as_sqlalchemy_says(connection, text), alone():
+    with _as_sqlalchemy_says(connection, text.shown), alone():
         for result in (
-            raw.pgconn.prepare(b"", text.encode(codec_of(raw))),
+            raw.pgconn.prepare(b"", text.sent.encode(codec_of(raw))),
             raw.pgconn.describe_prepared(b""),
         ):
             if result.status != ExecStatus.COMMAND_OK:
@@ -75,5 +84,6 @@ def _as_sqlalchemy_says(connection: Connection, text: str) -> Iterator[None]:
     except psycopg.Error as error:
         if connection.connection.driver_connection.closed:  # type: ignore[union-attr]
             connection.invalidate(error)
-        told = DBAPIError.instance(text, None, error, psycopg.Error, dialect=connection.dialect)
-        raise cast("DBAPIError", told) from error
+        clean = without_values(error)
+        told = DBAPIError.instance(text, None, clean, psycopg.Error, dialect=connection.dialect)
+        raise cast("DBAPIError", told) from None if connection.engine.hide_parameters else error

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.util import await_only
 
 from penstock.backends.keys import STAGE, marks_of, places_in_order
+from penstock.backends.refusals import GENERATED
 from penstock.backends.rows import (
     GIVEN,
     OnConflict,
@@ -31,6 +32,7 @@ from penstock.backends.rows import (
 from penstock.backends.sqlite import library
 from penstock.backends.sqlite.keys import SQLiteKeys
 from penstock.backends.sqlite.pages import SQLitePages
+from penstock.backends.sqlite.refusals import why_refused
 from penstock.backends.sqlite.transactions import LEVEL, take_lock
 from penstock.backends.sqlite.values import as_kept, checks
 from penstock.backends.values import INFINITE
@@ -158,6 +160,12 @@ class SQLiteRows(SQLiteKeys, StandardRows):
             return columns[(int(unfit[1]) - 1) % len(columns)].name
         key = [column.name for column in writing.table.primary_key]
         return key[0] if "datatype mismatch" in said and len(key) == 1 else ""
+
+    def why_refused(self, error: Exception) -> str:
+        """Why a row is refused: by the library's code."""
+        if _GENERATED.search(str(getattr(error, "orig", error))):
+            return GENERATED
+        return why_refused(error)
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """None: there are no figures to guess from."""
