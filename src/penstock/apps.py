@@ -6,7 +6,6 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from penstock.app import App
 from penstock.errors import PenstockError, UnknownApp
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -177,12 +177,8 @@ class FoundApps:
 
     def _unknown(self, package: str) -> UnknownApp:
         known = ", ".join(self._found) or "none"
-        close = get_close_matches(package, self._found, 1)
-        hint = (
-            f"Did you mean {close[0]}?"
-            if close
-            else "Install it, name it with --app module:Class, or run this where its package is."
-        )
+        hint = did_you_mean(package, self._found)
+        hint = hint or "Install it, name it with --app module:Class, or run this where its package is."
         return UnknownApp(f"There is no app {package!r}.", why=f"Known: {known}.", hint=hint)
 
 

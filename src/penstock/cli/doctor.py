@@ -118,12 +118,14 @@ def _config_problems(error: ConfigError) -> Iterator[Finding]:
 
 
 def _config(config: FileConfig | None) -> Finding:
+    from penstock.registry.file import no_config_file
+
     if config is None:
         return Finding(
             "configuration",
             "penstock.toml",
             Verdict.WARN,
-            "There is none here or above: only the environment answers.",
+            f"{no_config_file()} Only the environment answers.",
             "penstock init",
         )
     return Finding("configuration", str(config.path), Verdict.OK)
@@ -264,7 +266,7 @@ def _settings(state: State) -> Iterator[Finding]:
                 verdict = Verdict.FAIL if setting.required else Verdict.WARN
                 needed = "It is required" if setting.required else "It is optional"
                 message = f"{needed}, and no service is plugged in."
-                yield Finding("setting", subject, verdict, message, f"penstock link SERVICE {subject}")
+                yield Finding("setting", subject, verdict, message, desk.book.not_assigned(app, setting.name).hint)
 
 
 def _stores(state: State) -> Iterator[Finding]:

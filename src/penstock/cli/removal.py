@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.names import Target, complete_stores, target
 from penstock.cli.root import FAILED, example, from_env_option, need_from_env, yes_option
 from penstock.cli.state import State, pass_state
@@ -57,7 +57,7 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
         found = next(each for each in desk.left_over(store.app) if _same(each, orphan))
     now = options["now"] or _goes_at_once(desk, found)
     confirm_drops(desk, [found], yes=options["yes"], from_env=options["from_env"], now=now)
-    with watched(desk, output.Steps()) as steps:
+    with watched(desk, progress.Steps()) as steps:
         if orphan is None:
             desk.drop(store.app, store.name, now=now)
         else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.names import Target, complete_services, complete_stores, target
 from penstock.cli.root import FAILED, example
 from penstock.cli.state import State, pass_state
@@ -91,7 +91,7 @@ def _renewed(state: State, store: Target) -> bool:
 def _wait(grace: float) -> None:
     import time
 
-    with output.waiting(f"the old logins stay good for {grace:g} s"):
+    with progress.waiting(f"the old logins stay good for {grace:g} s"):
         time.sleep(grace)
 
 

@@ -46,6 +46,7 @@ def check(state: State, as_json: bool) -> None:
     ]
     shown = [{key: value for key, value in row.items() if key != "problem"} for row in rows]
     output.listing("secrets", shown, columns, as_json=as_json, empty="No service has a password.")
+    state.say_absent(lacking=not rows)
     for row in rows:
         if row["problem"] is not None:
             output.error(row["problem"])

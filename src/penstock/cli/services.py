@@ -63,8 +63,9 @@ def list_(state: State, as_json: bool) -> None:
         ),
         output.source_column(),
     ]
-    empty = "There are no services. Add one: penstock services add NAME URL"
+    empty = "There are no services. Add one: penstock services add main postgresql://user@host:5432"
     output.listing("services", rows, columns, as_json=as_json, empty=empty)
+    state.say_absent(lacking=not rows)
     for service in [] if as_json else found:
         if service.problem is not None:
             what = f"service {service.name} can't be used"
@@ -202,12 +203,13 @@ def test(state: State, name: str | None, as_json: bool) -> None:
         output.column("service"),
         output.column("role"),
         output.Column(title="result", value=lambda row: "ok" if row["ok"] else "failed"),
-        output.Column(title="version", value=lambda row: row["version"].split(" (")[0]),
+        output.Column(title="version", value=_version),
         output.Column(title="time", value=lambda row: f"{row['seconds']:.2f} s", right=True),
         output.Column(title="address", value=lambda row: output.address(row["url"]), fold=True),
     ]
     shown = [{key: value for key, value in row.items() if key != "problem"} for row in rows]
     output.listing("services", shown, columns, as_json=as_json, empty="There are no services.")
+    state.say_absent(lacking=not rows)
     for row in rows:
         if row["problem"] is not None:
             output.error(row["problem"])
@@ -343,6 +345,10 @@ def _losses(service: Service, users: Users) -> list[str]:
     lines += [f"Unplugs it from {a.app}:{a.setting} ({a.source})." for a in users.assignments]
     lines += [f"Forgets {s.app}:{s.name}; its database {s.database} stays." for s in users.stores]
     return [output.shorten(line) for line in lines]
+
+
+def _version(row: dict[str, Any]) -> str:
+    return row["version"].split(" (")[0] if row["ok"] else output.UNKNOWN
 
 
 def _tests(desk: Stores, service: Service) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.fleet import Fleet, jobs_option
 from penstock.cli.names import complete_apps
 from penstock.cli.root import FAILED, example, from_env_option, json_option, need_from_env, yes_option
@@ -223,11 +223,11 @@ def _show_plan(rows: Sequence[output.Row], *, as_json: bool) -> None:
 def _run(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[dict[str, Any]]:
     if wanted.jobs > 1:
         return _run_many(desk, jobs, wanted)
-    screen = output.Steps(err=wanted.as_json)
+    screen = progress.Steps(err=wanted.as_json)
     return [_sync(desk, job, wanted, screen) for job in jobs]
 
 
-def _sync(desk: Stores, job: Job, wanted: Wanted, screen: output.Steps) -> dict[str, Any]:
+def _sync(desk: Stores, job: Job, wanted: Wanted, screen: progress.Steps) -> dict[str, Any]:
     """Sync one store, and show each step of it."""
     screen.store(job.title, job.where)
     with watched(desk, screen) as steps:
@@ -282,16 +282,10 @@ def _unassigned(desk: Stores, apps: Sequence[AppDeclaration]) -> list[dict[str, 
         stores = {setting.name for setting in app.databases if not setting.many}
         for setting in app.settings:
             if setting.name not in stores and desk.book.find_assignment(app.package, setting.name) is None:
-                rows.append(_unassigned_row(app, setting.name, required=setting.required))
+                problem = desk.book.not_assigned(app, setting.name)
+                result = "failed" if setting.required else "skipped"
+                rows.append(Job(app=app, name=setting.name).row(result, [], problem))
     return rows
-
-
-def _unassigned_row(app: AppDeclaration, setting: str, *, required: bool) -> dict[str, Any]:
-    problem = NotAssigned(
-        f"No service is plugged into setting {setting!r} of app {app.package}.",
-        hint=f"penstock link SERVICE {app.package}:{setting}",
-    )
-    return Job(app=app, name=setting).row("failed" if required else "skipped", [], problem)
 
 
 def _show_causes(apps: Sequence[FoundApp]) -> None:

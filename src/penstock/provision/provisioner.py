@@ -20,6 +20,7 @@ from penstock.provision.steps import InitializerForm, StepEvent
 from penstock.provision.sync import plan_of, sync_store
 from penstock.provision.work import Work, look
 from penstock.registry import Registry, RegistryIdentity, StoreEntry, StoreState, journalled
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from penstock.connect import Address, AddressBook, EngineCache
@@ -121,7 +122,9 @@ class Provisioner:
                 chosen.append(name)
             else:
                 raise UnknownStore(
-                    f"App {app.package} has no store {name!r}.", hint=f"penstock stores list {app.package}"
+                    f"App {app.package} has no store {name!r}.",
+                    hint=did_you_mean(name, [*every, *(kind.name for kind in app.databases if kind.many)])
+                    or f"penstock stores list {app.package}",
                 )
         return chosen
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
@@ -22,6 +21,7 @@ from penstock.registry.service import Assignment, Service, Source
 from penstock.registry.shape import KEEP_DROPPED, FileTable, Misshapen, ServiceTable, shaped
 from penstock.registry.trust import read_trusted
 from penstock.secrets import SecretRef, resolve
+from penstock.spelling import did_you_mean
 
 FILE_NAME = "penstock.toml"
 """What the file is called, wherever it is looked for."""
@@ -34,6 +34,7 @@ __all__ = [
     "check_links",
     "check_secrets",
     "find_config_file",
+    "no_config_file",
     "read_config",
 ]
 
@@ -90,6 +91,18 @@ def find_config_file(start: Path | None = None) -> Path | None:
     start = _here() if start is None else start.absolute()
     candidates = (folder / FILE_NAME for folder in (start, *start.parents))
     return next((path for path in candidates if os.path.lexists(path)), None)
+
+
+def no_config_file(start: Path | None = None) -> str:
+    """The sentence that says that there is no configuration file, and where it was looked for.
+
+    Args:
+        start: The directory that was begun at; the working directory by default.
+
+    >>> no_config_file(Path("/srv/site"))
+    'No penstock.toml in /srv/site or its parents.'
+    """
+    return f"No {FILE_NAME} in {_here() if start is None else start} or its parents."
 
 
 def read_config(path: Path) -> FileConfig:
@@ -281,8 +294,7 @@ def _key(config: FileConfig, link: Assignment) -> KeyPath:
 
 
 def _other_service(name: str, own: Sequence[str]) -> str:
-    close = get_close_matches(name, own, 1)
-    if close:
-        return f"Did you mean {close[0]}?"
+    if hint := did_you_mean(name, own):
+        return hint
     there = f"This file has: {', '.join(own)}." if own else "This file has none."
     return f"{there} Add it: penstock services add {name}"
