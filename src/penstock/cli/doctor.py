@@ -14,6 +14,7 @@ from penstock.cli import output
 from penstock.cli.root import FAILED, example, json_option
 from penstock.cli.state import FOLDER, State, pass_state
 from penstock.errors import ConfigError, ConfigProblems, PenstockError
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ def _findings(state: State, processes: int) -> Iterator[Finding]:
         yield from _links(state)
         yield from _secrets(state)
         yield from _services(state, processes)
-        for check in (_apps, _settings, _stores):
+        for check in (_apps, _stray, _settings, _stores):
             yield from check(state)
     except PenstockError as error:
         yield _failure("registry", "registry", error)
@@ -251,14 +252,31 @@ def _apps(state: State) -> Iterator[Finding]:
             yield _failure("app", app.package, app.error)
 
 
+def _stray(state: State) -> Iterator[Finding]:
+    """Links and addresses that nothing takes."""
+    from penstock.cli.stray import stray_addresses, stray_links
+
+    for each in stray_links(state):
+        verdict = Verdict.FAIL if each.certain else Verdict.WARN
+        yield Finding("link", each.where, verdict, each.message, each.hint)
+    for each in stray_addresses(state):
+        yield Finding("bindings", each.where, Verdict.WARN, each.message, each.hint)
+
+
 def _settings(state: State) -> Iterator[Finding]:
     desk = state.desk
+    services = [service.name for service in desk.registry.services()]
     for app in desk.apps:
         for setting in app.settings:
             subject = f"{app.package}:{setting.name}"
             plugged = desk.book.find_assignment(app.package, setting.name)
             bound = None if plugged is not None else desk.book.find(app, setting.name)
-            if plugged is not None:
+            if plugged is not None and plugged.service not in services:
+                message = f"{plugged.service} is plugged in ({plugged.source}), and is no service."
+                verdict = Verdict.FAIL if setting.required else Verdict.WARN
+                hint = did_you_mean(plugged.service, services) or "penstock services list"
+                yield Finding("setting", subject, verdict, message, hint)
+            elif plugged is not None:
                 yield Finding("setting", subject, Verdict.OK, f"{plugged.service} ({plugged.source})")
             elif bound is not None:
                 yield Finding("setting", subject, Verdict.OK, str(bound.source))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shlex
 import traceback as tracebacks
+from pathlib import Path
 
 import click
 
 from penstock.cli import output
 from penstock.cli.frames import app_frames
 from penstock.cli.hints import debug_wanted, json_wanted, typed
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, StorageUnavailable
 from penstock.spelling import did_you_mean
 
 _EXTRA_ARGUMENTS = re.compile(r"(unexpected extra arguments?) \(.*\)", re.DOTALL)
 _NO_COMMAND = re.compile(r"No such command ['\"](.*?)['\"]\.", re.DOTALL)
+_REFUSALS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG
+)  # fmt: skip
 _COMMANDS = "reference/commands.html"
 
 
@@ -36,6 +43,21 @@ def say(error: BaseException) -> None:
         said = document_of(error)
         frames = [] if isinstance(error, click.ClickException) else app_frames(error)
         output.failure(said["code"], said["what"], hint=said["hint"], frames=frames)
+
+
+def typed_error(error: BaseException) -> BaseException:
+    """The error, or that a file can't be used: what only the file system refuses is nobody's bug."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS or error.filename is None:
+        return error
+    path = Path(os.fsdecode(error.filename)).absolute()
+    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    found = StorageUnavailable(
+        f"{path} can't be read or written.",
+        why=error.strerror or "",
+        hint=f"Change its owner or mode, or choose another directory: ls -ld {shlex.quote(str(there))}",
+    )
+    found.__cause__ = error
+    return found
 
 
 def document_of(error: BaseException) -> dict[str, str]:

@@ -67,7 +67,8 @@ class Root(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, BrokenPipeError):
             raise
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as raised:
+            error = failures.typed_error(raised)
             failures.say(error)
             ctx.exit(exit_code(error))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from sqlalchemy import URL, make_url
 from penstock.engines import EngineOptions
 from penstock.errors import ConfigError, ConfigNotFound, ConfigProblems, Problem, SecretError
 from penstock.registry.document import parsed
-from penstock.registry.locate import KeyPath, locate
+from penstock.registry.locate import KeyPath, locate, shown
 from penstock.registry.problems import Wrong, problem_at
 from penstock.registry.service import Assignment, Service, Source
 from penstock.registry.shape import KEEP_DROPPED, FileTable, Misshapen, ServiceTable, shaped
@@ -36,6 +36,7 @@ __all__ = [
     "find_config_file",
     "no_config_file",
     "read_config",
+    "shown_key",
 ]
 
 _VARIABLE = "PENSTOCK_CONFIG"
@@ -134,7 +135,7 @@ def read_config(path: Path) -> FileConfig:
     return _config(table, path, label, lines)
 
 
-def check_links(config: FileConfig, known: Container[str] = ()) -> None:
+def check_links(config: FileConfig, known: Collection[str] = ()) -> None:
     """Check that every link of the file names a service.
 
     Args:
@@ -148,7 +149,7 @@ def check_links(config: FileConfig, known: Container[str] = ()) -> None:
     """
     own = [service.name for service in config.services]
     wrongs = [
-        Wrong(f"There is no service {link.service!r}.", _other_service(link.service, own), _key(config, link))
+        Wrong(f"There is no service {link.service!r}.", _other_service(link.service, own, known), _key(config, link))
         for link in config.assignments
         if link.service not in own and link.service not in known
     ]
@@ -293,8 +294,13 @@ def _key(config: FileConfig, link: Assignment) -> KeyPath:
     return short if short in config.lines else ("links", link.app, link.setting)
 
 
-def _other_service(name: str, own: Sequence[str]) -> str:
-    if hint := did_you_mean(name, own):
+def shown_key(config: FileConfig, link: Assignment) -> str:
+    """The key of a link of the file, as it is written there."""
+    return shown(_key(config, link))
+
+
+def _other_service(name: str, own: Sequence[str], known: Collection[str]) -> str:
+    if hint := did_you_mean(name, [*own, *known]):
         return hint
     there = f"This file has: {', '.join(own)}." if own else "This file has none."
     return f"{there} Add it: penstock services add {name}"

@@ -81,15 +81,13 @@ def _check_access(directory: Path, mode: int, what: str) -> None:
         )
 
 
-def check_file(path: Path) -> None:
-    """Raise StorageUnavailable for a file that may not be written.
-
-    SQLite would open it all the same, and leave a `-wal` beside it that nobody may write either.
-    """
-    if os.path.isfile(path) and not os.access(path, os.R_OK | os.W_OK):
+def check_file(path: Path, mode: int = os.R_OK | os.W_OK) -> None:
+    """Raise StorageUnavailable for a file that may not be read, or written."""
+    if os.path.isfile(path) and not os.access(path, mode):
+        verb, participle = ("write", "written") if mode & os.W_OK else ("read", "read")
         raise StorageUnavailable(
-            f"{path} can't be written.",
-            why="This user has no permission to write it.",
+            f"{path} can't be {participle}.",
+            why=f"This user has no permission to {verb} it.",
             hint=f"Change its owner or mode: ls -l {path}",
         )
 
@@ -260,6 +258,7 @@ def lock_path(path: Path) -> Path:
 def file_lock(path: Path, timeout: float) -> Iterator[None]:
     """Hold the operating system's lock beside a store's file."""
     check_directory(path.parent)
+    check_file(path)
     lock = FileLock(lock_path(path), timeout=timeout)
     try:
         lock.acquire()
