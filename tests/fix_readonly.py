@@ -17,7 +17,7 @@ _RIGHTS = "-dac_override,-dac_read_search"
 
 
 def bound_by_modes(words: list[str]) -> list[str]:
-    """The command line of a program that may not do what the modes of files forbid; skips if there is no way."""
+    """The command line of a program that may not do what modes forbid; skips if there is no way."""
     if os.geteuid() != 0:
         return words
     if shutil.which("setpriv") is None:

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from acceptance.terminal import PENSTOCK, Done
+from acceptance.terminal import PENSTOCK, Done, Terminal
 from fix_readonly import bound_by_modes, tree, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from acceptance.terminal import Terminal
 
 READERS = """
 services list, services test, services export, secrets check, stores list, stores status --check,

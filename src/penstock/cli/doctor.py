@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.root import FAILED, example, json_option
 from penstock.cli.state import FOLDER, State, pass_state
 from penstock.errors import ConfigError, ConfigProblems, PenstockError
@@ -194,7 +194,9 @@ def _read(state: State, service: Service, role: Role) -> str:
 
 
 def _services(state: State, processes: int) -> Iterator[Finding]:
-    for health in state.desk.check():
+    with progress.waiting("asking the servers"):
+        answers = state.desk.check()
+    for health in answers:
         if health.problem is not None:
             yield _failure("service", health.service, health.problem)
             continue
@@ -284,11 +286,15 @@ def _settings(state: State) -> Iterator[Finding]:
                 verdict = Verdict.FAIL if setting.required else Verdict.WARN
                 needed = "It is required" if setting.required else "It is optional"
                 message = f"{needed}, and no service is plugged in."
-                yield Finding("setting", subject, verdict, message, desk.book.not_assigned(app, setting.name).hint)
+                yield Finding(
+                    "setting", subject, verdict, message, desk.book.not_assigned(app, setting.name).hint
+                )
 
 
 def _stores(state: State) -> Iterator[Finding]:
-    for status in state.desk.status():
+    with progress.waiting("asking the servers"):
+        statuses = state.desk.status()
+    for status in statuses:
         if status.health.value != "unassigned":
             yield _store(status)
 

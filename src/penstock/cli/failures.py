@@ -40,9 +40,8 @@ def say(error: BaseException) -> None:
     else:
         if debug_wanted():
             output.traceback(error)
-        said = document_of(error)
         frames = [] if isinstance(error, click.ClickException) else app_frames(error)
-        output.failure(said["code"], said["what"], hint=said["hint"], frames=frames)
+        output.failure(document_of(error), frames)
 
 
 def typed_error(error: BaseException) -> BaseException:
@@ -72,7 +71,11 @@ def document_of(error: BaseException) -> dict[str, str]:
     frames = tracebacks.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     # Never the exception's words, which may hold anything.
-    return _row("bug", f"This is a bug: {type(error).__name__}{place}.", " ".join(["penstock --debug", *typed()[:1], "…"]))
+    return _row(
+        "bug",
+        f"This is a bug: {type(error).__name__}{place}.",
+        " ".join(["penstock --debug", *typed()[:1], "…"]),
+    )
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -57,7 +57,7 @@ def _package(filename: str) -> str | None:
 
     Others are files of Penstock and of Python itself, and what is no file.
     """
-    if filename.startswith("<") or filename.startswith(_OURS):
+    if filename.startswith(("<", _OURS)):
         return None
     parts = Path(filename).parts
     for folder in _INSTALLED:

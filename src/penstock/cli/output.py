@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,9 +32,13 @@ COLOURS = {
     "ready": GOOD, "ok": GOOD, "running": GOOD, "done": GOOD,
     "failed": BAD, "fail": BAD, "not ours": BAD, "unreachable": BAD, "broken": BAD, "refused": BAD,
     "warn": WARNING, "half-made": WARNING, "not created": WARNING, "unassigned": WARNING,
-    "orphan": WARNING, UNKNOWN: WARNING, "unknown": WARNING, "dropped": QUIET, "skipped": QUIET, "stopped": WARNING,
+    "orphan": WARNING, UNKNOWN: WARNING, "unknown": WARNING, "stopped": WARNING,
+    "dropped": QUIET, "skipped": QUIET,
 }  # fmt: skip
 """The colour of a word that says how something is."""
+
+MANY = 12
+"""From how many rows on a listing ends with a summary."""
 
 _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\n]*@")
 # All but tab, line end, and the escape sequences of colours; and what turns the writing direction.
@@ -113,33 +118,20 @@ def error(problem: PenstockError, *, indent: str = "", err: bool = True) -> None
 
     if debug_wanted():
         traceback(problem)
-    failure(
-        problem.code,
-        problem.what,
-        why=problem.why,
-        frames=app_frames(problem),
-        hint=problem.hint,
-        indent=indent,
-        err=err,
-    )
+    row = {"code": problem.code, "what": problem.what, "why": problem.why, "hint": problem.hint}
+    failure(row, app_frames(problem), indent=indent, err=err)
 
 
 def failure(
-    code: str,
-    what: str,
-    *,
-    why: str = "",
-    frames: Sequence[str] = (),
-    hint: str = "",
-    indent: str = "",
-    err: bool = True,
+    row: Mapping[str, str], frames: Sequence[str] = (), *, indent: str = "", err: bool = True
 ) -> None:
-    """Print what went wrong, word by word; see `error`."""
-    lines = [f"{click.style(f'error[{code}]', fg=BAD, bold=True)}: {what}"]
-    lines += [f"  {click.style('why', dim=True)}: {why}"] if why else []
+    """Print what went wrong: its code, what, why and hint are in `row`; see `error`."""
+    head = click.style(f"error[{row['code']}]", fg=BAD, bold=True)
+    lines = [f"{head}: {row['what']}"]
+    lines += [f"  {click.style('why', dim=True)}: {row['why']}"] if row["why"] else []
     lines += [f"  {click.style('at', dim=True)}: {shorten(frames[0])}"] if frames else []
     lines += [f"      {shorten(line)}" for line in frames[1:]]
-    lines += _try(hint)
+    lines += _try(row["hint"])
     say("\n".join(indent + line for text in lines for line in text.splitlines()), err=err)
 
 
@@ -299,6 +291,20 @@ def listing(
             _print_table(cells, columns)
         else:
             _print_lines(cells, columns)
+
+
+def summary(name: str, words: Sequence[str]) -> None:
+    """Print on stderr how many of a long listing are how; one that is seen at a glance needs none.
+
+    Args:
+        name: What is listed.
+        words: How each is, in one word.
+    """
+    if len(words) < MANY:
+        return
+    counts = sorted(Counter(words).items(), key=lambda each: (COLOURS.get(each[0]) != GOOD, -each[1]))
+    parts = [f"{count} {click.style(word, fg=COLOURS.get(word))}" for word, count in counts]
+    say(f"{len(words)} {name}: {', '.join(parts)}", err=True)
 
 
 def size(count: int | None) -> str:

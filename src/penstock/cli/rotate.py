@@ -80,7 +80,8 @@ def _with_logins(state: State, service: str | None) -> list[Target]:
 
 def _renewed(state: State, store: Target) -> bool:
     try:
-        state.writable.renew_logins(state.app(store.app), store.name)
+        with progress.waiting(progress.LOOKING):
+            state.writable.renew_logins(state.app(store.app), store.name)
     except PenstockError as error:
         output.error(error)
         return False
@@ -98,7 +99,8 @@ def _wait(grace: float) -> None:
 def _retired(state: State, store: Target, grace: float) -> bool:
     """Drop a store's old logins; False if some were left."""
     try:
-        left = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
+        with progress.waiting(progress.LOOKING):
+            left = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
     except PenstockError as error:
         output.error(error)
         return False

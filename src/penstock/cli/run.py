@@ -73,8 +73,8 @@ def _addresses(state: State, apps: Iterable[AppDeclaration]) -> dict[str, str]:
                 raise NameCollision(f"Two stores would share the variable {variable}.", hint="--app-name APP")
     if unknown and not found and state.absent:
         raise unknown[0]
-    for error in unknown:
-        output.note(error.what)
+    for lack in unknown:
+        output.note(lack.what)
     return found
 
 

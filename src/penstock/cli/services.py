@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.names import complete_services
 from penstock.cli.passwords import Given, forget_files, password_options
 from penstock.cli.portable import export, import_
@@ -161,7 +161,7 @@ def rotate(state: State, name: str, admin: bool, seal: bool) -> None:
     desk = state.writable
     role = Role.ADMINISTRATOR if admin else Role.SERVICE
     before = role.password(desk.operator.get_service(name))
-    with desk.keyring.held():
+    with desk.keyring.held(), progress.waiting(progress.LOOKING):
         after = role.password(desk.rotate_service(name, role, seal=seal))
     output.done(f"the {role.value}'s password of service {name} is new: {after.shown if after else '-'}")
     if before is not None and not before.key_id:
@@ -198,7 +198,8 @@ def test(state: State, name: str | None, as_json: bool) -> None:
     """Connect to a server, or to all, and print its version. Exits 1 if one can't be used."""
     desk = state.desk
     chosen = [desk.operator.get_service(name)] if name else desk.registry.services()
-    rows = [row for service in chosen for row in _tests(desk, service)]
+    with progress.waiting("asking the servers"):
+        rows = [row for service in chosen for row in _tests(desk, service)]
     columns = [
         output.column("service"),
         output.column("role"),
@@ -211,7 +212,7 @@ def test(state: State, name: str | None, as_json: bool) -> None:
     output.listing("services", shown, columns, as_json=as_json, empty="There are no services.")
     state.say_absent(lacking=not rows)
     for row in rows:
-        if row["problem"] is not None:
+        if row["problem"] is not None and not as_json:
             output.error(row["problem"])
     if not all(row["ok"] for row in rows):
         click.get_current_context().exit(FAILED)
@@ -347,8 +348,8 @@ def _losses(service: Service, users: Users) -> list[str]:
     return [output.shorten(line) for line in lines]
 
 
-def _version(row: dict[str, Any]) -> str:
-    return row["version"].split(" (")[0] if row["ok"] else output.UNKNOWN
+def _version(row: output.Row) -> str:
+    return str(row["version"]).split(" (")[0] if row["ok"] else output.UNKNOWN
 
 
 def _tests(desk: Stores, service: Service) -> list[dict[str, Any]]:

@@ -62,6 +62,7 @@ def list_(state: State, app: str | None, as_json: bool) -> None:
     beside = {"broken": [] if app else state.broken_rows()}
     output.listing("stores", rows, columns, as_json=as_json, beside=beside)
     if not as_json:
+        output.summary("stores", [row["state"] or "not created" for row in rows])
         _show_unknown(rows)
         if app is None:
             state.say_broken()
@@ -81,7 +82,8 @@ def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
 
     Those that no app here uses come last: broken ones, whose app can't be imported, orphans, dropped ones.
     """
-    found = _statuses(state, app)
+    with progress.waiting("asking the servers"):
+        found = _statuses(state, app)
     columns = [
         output.store_column(),
         output.column("health"),
@@ -96,6 +98,7 @@ def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
     rows, beside = [_status_row(each) for each in found], {"broken": [] if app else state.broken_rows()}
     output.listing("stores", rows, columns, as_json=as_json, beside=beside)
     if not as_json:
+        output.summary("stores", [each.health.value for each in found])
         _show_problems(found)
         for service, why in dict.fromkeys((each.service, each.no_roles) for each in found if each.no_roles):
             output.note(f"stores on {service} have no roles of their own. {why}")
@@ -308,8 +311,11 @@ def _create_many(state: State, chosen: list[Target], options: dict[str, Any]) ->
     work = [partial(_created, desk, state.app(store.app), store.name, options) for store in chosen]
     with Fleet(desk, len(work), options["jobs"]) as fleet:
         results = fleet.run(work)
-    failed = sum(not result.ok for result in results)
-    output.done(f"{len(results) - failed} of {len(results)} stores are ready")
+    failed = [result for result in results if not result.ok]
+    output.done(f"{len(results) - len(failed)} of {len(results)} stores are ready")
+    for result in failed if len(results) >= output.MANY else []:
+        if result.error is not None:
+            output.error(result.error)
     if failed:
         click.get_current_context().exit(FAILED)
 
@@ -358,7 +364,8 @@ def adopt(state: State, store: Target, database: str | None, connection: str | N
     address = desk.run_time.to_adopt(app, StoreName(store.name), database, connection or "")
     line = f"Marks database {address.database} on {address.service} as {store} ({address.source})."
     output.confirm([output.shorten(line)], "Is this database meant for this store?", yes=yes)
-    adopted = desk.adopt(app, store.name, database, connection or "")
+    with progress.waiting(progress.LOOKING):
+        adopted = desk.adopt(app, store.name, database, connection or "")
     output.done(f"{store} is database {adopted.database} on {adopted.service}")
 
 

@@ -109,7 +109,8 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
     jobs = _jobs(desk, chosen, wanted)
     broken = [_broken(app) for app in state.apps.broken] if "all" in apps else []
     if wanted.plan:
-        rows = [*(_planned(desk, job, wanted) for job in jobs), *broken]
+        with progress.waiting(progress.LOOKING):
+            rows = [*(_planned(desk, job, wanted) for job in jobs), *broken]
         _show_plan(rows, as_json=wanted.as_json)
     else:
         if wanted.refresh:
@@ -164,7 +165,8 @@ def _job(desk: Stores, app: AppDeclaration, name: str) -> Job:
 
 def _confirmed(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[Job]:
     """The jobs with their plans, once it is agreed which databases are dropped."""
-    planned = [_with_plan(desk, job, _options(wanted)) for job in jobs]
+    with progress.waiting(progress.LOOKING):
+        planned = [_with_plan(desk, job, _options(wanted)) for job in jobs]
     named = {job.title: job.service for job in planned if job.drops and job.external}
     need_from_env(named, from_env=wanted.from_env)
     losses = [f"Drops {job.title}: {output.shorten(job.where)}" for job in planned if job.drops]
@@ -215,6 +217,7 @@ def _show_plan(rows: Sequence[output.Row], *, as_json: bool) -> None:
             output.say(f"  {row['result']}: {row['error']['what']} {row['error']['why']}")
         elif not row["steps"]:
             output.say("  nothing to do")
+    _sum_up(rows)
 
 
 # --- do -------------------------------------------------------------------------------------------
@@ -270,6 +273,18 @@ def _show_results(rows: Sequence[output.Row], *, as_json: bool) -> None:
         output.source_column(),
     ]
     output.listing("stores", rows, columns, as_json=False, empty="There is no store to sync.")
+    _sum_up(rows)
+
+
+def _sum_up(rows: Sequence[output.Row]) -> None:
+    """Of many stores, how many ended how, and once more which failed."""
+    output.summary("stores", [row["result"] for row in rows])
+    if len(rows) >= output.MANY:
+        for row in rows:
+            if row["result"] in ("failed", "refused") and row["error"]:
+                what = f"{row['app']}:{row['store']}".rstrip(":") + f" {row['result']}"
+                why = f"{row['error']['what']} {row['error']['why']}".strip()
+                output.problem(what, why, row["error"]["hint"])
 
 
 # --- what can't be synced -------------------------------------------------------------------------

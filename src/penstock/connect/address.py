@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from penstock.backends import (
     Backend,
@@ -43,6 +43,9 @@ from penstock.registry.layers import absent_config
 from penstock.registry.operator import Operator
 from penstock.secrets import URI, Keyring
 from penstock.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

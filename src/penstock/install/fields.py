@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigProblems, Problem
 from penstock.registry.locate import KeyPath, locate, shown, without_addresses
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -149,7 +149,11 @@ def check_links(config: FileConfig, known: Collection[str] = ()) -> None:
     """
     own = [service.name for service in config.services]
     wrongs = [
-        Wrong(f"There is no service {link.service!r}.", _other_service(link.service, own, known), _key(config, link))
+        Wrong(
+            f"There is no service {link.service!r}.",
+            _other_service(link.service, own, known),
+            _key(config, link),
+        )
         for link in config.assignments
         if link.service not in own and link.service not in known
     ]

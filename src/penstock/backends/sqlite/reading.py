@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEADER, _VERSIONS, _WAL = 20, slice(18, 20), b"\2\2"
-"""How a file says that it has a write-ahead log (https://sqlite.org/fileformat2.html, "File format version numbers")."""
+"""How a file says that it has a write-ahead log.
+
+See https://sqlite.org/fileformat2.html, "File format version numbers".
+"""
 
 
 def usable_uri(path: Path) -> str:
