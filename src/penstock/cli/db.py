@@ -145,7 +145,7 @@ def _check_name(desk: Stores, name: str, state: State) -> Service | None:
         raise ServiceExists(
             f"There is a service named {name!r} already, for another server.",
             why=f"It is defined at {found.source}.",
-            hint="penstock db configure --service OTHER",
+            hint=f"penstock db configure --service {name}-2, or another name",
         )
     return found
 

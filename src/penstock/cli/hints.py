@@ -8,8 +8,9 @@ import shlex
 import click
 
 _WORDS = "penstock.words"
-_TOLD = re.compile(r"(?P<before>(?:: |, then |; then |; |, or | or |, )?)penstock (?P<words>[^,;()]+)")
-_NARROWER = ("-d", "--database")
+_TOLD = re.compile(r"(?:: |, then |; then |; |, or | or |, )?penstock (?P<words>[^,;()]+)")
+_NARROWER = ("-d",)
+_LEFT = re.compile(r"^(?:[:;,] )?(?:then |or )?")
 
 
 def remember(ctx: click.Context, words: list[str]) -> None:
@@ -51,7 +52,8 @@ def fitting(hint: str) -> str:
     'Look at it: penstock services list'
     """
     words = typed()
-    return _TOLD.sub(lambda told: "" if _is_same(told["words"], words) else told[0], hint) if words else hint
+    left = _TOLD.sub(lambda told: "" if _is_same(told["words"], words) else told[0], hint) if words else hint
+    return hint if left == hint else _LEFT.sub("", left)
 
 
 def _is_same(told: str, words: list[str]) -> bool:

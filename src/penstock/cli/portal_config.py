@@ -89,7 +89,8 @@ def _plugged_in(state: State, app: AppDeclaration, link: Link) -> bool:
     else:
         output.error(result.error)
         name = shlex.quote(link.service)
-        output.note(f"the portal keeps addresses in its own database: penstock services add {name} URL")
+        add = f"penstock services add {name} postgresql://user@host:5432"
+        output.note(f"the portal keeps addresses in its own database, so say it: {add}")
         output.note(f"then: penstock link {name} {target}")
         return False
     return True

@@ -55,12 +55,16 @@ class Operator:
         services = self._registry.services()
         found = next((service for service in services if service.name == name), None)
         if found is None:
-            known = ", ".join(service.name for service in services) or "none"
+            known, absent = (
+                ", ".join(service.name for service in services) or "none",
+                absent_config(self._registry),
+            )
+            add = f"penstock services add {name} postgresql://user@host:5432, or another address"
             raise UnknownService(
                 f"There is no service named {name!r}.",
-                why=f"Registered: {known}. {absent_config(self._registry)}".rstrip(),
+                why=f"Registered: {known}. {absent}".rstrip(),
                 hint=did_you_mean(name, [service.name for service in services])
-                or f"penstock services add {name} postgresql://user@host:5432, or another address",
+                or (f"penstock init, then {add}" if absent else add),
             )
         return found
 

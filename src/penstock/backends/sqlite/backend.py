@@ -239,7 +239,7 @@ class SQLiteBackend:
         return int(pages) * int(connection.execute(text("PRAGMA page_size")).scalar_one())
 
     def version(self, server: Server) -> str:
-        files.is_there(files.directory_of(server) / ".")
+        files.check_reachable(files.directory_of(server))
         return f"SQLite {sqlite3.sqlite_version}"
 
     def room(self, server: Server) -> int | None:

@@ -48,7 +48,7 @@ def uri_of(path: Path) -> str:
 
 def is_there(path: Path) -> bool:
     """Whether the file exists; raises StorageUnavailable unless its directory can be looked into."""
-    _check_access(path.parent, os.X_OK, "entered")
+    check_reachable(path.parent)
     return os.path.exists(path)
 
 
@@ -59,6 +59,11 @@ def identity_of(path: Path | str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def check_reachable(directory: Path) -> None:
+    """Raise StorageUnavailable unless files in the directory can be used."""
+    _check_access(directory, os.X_OK, "entered")
 
 
 def check_directory(directory: Path) -> None:
