@@ -1,4 +1,4 @@
-"""Runs programs that the modes of files bind, though root runs the tests; folders that can't be written."""
+"""Folders that can't be written, and programs that the modes of files bind."""
 
 from __future__ import annotations
 

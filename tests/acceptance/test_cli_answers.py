@@ -1,4 +1,4 @@
-"""Answers that don't mislead: what is not known is not called absent, and where was looked is said."""
+"""Answers that don't mislead: unknown is not absent; where was looked is said."""
 
 from __future__ import annotations
 

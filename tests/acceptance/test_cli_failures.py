@@ -1,4 +1,4 @@
-"""How commands fail: the app's own frames, JSON for programs, a summary after many stores, a spinner."""
+"""How commands fail: frames of the app, JSON, summaries of many stores, spinners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hints name commands that there are, with names filled in, and never the one that was run."""
+"""Hints name commands that there are, names filled in, never the one just run."""
 
 from __future__ import annotations
 
