@@ -119,6 +119,12 @@ def test_the_lines_of_an_app_that_is_installed_are_told_from_those_of_libraries(
     assert "in work" not in done.err
 
 
+def test_the_lines_of_a_driver_are_not_those_of_an_app(site: Terminal) -> None:
+    site.ok("services", "add", "gone", "mariadb://me@127.0.0.1:1")
+    done = site("services", "test", "gone")
+    assert (done.code, "  at: " in done.err) == (1, False), done.err
+
+
 # --- JSON for programs ----------------------------------------------------------------------------
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import sysconfig
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from penstock.errors import PenstockError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from penstock.errors import InitializerError, PenstockError, UnknownApp
 
 _OURS = str(Path(__file__).parents[1])
 _STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 _INSTALLED = ("site-packages", "dist-packages")
 _BETWEEN = ("alembic", "click", "sqlalchemy")
 """What may run before an app's code does, as for its listeners."""
+
+_BY_APPS = (InitializerError, UnknownApp)
+"""What is raised for the code of an app, which may be installed as the libraries are that it uses."""
 
 _MOST = 12
 
@@ -30,7 +29,8 @@ def app_frames(error: BaseException) -> list[str]:
     cause = _cause(error)
     if cause is None:
         return []
-    found = list(_own(traceback.extract_tb(cause.__traceback__)))
+    frames = traceback.extract_tb(cause.__traceback__)
+    found = _own(frames, _called(frames) if isinstance(error, _BY_APPS) else None)
     if isinstance(cause, SyntaxError) and cause.filename and _package(cause.filename) is not None:
         text = (cause.text or "").strip()
         found.append(traceback.FrameSummary(cause.filename, cause.lineno or 1, "", line=text))
@@ -46,10 +46,16 @@ def _cause(error: BaseException) -> BaseException | None:
     return cause
 
 
-def _own(frames: traceback.StackSummary) -> Iterator[traceback.FrameSummary]:
-    """The frames of the app: outside of what is installed, or in the package that Penstock called."""
-    called = next((p for f in frames if (p := _package(f.filename)) is not None and p not in _BETWEEN), None)
-    return (frame for frame in frames if called is not None and _package(frame.filename) in ("", called))
+def _own(frames: traceback.StackSummary, called: str | None) -> list[traceback.FrameSummary]:
+    """The frames outside of what is installed, or in the package that is the app's."""
+    packages = {"", called} - {None}
+    return [frame for frame in frames if _package(frame.filename) in packages]
+
+
+def _called(frames: traceback.StackSummary) -> str | None:
+    """The package of the app, which Penstock called first."""
+    packages = (_package(frame.filename) for frame in frames)
+    return next((package for package in packages if package is not None and package not in _BETWEEN), None)
 
 
 def _package(filename: str) -> str | None:

@@ -53,6 +53,8 @@ class Root(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
+            if ctx.resilient_parsing:  # A shell that completes has no room for words.
+                raise
             failures.say(error)
             ctx.exit(error.exit_code)
 

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(hints.__file__).parents[1]
 
-UNKNOWN = {
-    "SERVICE": "backends/*/faults.py: what a driver says is explained without the name of the service",
-}
-"""Names that are not known where a hint is made, and why."""
-
 _TOLD = re.compile(r"(?<!from )penstock ([a-z]+(?: [^,;()`]*)?)")
 _NO_COMMANDS = ("configure", "ordinal", "order")
 """What the word stands for something else before."""
@@ -79,7 +74,7 @@ def test_the_names_in_a_hint_are_filled_in() -> None:
     for where, told in TOLD:
         placeholders = {word for word in told.split() if re.fullmatch(r"[A-Z][A-Z_:]+", word)}
         assert "<" not in told, f"{where}: {told}"
-        assert placeholders <= UNKNOWN.keys() | {"MAIN_PW"}, f"{where}: {told}"
+        assert placeholders <= {"MAIN_PW"}, f"{where}: {told}"
 
 
 # --- what was run ---------------------------------------------------------------------------------
