@@ -6,7 +6,6 @@ import os
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +17,7 @@ from penstock.errors import AppUnsafe, PenstockError, UnknownApp
 from penstock.importing import look_in
 from penstock.registry import store_variable
 from penstock.registry.trust import LARGEST, without_waiting
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,11 +198,9 @@ class FoundApps:
 
     def _unknown(self, package: str) -> UnknownApp:
         known = ", ".join(self._found) or "none"
-        close = get_close_matches(package, self._found, 1)
-        hint = (
-            f"Did you mean {close[0]}?"
-            if close
-            else "Install it, name it with --app module:Class, or run this below the penstock.toml beside it."
+        hint = did_you_mean(package, self._found)
+        hint = hint or (
+            "Install it, name it with --app module:Class, or run this below the penstock.toml beside it."
         )
         return UnknownApp(f"There is no app {package!r}.", why=f"Known: {known}.", hint=hint)
 

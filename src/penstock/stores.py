@@ -35,7 +35,7 @@ from penstock.registry import (
     StoreEntry,
     bound_services,
 )
-from penstock.registry.file import FileConfig, find_config_file, read_config
+from penstock.registry.file import FileConfig, find_config_file, no_config_file, read_config
 from penstock.registry.operator import Operator
 from penstock.registry.shape import KEEP_DROPPED
 from penstock.secrets import Keyring
@@ -106,7 +106,8 @@ class Stores(Sessions):
         """
         found = Path(path) if path is not None else find_config_file()
         if found is None:
-            return cls(LayeredRegistry(bound_services(), MemoryRegistry()), on_step=on_step)
+            bound = LayeredRegistry(bound_services(), MemoryRegistry(), absent=no_config_file())
+            return cls(bound, on_step=on_step)
         config = read_config(found)
         file = FixedRegistry(config.services, config.assignments, config.label)
         desk = cls(

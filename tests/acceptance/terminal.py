@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -99,6 +100,7 @@ class Terminal:
         run = _forks().run if self.forked and usual else _executed
         code, out, err = run([*map(str, words)], self.folder, environment, stdin)
         self.printed.append((out + err).decode())
+        check_hints(self.printed[-1], words)
         return Done(code, out.decode(), err.decode())
 
     def ok(self, *words: object, **options: Any) -> str:
@@ -153,6 +155,17 @@ class Terminal:
         kept = {name: value for name, value in os.environ.items() if name.startswith("COV")}
         always = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8"}
         return {**kept, **always, **self.env, **(more or {})}
+
+
+def check_hints(printed: str, words: Sequence[object]) -> None:
+    """No hint tells to do once more what was just done."""
+    typed = [str(word) for word in words]
+    for told in re.findall(r"try: .*?penstock ([a-z][^,;()\n]*)", printed):
+        there = told.split()
+        first = 2 if there[0] in ("apps", "db", "secrets", "services", "settings", "stores") else 1
+        options = {word for word in there[first:] if word.startswith("-")} - {"-d"}
+        again = there[:first] == typed[:first] and options <= set(typed)
+        assert not again, f"penstock {' '.join(typed)}\nsays: {told}"
 
 
 @cache

@@ -139,7 +139,7 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(site: Terminal) -> None:
     last = len((site.folder / "penstock.toml").read_text().splitlines())
     assert found["configuration", f"penstock.toml:{last}"] == "fail"
     assert found["setting", "lab:gages"] == "fail"
-    assert "penstock link SERVICE lab:gages" in done.out
+    assert "penstock link gone lab:gages (or one of: kept, local)" in done.out
     assert "chmod go= " in done.out
     assert "ZeroDivisionError" in done.out
     assert "s3cret" not in done.all

@@ -23,6 +23,7 @@ from penstock.backends.contract import (
 from penstock.backends.place import Login, Place, Server, portable, without_password
 from penstock.backends.roles import NewLogin, RoleBackend, RoleNames, StoreRole
 from penstock.errors import ConfigError, NotSupported
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +75,8 @@ def backend_for(url: URL) -> Backend:
     if module is None:
         raise NotSupported(
             f"There is no backend for {kind!r} addresses.",
-            hint=f"Use one of: {', '.join(sorted(set(_MODULES) - {'postgres', 'mysql2'}))}.",
+            hint=did_you_mean(kind, _MODULES)
+            or f"Use one of: {', '.join(sorted(set(_MODULES) - {'postgres', 'mysql2'}))}.",
         )
     return _load(module)
 

@@ -34,7 +34,7 @@ _COMMANDS = {
 @click.version_option(__version__, prog_name="penstock", message="%(prog)s %(version)s")
 @click.option("--config", metavar="PATH", help="The configuration file; else PENSTOCK_CONFIG, else upward.")
 @click.option("--app", "given", metavar="MODULE:CLASS", multiple=True, help="An app to know; repeatable.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
 @click.pass_context
 def main(ctx: click.Context, config: str | None, given: tuple[str, ...], debug: bool) -> None:
     """Join applications to SQL databases: declare, plug, sync, use.

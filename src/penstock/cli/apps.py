@@ -34,16 +34,20 @@ def list_(state: State, as_json: bool) -> None:
     rows = [_row(state, app) for app in state.apps]
     columns = [
         output.column("app"),
-        output.column("name"),
+        output.Column(title="name", value=lambda row: output.UNKNOWN if row["error"] else row["name"]),
         output.Column(title="state", value=lambda row: "broken" if row["error"] else "ok"),
-        output.column("settings", fold=True),
+        output.Column(
+            title="settings",
+            value=lambda row: output.UNKNOWN if row["error"] else row["settings"],
+            fold=True,
+        ),
         output.column("class"),
         output.column("found", "where", fold=True),
     ]
     output.listing("apps", rows, columns, as_json=as_json, empty="No app was found.")
-    for app in state.apps.broken:
-        if app.error is not None and not as_json:
-            output.error(app.error)
+    state.say_absent(lacking=not rows)
+    if not as_json:
+        state.say_broken()
 
 
 @apps.command()

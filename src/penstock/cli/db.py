@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.root import example, json_option, yes_option
 from penstock.cli.state import State, pass_state
 from penstock.errors import ServiceExists, ServiceInUse
@@ -43,7 +43,7 @@ def configure(state: State, port: int | None, binaries: Path | None, name: str) 
     """Make the server, start it, and register it as a service. What is done already is kept."""
     desk = state.writable
     old = _check_name(desk, name, state)
-    with output.waiting("making and starting the server"):
+    with progress.waiting("making and starting the server"):
         changed = old is not None and not _has_our_passwords(old, state)
         made = _cluster(state).configure(port=port, binaries=binaries, keep_roles=changed)
     verb = _register(desk, name, made, old)
@@ -57,7 +57,7 @@ def configure(state: State, port: int | None, binaries: Path | None, name: str) 
 @example("penstock db start")
 def start(state: State) -> None:
     """Start the server, unless it runs."""
-    with output.waiting("starting the server"):
+    with progress.waiting("starting the server"):
         status = _cluster(state).start()
     output.done(f"PostgreSQL {status.version} runs on {status.host}:{status.port}")
 
@@ -67,7 +67,7 @@ def start(state: State) -> None:
 @example("penstock db stop")
 def stop(state: State) -> None:
     """Stop the server, if it runs."""
-    with output.waiting("stopping the server"):
+    with progress.waiting("stopping the server"):
         status = _cluster(state).stop()
     output.done(f"the server is {status.state.value}")
 
@@ -103,7 +103,7 @@ def remove(state: State, force: bool, yes: bool) -> None:
     output.confirm([output.shorten(line) for line in losses], "Delete the server with all its data?", yes=yes)
     for service in services:
         desk.operator.remove_service(service.name, force=force)
-    with output.waiting("removing the server"):
+    with progress.waiting("removing the server"):
         cluster.remove()
     output.done("the server is removed")
 
@@ -145,7 +145,7 @@ def _check_name(desk: Stores, name: str, state: State) -> Service | None:
         raise ServiceExists(
             f"There is a service named {name!r} already, for another server.",
             why=f"It is defined at {found.source}.",
-            hint="penstock db configure --service OTHER",
+            hint=f"penstock db configure --service {name}-2, or another name",
         )
     return found
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.root import FAILED, example, json_option
 from penstock.cli.state import FOLDER, State, pass_state
 from penstock.errors import ConfigError, ConfigProblems, PenstockError
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ def _findings(state: State, processes: int) -> Iterator[Finding]:
         yield from _links(state)
         yield from _secrets(state)
         yield from _services(state, processes)
-        for check in (_apps, _settings, _stores):
+        for check in (_apps, _stray, _settings, _stores):
             yield from check(state)
     except PenstockError as error:
         yield _failure("registry", "registry", error)
@@ -118,12 +119,14 @@ def _config_problems(error: ConfigError) -> Iterator[Finding]:
 
 
 def _config(config: FileConfig | None) -> Finding:
+    from penstock.registry.file import no_config_file
+
     if config is None:
         return Finding(
             "configuration",
             "penstock.toml",
             Verdict.WARN,
-            "There is none here or above: only the environment answers.",
+            f"{no_config_file()} Only the environment answers.",
             "penstock init",
         )
     return Finding("configuration", str(config.path), Verdict.OK)
@@ -191,7 +194,9 @@ def _read(state: State, service: Service, role: Role) -> str:
 
 
 def _services(state: State, processes: int) -> Iterator[Finding]:
-    for health in state.desk.check():
+    with progress.waiting("asking the servers"):
+        answers = state.desk.check()
+    for health in answers:
         if health.problem is not None:
             yield _failure("service", health.service, health.problem)
             continue
@@ -249,14 +254,31 @@ def _apps(state: State) -> Iterator[Finding]:
             yield _failure("app", app.package, app.error)
 
 
+def _stray(state: State) -> Iterator[Finding]:
+    """Links and addresses that nothing takes."""
+    from penstock.cli.stray import stray_addresses, stray_links
+
+    for each in stray_links(state):
+        verdict = Verdict.FAIL if each.certain else Verdict.WARN
+        yield Finding("link", each.where, verdict, each.message, each.hint)
+    for each in stray_addresses(state):
+        yield Finding("bindings", each.where, Verdict.WARN, each.message, each.hint)
+
+
 def _settings(state: State) -> Iterator[Finding]:
     desk = state.desk
+    services = [service.name for service in desk.registry.services()]
     for app in desk.apps:
         for setting in app.settings:
             subject = f"{app.package}:{setting.name}"
             plugged = desk.book.find_assignment(app.package, setting.name)
             bound = None if plugged is not None else desk.book.find(app, setting.name)
-            if plugged is not None:
+            if plugged is not None and plugged.service not in services:
+                message = f"{plugged.service} is plugged in ({plugged.source}), and is no service."
+                verdict = Verdict.FAIL if setting.required else Verdict.WARN
+                hint = did_you_mean(plugged.service, services) or "penstock services list"
+                yield Finding("setting", subject, verdict, message, hint)
+            elif plugged is not None:
                 yield Finding("setting", subject, Verdict.OK, f"{plugged.service} ({plugged.source})")
             elif bound is not None:
                 yield Finding("setting", subject, Verdict.OK, str(bound.source))
@@ -264,11 +286,15 @@ def _settings(state: State) -> Iterator[Finding]:
                 verdict = Verdict.FAIL if setting.required else Verdict.WARN
                 needed = "It is required" if setting.required else "It is optional"
                 message = f"{needed}, and no service is plugged in."
-                yield Finding("setting", subject, verdict, message, f"penstock link SERVICE {subject}")
+                yield Finding(
+                    "setting", subject, verdict, message, desk.book.not_assigned(app, setting.name).hint
+                )
 
 
 def _stores(state: State) -> Iterator[Finding]:
-    for status in state.desk.status():
+    with progress.waiting("asking the servers"):
+        statuses = state.desk.status()
+    for status in statuses:
         if status.health.value != "unassigned":
             yield _store(status)
 

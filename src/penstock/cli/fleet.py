@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from penstock.cli import output
+from penstock.cli.progress import Spinner
 from penstock.provision.fleet import SyncResult, in_parallel
 from penstock.provision.steps import StepDone, StepEvent
 
@@ -42,7 +43,7 @@ class Fleet:
         self._ended = 0
         self._steps: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self._printing = threading.Lock()
-        self._spinner: Any = None
+        self._spinner = Spinner()
 
     def run(self, stores: Sequence[Callable[[], SyncResult]]) -> list[SyncResult]:
         """Do what each store needs; how each ended, in order."""
@@ -59,7 +60,7 @@ class Fleet:
 
     def __exit__(self, *raised: object) -> None:
         self._desk.on_step = None
-        self._stop()
+        self._spinner.stop()
 
     def _watch(self, event: StepEvent) -> None:
         if isinstance(event, StepDone):
@@ -70,7 +71,7 @@ class Fleet:
         began = time.perf_counter()
         result = work()
         with self._printing:
-            self._stop()
+            self._spinner.stop()
             self._ended += 1
             self._say(result, time.perf_counter() - began)
             self._spin()
@@ -86,12 +87,5 @@ class Fleet:
             output.error(result.error, indent="  ", err=self._err)
 
     def _spin(self) -> None:
-        if output.is_terminal(err=self._err) and self._ended < self._total:
-            text = f"{self._ended} of {self._total}"
-            self._spinner = output.console(err=self._err).status(text, spinner_style="cyan")
-            self._spinner.start()
-
-    def _stop(self) -> None:
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
+        if self._ended < self._total:
+            self._spinner.start(f"{self._ended} of {self._total}")

@@ -6,16 +6,16 @@ import json
 import os
 import re
 import sys
-import traceback as tracebacks
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
+from penstock.cli.hints import debug_wanted, fitting
 from penstock.errors import ConfirmationNeeded, PenstockError
 
 if TYPE_CHECKING:
@@ -25,19 +25,25 @@ Row: TypeAlias = Mapping[str, Any]
 
 GOOD, BAD, WARNING, QUIET = "green", "red", "yellow", "bright_black"
 
+UNKNOWN = "?"
+"""Stands where nobody could look; what is known to be absent is `-`."""
+
 COLOURS = {
     "ready": GOOD, "ok": GOOD, "running": GOOD, "done": GOOD,
     "failed": BAD, "fail": BAD, "not ours": BAD, "unreachable": BAD, "broken": BAD, "refused": BAD,
     "warn": WARNING, "half-made": WARNING, "not created": WARNING, "unassigned": WARNING,
-    "orphan": WARNING, "dropped": QUIET, "skipped": QUIET, "stopped": WARNING,
+    "orphan": WARNING, UNKNOWN: WARNING, "unknown": WARNING, "stopped": WARNING,
+    "dropped": QUIET, "skipped": QUIET,
 }  # fmt: skip
 """The colour of a word that says how something is."""
+
+MANY = 12
+"""From how many rows on a listing ends with a summary."""
 
 _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\n]*@")
 # All but tab, line end, and the escape sequences of colours; and what turns the writing direction.
 _CONTROL = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _REGISTRY = re.compile(r"^registry .*")
-_EXTRA_ARGUMENTS = re.compile(r"(unexpected extra arguments?) \(.*\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +110,28 @@ def note(text: str) -> None:
 
 
 def error(problem: PenstockError, *, indent: str = "", err: bool = True) -> None:
-    """Print an error: its code, what, why, and what to do."""
-    head = click.style(f"error[{problem.code}]", fg=BAD, bold=True)
-    lines = [f"{head}: {problem.what}"]
-    if problem.why:
-        lines.append(f"  {click.style('why', dim=True)}: {problem.why}")
-    if problem.hint:
-        lines.append(f"  {click.style('try', fg='cyan')}: {problem.hint}")
+    """Print an error: its code, what, why, where in the app it came from, and what to do.
+
+    With `--debug`, its whole traceback is printed before, on stderr.
+    """
+    from penstock.cli.frames import app_frames
+
+    if debug_wanted():
+        traceback(problem)
+    row = {"code": problem.code, "what": problem.what, "why": problem.why, "hint": problem.hint}
+    failure(row, app_frames(problem), indent=indent, err=err)
+
+
+def failure(
+    row: Mapping[str, str], frames: Sequence[str] = (), *, indent: str = "", err: bool = True
+) -> None:
+    """Print what went wrong: its code, what, why and hint are in `row`; see `error`."""
+    head = click.style(f"error[{row['code']}]", fg=BAD, bold=True)
+    lines = [f"{head}: {row['what']}"]
+    lines += [f"  {click.style('why', dim=True)}: {row['why']}"] if row["why"] else []
+    lines += [f"  {click.style('at', dim=True)}: {shorten(frames[0])}"] if frames else []
+    lines += [f"      {shorten(line)}" for line in frames[1:]]
+    lines += _try(row["hint"])
     say("\n".join(indent + line for text in lines for line in text.splitlines()), err=err)
 
 
@@ -136,8 +157,7 @@ def problem(what: str, why: str, to_do: str) -> None:
     """Print on stderr what is not as it should be, why, and what to do."""
     lines = [click.style(what, fg=WARNING)]
     lines += [f"  {click.style('why', dim=True)}: {why}"] if why else []
-    lines += [f"  {click.style('try', fg='cyan')}: {to_do}"] if to_do else []
-    say("\n".join(lines), err=True)
+    say("\n".join([*lines, *_try(to_do)]), err=True)
 
 
 def pairs(row: Row) -> None:
@@ -156,33 +176,20 @@ def checked(verdict: str, check: str, subject: str, message: str) -> None:
 
 def hint(text: str) -> None:
     """Print what to do about the line above."""
-    say(f"      {click.style('try', fg='cyan')}: {text}")
+    for line in _try(text):
+        say(f"    {line}")
 
 
-def misuse(problem: click.ClickException) -> None:
-    """Print what is wrong with a command line, and how to read more."""
-    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
-        problem.show()
-        return
-    words = _EXTRA_ARGUMENTS.sub(r"\1", problem.format_message())
-    lines = [f"{click.style('error[usage]', fg=BAD, bold=True)}: {words}"]
-    if isinstance(problem, click.UsageError) and problem.ctx is not None:
-        hint = click.style("try", fg="cyan")
-        lines.append(f"  {hint}: {problem.ctx.command_path} --help")
-    say("\n".join(lines), err=True)
-
-
-def bug(problem: BaseException, command: str) -> None:
-    """Print that Penstock, or an app, did what it should not have; never the exception's words."""
-    frames = tracebacks.extract_tb(problem.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    words = f"This is a bug: {type(problem).__name__}{place}."
-    head = click.style("error[bug]", fg=BAD, bold=True)
-    say(f"{head}: {words}\n  {click.style('try', fg='cyan')}: penstock --debug {command} …", err=True)
+def _try(hint: str) -> list[str]:
+    """The line that says what to do, if there is anything but what was just done."""
+    text = fitting(hint)
+    return [f"  {click.style('try', fg='cyan')}: {text}"] if text else []
 
 
 def traceback(problem: BaseException) -> None:
-    """Print the traceback of an error."""
+    """Print the whole traceback of an error, on stderr."""
+    import traceback as tracebacks
+
     say("".join(tracebacks.format_exception(problem)).rstrip(), err=True)
 
 
@@ -256,7 +263,13 @@ def document(value: Mapping[str, Any]) -> None:
 
 
 def listing(
-    name: str, rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool, empty: str = ""
+    name: str,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    *,
+    as_json: bool,
+    empty: str = "",
+    beside: Row | None = None,
 ) -> None:
     """Print rows: as JSON under their name, as a table on a terminal, as aligned lines in a pipe.
 
@@ -266,9 +279,10 @@ def listing(
         columns: What people see of it.
         as_json: Whether JSON is wanted.
         empty: What people see when there is nothing.
+        beside: What else the JSON document has.
     """
     if as_json:
-        document({name: rows})
+        document({name: rows, **(beside or {})})
     elif not rows:
         say(empty or f"There are no {name}.", err=True)
     else:
@@ -277,6 +291,20 @@ def listing(
             _print_table(cells, columns)
         else:
             _print_lines(cells, columns)
+
+
+def summary(name: str, words: Sequence[str]) -> None:
+    """Print on stderr how many of a long listing are how; one that is seen at a glance needs none.
+
+    Args:
+        name: What is listed.
+        words: How each is, in one word.
+    """
+    if len(words) < MANY:
+        return
+    counts = sorted(Counter(words).items(), key=lambda each: (COLOURS.get(each[0]) != GOOD, -each[1]))
+    parts = [f"{count} {click.style(word, fg=COLOURS.get(word))}" for word, count in counts]
+    say(f"{len(words)} {name}: {', '.join(parts)}", err=True)
 
 
 def size(count: int | None) -> str:
@@ -297,7 +325,7 @@ def problem_row(found: PenstockError | None) -> dict[str, str] | None:
     """An error for a JSON document."""
     if found is None:
         return None
-    words = {"what": found.what, "why": found.why, "hint": found.hint}
+    words = {"what": found.what, "why": found.why, "hint": fitting(found.hint), "docs": found.docs}
     return {"code": found.code, **{key: clean(text) for key, text in words.items()}}
 
 
@@ -338,65 +366,6 @@ def _print_table(cells: Iterable[Sequence[str]], columns: Sequence[Column]) -> N
     for line in cells:
         table.add_row(*(Text(text, style=COLOURS.get(text, QUIET if text == "-" else "")) for text in line))
     console().print(table)
-
-
-# --- steps ----------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Steps:
-    """Shows the steps of stores as they happen: a spinner on a terminal, lines in a pipe.
-
-    Args:
-        err: Whether to print on stderr, because stdout is for JSON.
-    """
-
-    err: bool = False
-    _spinner: Any = field(default=None, init=False)
-
-    def store(self, name: str, where: str) -> None:
-        """A store's turn begins."""
-        title(name, where, err=self.err)
-
-    def started(self, step: str) -> None:
-        """A step of it begins."""
-        if is_terminal(err=self.err):
-            self._spinner = console(err=self.err).status(clean(step), spinner_style="cyan")
-            self._spinner.start()
-
-    def done(self, step: str, seconds: float) -> None:
-        """A step has ended well."""
-        self.stop()
-        mark = click.style("✓ ", fg=GOOD) if is_terminal(err=self.err) else ""
-        say(f"  {mark}{step}  {click.style(f'{seconds:.2f} s', dim=True)}", err=self.err)
-
-    def nothing(self) -> None:
-        """It needed no step."""
-        say(click.style("  nothing to do", dim=True), err=self.err)
-
-    def failed(self, problem: PenstockError, *, skipped: bool) -> None:
-        """It failed, or was skipped."""
-        self.stop()
-        if skipped:
-            say(click.style(f"  skipped: {problem.what}", dim=True), err=self.err)
-        else:
-            error(problem, indent="  ", err=self.err)
-
-    def stop(self) -> None:
-        """Let the spinner disappear."""
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
-
-
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show on a terminal that something is being done."""
-    if not is_terminal(err=True):
-        yield
-        return
-    with console(err=True).status(what, spinner_style="cyan"):
-        yield
 
 
 # --- where it goes --------------------------------------------------------------------------------

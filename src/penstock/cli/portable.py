@@ -39,8 +39,10 @@ def export(state: State, names: tuple[str, ...]) -> None:
     Passwords are printed as references only. One that is sealed in the registry stays there; a comment
     says so, and how to give it again. What a platform hands out by the environment is left out.
     """
-    for n, service in enumerate(_chosen(state.desk, names)):
+    chosen = _chosen(state.desk, names)
+    for n, service in enumerate(chosen):
         output.raw(("\n" if n else "") + _table(service).rstrip())
+    state.say_absent(lacking=not chosen)
 
 
 @click.command("import")

@@ -87,7 +87,8 @@ def _plugged_in(state: State, app: AppDeclaration, link: Link) -> bool:
     say_link(state.desk, app, result)
     if isinstance(result.error, UnknownService):
         name = shlex.quote(link.service)
-        output.note(f"the portal keeps addresses in its own database: penstock services add {name} URL")
+        add = f"penstock services add {name} postgresql://user@host:5432"
+        output.note(f"the portal keeps addresses in its own database, so say it: {add}")
     return result.error is None
 
 

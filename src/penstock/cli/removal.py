@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.names import Target, complete_stores, target
 from penstock.cli.root import FAILED, example, from_env_option, need_from_env, yes_option
 from penstock.cli.state import State, pass_state
@@ -52,12 +52,13 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
     if orphan is None:
         app = state.app(store.app)
         desk.address(app, store.name)  # For a name that stands for nothing, this raises.
-        found = desk.store_status(app, store.name)
+        with progress.waiting(progress.LOOKING):
+            found = desk.store_status(app, store.name)
     else:
         found = next(each for each in desk.left_over(store.app) if _same(each, orphan))
     now = options["now"] or _goes_at_once(desk, found)
     confirm_drops(desk, [found], yes=options["yes"], from_env=options["from_env"], now=now)
-    with watched(desk, output.Steps()) as steps:
+    with watched(desk, progress.Steps()) as steps:
         if orphan is None:
             desk.drop(store.app, store.name, now=now)
         else:
@@ -74,7 +75,8 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
 @example("penstock stores undrop stream_gages:basins.logan")
 def undrop(state: State, store: Target, database: str | None) -> None:
     """Let a dropped store be what it was, as long as it is kept (see `stores list`)."""
-    address = state.writable.undrop(store.app, store.name, database)
+    with progress.waiting(progress.LOOKING):
+        address = state.writable.undrop(store.app, store.name, database)
     where = output.shorten(f"database {address.database} on {address.service}")
     output.done(f"{store} is back: {where}")
 
@@ -93,7 +95,8 @@ def purge(state: State, every: bool, yes: bool) -> None:
     losses = [_kept_loss(each) for each in desk.kept()] if every else []
     if losses:
         output.confirm(losses, "Drop them for good?", yes=yes)
-    purged = desk.purge(every=every)
+    with progress.waiting(progress.LOOKING):
+        purged = desk.purge(every=every)
     for each in purged:
         if each.error is None:
             output.done(f"{each.app}:{each.store}: {each.database} is gone")

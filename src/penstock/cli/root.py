@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, TypeVar
 
 import click
 
-from penstock.cli import output
+from penstock.cli import failures, hints, output
 from penstock.errors import (
     ConfirmationNeeded,
     FromEnvNeeded,
@@ -48,6 +47,17 @@ class Root(click.Group):
         command: click.Command = getattr(import_module(f"penstock.cli.{module}"), attribute)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the global options; what is wrong with them ends as what is wrong with a command does."""
+        hints.remember(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if ctx.resilient_parsing:  # A shell that completes has no room for words.
+                raise
+            failures.say(error)
+            ctx.exit(error.exit_code)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, short) for name, (_, short) in self._table.items()])
@@ -59,24 +69,20 @@ class Root(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, BrokenPipeError):
             raise
-        except (Exception, KeyboardInterrupt) as error:
-            ctx.exit(report(error, debug=ctx.params["debug"]))
+        except (Exception, KeyboardInterrupt) as raised:
+            error = failures.typed_error(raised)
+            failures.say(error)
+            ctx.exit(exit_code(error))
 
 
-def report(error: BaseException, *, debug: bool) -> int:
-    """Say what went wrong; returns the exit code."""
-    if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
-        output.interrupted()
+def exit_code(error: BaseException) -> int:
+    """What a command that ends with this error exits with."""
+    if failures.is_interrupt(error):
         return INTERRUPTED
-    if debug:
-        output.traceback(error)
     if isinstance(error, click.ClickException):
-        output.misuse(error)
         return error.exit_code
     if isinstance(error, PenstockError):
-        output.error(error)
         return MISUSED if isinstance(error, _MISUSE) else FAILED
-    output.bug(error, " ".join(sys.argv[1:2]))
     return BUG
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.names import Target, complete_services, complete_stores, target
 from penstock.cli.root import FAILED, example
 from penstock.cli.state import State, pass_state
@@ -80,7 +80,8 @@ def _with_logins(state: State, service: str | None) -> list[Target]:
 
 def _renewed(state: State, store: Target) -> bool:
     try:
-        state.writable.renew_logins(state.app(store.app), store.name)
+        with progress.waiting(progress.LOOKING):
+            state.writable.renew_logins(state.app(store.app), store.name)
     except PenstockError as error:
         output.error(error)
         return False
@@ -91,14 +92,15 @@ def _renewed(state: State, store: Target) -> bool:
 def _wait(grace: float) -> None:
     import time
 
-    with output.waiting(f"the old logins stay good for {grace:g} s"):
+    with progress.waiting(f"the old logins stay good for {grace:g} s"):
         time.sleep(grace)
 
 
 def _retired(state: State, store: Target, grace: float) -> bool:
     """Drop a store's old logins; False if some were left."""
     try:
-        left = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
+        with progress.waiting(progress.LOOKING):
+            left = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
     except PenstockError as error:
         output.error(error)
         return False

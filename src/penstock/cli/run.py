@@ -47,7 +47,7 @@ def run(state: State, packages: tuple[str, ...], command: tuple[str, ...]) -> No
     broken = [] if packages else state.apps.broken
     if broken and broken[0].error is not None:
         raise broken[0].error  # A program without its addresses may find others by itself.
-    found = _addresses(state.desk, apps)
+    found = _addresses(state, apps)
     environment = {**os.environ, **found}
     if len(found) == 1:
         environment["DATABASE_URL"] = next(iter(found.values()))
@@ -55,20 +55,27 @@ def run(state: State, packages: tuple[str, ...], command: tuple[str, ...]) -> No
     _become(command, environment)
 
 
-def _addresses(desk: Stores, apps: Iterable[AppDeclaration]) -> dict[str, str]:
+def _addresses(state: State, apps: Iterable[AppDeclaration]) -> dict[str, str]:
+    """The addresses by variable; raises NotAssigned if there is none, and no file that could say one."""
     from penstock.registry import store_variable
 
+    desk = state.desk
     found: dict[str, str] = {}
+    unknown: list[NotAssigned] = []
     for app in apps:
         for name in desk.names(app):
             variable = store_variable(app.package, name)
             try:
                 address = _url(desk, app, name)
             except NotAssigned as error:
-                output.note(error.what)
+                unknown.append(error)
                 continue
             if found.setdefault(variable, address) != address:
                 raise NameCollision(f"Two stores would share the variable {variable}.", hint="--app-name APP")
+    if unknown and not found and state.absent:
+        raise unknown[0]
+    for lack in unknown:
+        output.note(lack.what)
     return found
 
 

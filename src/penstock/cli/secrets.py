@@ -46,8 +46,9 @@ def check(state: State, as_json: bool) -> None:
     ]
     shown = [{key: value for key, value in row.items() if key != "problem"} for row in rows]
     output.listing("secrets", shown, columns, as_json=as_json, empty="No service has a password.")
+    state.say_absent(lacking=not rows)
     for row in rows:
-        if row["problem"] is not None:
+        if row["problem"] is not None and not as_json:
             output.error(row["problem"])
     if not all(row["ok"] for row in rows):
         click.get_current_context().exit(FAILED)

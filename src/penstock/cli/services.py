@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.names import complete_services
 from penstock.cli.passwords import Given, forget_files, password_options
 from penstock.cli.portable import export, import_
@@ -63,8 +63,9 @@ def list_(state: State, as_json: bool) -> None:
         ),
         output.source_column(),
     ]
-    empty = "There are no services. Add one: penstock services add NAME URL"
+    empty = "There are no services. Add one: penstock services add main postgresql://user@host:5432"
     output.listing("services", rows, columns, as_json=as_json, empty=empty)
+    state.say_absent(lacking=not rows)
     for service in [] if as_json else found:
         if service.problem is not None:
             what = f"service {service.name} can't be used"
@@ -160,7 +161,7 @@ def rotate(state: State, name: str, admin: bool, seal: bool) -> None:
     desk = state.writable
     role = Role.ADMINISTRATOR if admin else Role.SERVICE
     before = role.password(desk.operator.get_service(name))
-    with desk.keyring.held():
+    with desk.keyring.held(), progress.waiting(progress.LOOKING):
         after = role.password(desk.rotate_service(name, role, seal=seal))
     output.done(f"the {role.value}'s password of service {name} is new: {after.shown if after else '-'}")
     if before is not None and not before.key_id:
@@ -197,19 +198,21 @@ def test(state: State, name: str | None, as_json: bool) -> None:
     """Connect to a server, or to all, and print its version. Exits 1 if one can't be used."""
     desk = state.desk
     chosen = [desk.operator.get_service(name)] if name else desk.registry.services()
-    rows = [row for service in chosen for row in _tests(desk, service)]
+    with progress.waiting("asking the servers"):
+        rows = [row for service in chosen for row in _tests(desk, service)]
     columns = [
         output.column("service"),
         output.column("role"),
         output.Column(title="result", value=lambda row: "ok" if row["ok"] else "failed"),
-        output.Column(title="version", value=lambda row: row["version"].split(" (")[0]),
+        output.Column(title="version", value=_version),
         output.Column(title="time", value=lambda row: f"{row['seconds']:.2f} s", right=True),
         output.Column(title="address", value=lambda row: output.address(row["url"]), fold=True),
     ]
     shown = [{key: value for key, value in row.items() if key != "problem"} for row in rows]
     output.listing("services", shown, columns, as_json=as_json, empty="There are no services.")
+    state.say_absent(lacking=not rows)
     for row in rows:
-        if row["problem"] is not None:
+        if row["problem"] is not None and not as_json:
             output.error(row["problem"])
     if not all(row["ok"] for row in rows):
         click.get_current_context().exit(FAILED)
@@ -343,6 +346,10 @@ def _losses(service: Service, users: Users) -> list[str]:
     lines += [f"Unplugs it from {a.app}:{a.setting} ({a.source})." for a in users.assignments]
     lines += [f"Forgets {s.app}:{s.name}; its database {s.database} stays." for s in users.stores]
     return [output.shorten(line) for line in lines]
+
+
+def _version(row: output.Row) -> str:
+    return str(row["version"]).split(" (")[0] if row["ok"] else output.UNKNOWN
 
 
 def _tests(desk: Stores, service: Service) -> list[dict[str, Any]]:

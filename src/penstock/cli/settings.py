@@ -40,8 +40,10 @@ def list_(state: State, apps: tuple[str, ...], explain: bool, as_json: bool) -> 
     """
     chosen = state.chosen(apps) if apps else _all(state)
     rows = [_row(state.desk, app, setting) for app in chosen for setting in app.settings]
+    beside = {"broken": [] if apps else state.broken_rows()}
     if explain:
-        _explain(rows, [row for app in chosen for row in _run_time_stores(state.desk, app)], as_json=as_json)
+        stores = [row for app in chosen for row in _run_time_stores(state.desk, app)]
+        _explain(rows, stores, beside, as_json=as_json)
         return
     columns = [
         output.Column(title="setting", value=lambda row: f"{row['app']}:{row['setting']}"),
@@ -51,7 +53,11 @@ def list_(state: State, apps: tuple[str, ...], explain: bool, as_json: bool) -> 
         output.source_column(),
         output.column("description", fold=True),
     ]
-    output.listing("settings", rows, columns, as_json=as_json, empty="No app declares a setting.")
+    empty = "No app declares a setting."
+    output.listing("settings", rows, columns, as_json=as_json, empty=empty, beside=beside)
+    state.say_absent(lacking=not all(row["source"] for row in rows))
+    if not (apps or as_json):
+        state.say_broken()
 
 
 def _all(state: State) -> list[AppDeclaration]:
@@ -113,9 +119,11 @@ def kind_of(setting: Setting) -> str:
 # --- every place that was asked -------------------------------------------------------------------
 
 
-def _explain(rows: Sequence[output.Row], stores: Sequence[output.Row], *, as_json: bool) -> None:
+def _explain(
+    rows: Sequence[output.Row], stores: Sequence[output.Row], beside: output.Row, *, as_json: bool
+) -> None:
     if as_json:
-        output.document({"settings": rows, "stores": stores})
+        output.document({"settings": rows, "stores": stores, **beside})
         return
     for row in rows:
         output.title(f"{row['app']}:{row['setting']}", row["description"])

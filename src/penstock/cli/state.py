@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -55,11 +55,25 @@ class State:
         """
         if self.desk.config is None:
             raise ConfigNotFound(
-                "There is no penstock.toml here, nor in a directory above.",
+                self.absent,
                 why="It says where what is changed is remembered.",
                 hint="penstock init",
             )
         return self.desk
+
+    @property
+    def absent(self) -> str:
+        """That there is no configuration file, and where it was looked for; empty if there is one."""
+        from penstock.registry.layers import absent_config
+
+        return absent_config(self.desk.registry)
+
+    def say_absent(self, *, lacking: bool) -> None:
+        """Say where a configuration file was looked for, if an answer lacks one."""
+        from penstock.cli import output
+
+        if lacking and self.absent:
+            output.problem(self.absent, "Only the environment answers.", "penstock init")
 
     @property
     def folder(self) -> Path:
@@ -80,6 +94,20 @@ class State:
 
         return named_packages(self.desk, self._given)
 
+    def broken_rows(self) -> list[dict[str, Any]]:
+        """The apps that can't be imported, and why, for a JSON document: what they declare is not known."""
+        from penstock.cli import output
+
+        return [{"app": app.package, "error": output.problem_row(app.error)} for app in self.apps.broken]
+
+    def say_broken(self) -> None:
+        """Say which apps can't be imported: what they declare is not known, so it is in no table."""
+        from penstock.cli import output
+
+        for app in self.apps.broken:
+            if app.error is not None:
+                output.error(app.error)
+
     def app(self, package: str) -> AppDeclaration:
         """The app of this package; raises UnknownApp."""
         return self.apps.get(package)
@@ -95,6 +123,7 @@ class State:
         if not list(self.apps):
             raise UnknownApp(
                 "No app was found.",
+                why=self.absent,
                 hint="Install one, list it in [apps] of penstock.toml, or name it: --app module:Class",
             )
         return self.desk.apps

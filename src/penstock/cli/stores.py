@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.addresses import shell, url
 from penstock.cli.fleet import Fleet, jobs_option
 from penstock.cli.names import Target, complete_apps, complete_stores, target
@@ -16,7 +16,7 @@ from penstock.cli.root import FAILED, example, from_env_option, json_option, yes
 from penstock.cli.rotate import rotate
 from penstock.cli.state import State, pass_state
 from penstock.cli.watch import watched
-from penstock.errors import PenstockError, UnknownApp
+from penstock.errors import NotAssigned, PenstockError, UnknownApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,11 +56,18 @@ def list_(state: State, app: str | None, as_json: bool) -> None:
         output.store_column(),
         output.column("made"),
         output.column("state"),
-        output.column("service"),
-        output.column("database", fold=True),
+        _where_column("service"),
+        _where_column("database"),
         output.source_column(),
     ]
-    output.listing("stores", rows, columns, as_json=as_json)
+    beside = {"broken": [] if app else state.broken_rows()}
+    output.listing("stores", rows, columns, as_json=as_json, beside=beside)
+    if not as_json:
+        output.summary("stores", [row["state"] or "not created" for row in rows])
+        _show_unknown(rows)
+        if app is None:
+            state.say_broken()
+    state.say_absent(lacking=all(row["state"] == "unassigned" for row in rows))
 
 
 @stores.command()
@@ -76,20 +83,23 @@ def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
 
     Those that no app here uses come last: broken ones, whose app can't be imported, orphans, dropped ones.
     """
-    found = _statuses(state, app)
+    with progress.waiting("asking the servers"):
+        found = _statuses(state, app)
     columns = [
         output.store_column(),
         output.column("health"),
-        output.column("service"),
-        output.column("database", fold=True),
-        *([output.column("tables")] if any(each.tables == "app" for each in found) else []),
-        *([output.column("roles")] if any(each.roles for each in found) else []),
-        output.Column(title="size", value=lambda row: output.size(row["size"]), right=True),
-        output.column("initialised"),
+        _seen_column("service"),
+        _seen_column("database", fold=True),
+        *([_seen_column("tables")] if any(each.tables == "app" for each in found) else []),
+        *([_seen_column("roles")] if any(each.roles for each in found) else []),
+        _seen_column("size", right=True),
+        _seen_column("initialised"),
         output.source_column(),
     ]
-    output.listing("stores", [_status_row(each) for each in found], columns, as_json=as_json)
+    rows, beside = [_status_row(each) for each in found], {"broken": [] if app else state.broken_rows()}
+    output.listing("stores", rows, columns, as_json=as_json, beside=beside)
     if not as_json:
+        output.summary("stores", [each.health.value for each in found])
         _show_problems(found)
         for service, why in dict.fromkeys((each.service, each.no_roles) for each in found if each.no_roles):
             output.note(f"stores on {service} have no roles of their own. {why}")
@@ -151,11 +161,14 @@ def _listed_row(desk: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
         "service": "",
         "database": "",
         "source": "",
+        "problem": None,
     }
     try:
         address = desk.address(app, name)
     except PenstockError as error:
-        return row | {"state": "unassigned" if error.code == "setting-not-assigned" else "failed"}
+        if isinstance(error, NotAssigned):
+            return row | {"state": "unassigned"}
+        return row | {"state": row["state"] or "unknown", "problem": output.problem_row(error)}
     return row | {
         "service": address.service,
         "database": address.database,
@@ -172,7 +185,23 @@ def _entry_row(entry: StoreEntry) -> dict[str, Any]:
         "service": entry.service,
         "database": entry.database,
         "source": "",
+        "problem": None,
     }
+
+
+def _where_column(key: str) -> output.Column:
+    """A column of what an address says; unknown where that can't be found out."""
+    return output.Column(
+        title=key, value=lambda row: output.UNKNOWN if row["problem"] else row[key], fold=key == "database"
+    )
+
+
+def _show_unknown(rows: Sequence[output.Row]) -> None:
+    """Why it can't be said where some stores are."""
+    for row in rows:
+        if problem := row["problem"]:
+            what = f"it can't be said where {row['app']}:{row['store']} is"
+            output.problem(what, f"{problem['what']} {problem['why']}".strip(), problem["hint"])
 
 
 def _statuses(state: State, package: str | None) -> list[StoreStatus]:
@@ -203,6 +232,18 @@ def _status_row(status: StoreStatus) -> dict[str, Any]:
         "problem": output.clean(status.problem),
         "hint": status.hint,
     }
+
+
+def _seen_column(key: str, **options: bool) -> output.Column:
+    """A column of what a look at a store says; unknown where nobody could look."""
+
+    def value(row: output.Row) -> Any:
+        asked = row["exists"] is not None or row["health"] == "unassigned"
+        if row[key] in (None, "") and (not asked or (row["health"] == "dropped" and row["exists"])):
+            return output.UNKNOWN
+        return output.size(row[key]) if key == "size" else row[key]
+
+    return output.Column(title=key, value=value, **options)
 
 
 def _show_problems(found: list[StoreStatus]) -> None:
@@ -261,7 +302,7 @@ def create(state: State, /, named: tuple[Target, ...], file: TextIO | None, **op
 
 def _create_one(state: State, store: Target, options: dict[str, Any]) -> None:
     desk, app = state.desk, state.app(store.app)
-    with watched(desk, output.Steps()):
+    with watched(desk, progress.Steps()):
         desk.create(app, store.name, *_asked(options))
     output.done(f"{store} is ready: {_where(desk, app, store.name)}")
 
@@ -271,8 +312,11 @@ def _create_many(state: State, chosen: list[Target], options: dict[str, Any]) ->
     work = [partial(_created, desk, state.app(store.app), store.name, options) for store in chosen]
     with Fleet(desk, len(work), options["jobs"]) as fleet:
         results = fleet.run(work)
-    failed = sum(not result.ok for result in results)
-    output.done(f"{len(results) - failed} of {len(results)} stores are ready")
+    failed = [result for result in results if not result.ok]
+    output.done(f"{len(results) - len(failed)} of {len(results)} stores are ready")
+    for result in failed if len(results) >= output.MANY else []:
+        if result.error is not None:
+            output.error(result.error)
     if failed:
         click.get_current_context().exit(FAILED)
 
@@ -319,12 +363,14 @@ def adopt(state: State, store: Target, database: str | None, connection: str | N
 
     app, desk = state.app(store.app), state.desk
     address = desk.run_time.to_adopt(app, StoreName(store.name), database, connection or "")
-    whose = desk.run_time.whose(address)
+    with progress.waiting(progress.LOOKING):
+        whose = desk.run_time.whose(address)
     if whose:  # Else adopting says what is missing.
         line = f"Marks database {address.database} on {address.service} as {store} ({address.source})."
         lines = [output.shorten(line), output.shorten(f"Now it is {whose}.")]
         output.confirm(lines, "Is this database meant for this store?", yes=yes)
-    adopted = desk.adopt(app, store.name, database, connection or "")
+    with progress.waiting(progress.LOOKING):
+        adopted = desk.adopt(app, store.name, database, connection or "")
     output.done(f"{store} is database {adopted.database} on {adopted.service}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli import output
+from penstock.cli import output, progress
 from penstock.cli.fleet import Fleet, jobs_option
 from penstock.cli.names import complete_apps
 from penstock.cli.root import FAILED, example, from_env_option, json_option, need_from_env, yes_option
@@ -109,7 +109,8 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
     jobs = _jobs(desk, chosen, wanted)
     broken = [_broken(app) for app in state.apps.broken] if "all" in apps else []
     if wanted.plan:
-        rows = [*(_planned(desk, job, wanted) for job in jobs), *broken]
+        with progress.waiting(progress.LOOKING):
+            rows = [*(_planned(desk, job, wanted) for job in jobs), *broken]
         _show_plan(rows, as_json=wanted.as_json)
     else:
         if wanted.refresh:
@@ -164,7 +165,8 @@ def _job(desk: Stores, app: AppDeclaration, name: str) -> Job:
 
 def _confirmed(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[Job]:
     """The jobs with their plans, once it is agreed which databases are dropped."""
-    planned = [_with_plan(desk, job, _options(wanted)) for job in jobs]
+    with progress.waiting(progress.LOOKING):
+        planned = [_with_plan(desk, job, _options(wanted)) for job in jobs]
     named = {job.title: job.service for job in planned if job.drops and job.external}
     need_from_env(named, from_env=wanted.from_env)
     losses = [f"Drops {job.title}: {output.shorten(job.where)}" for job in planned if job.drops]
@@ -215,6 +217,7 @@ def _show_plan(rows: Sequence[output.Row], *, as_json: bool) -> None:
             output.say(f"  {row['result']}: {row['error']['what']} {row['error']['why']}")
         elif not row["steps"]:
             output.say("  nothing to do")
+    _sum_up(rows)
 
 
 # --- do -------------------------------------------------------------------------------------------
@@ -223,11 +226,11 @@ def _show_plan(rows: Sequence[output.Row], *, as_json: bool) -> None:
 def _run(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[dict[str, Any]]:
     if wanted.jobs > 1:
         return _run_many(desk, jobs, wanted)
-    screen = output.Steps(err=wanted.as_json)
+    screen = progress.Steps(err=wanted.as_json)
     return [_sync(desk, job, wanted, screen) for job in jobs]
 
 
-def _sync(desk: Stores, job: Job, wanted: Wanted, screen: output.Steps) -> dict[str, Any]:
+def _sync(desk: Stores, job: Job, wanted: Wanted, screen: progress.Steps) -> dict[str, Any]:
     """Sync one store, and show each step of it."""
     screen.store(job.title, job.where)
     with watched(desk, screen) as steps:
@@ -270,6 +273,18 @@ def _show_results(rows: Sequence[output.Row], *, as_json: bool) -> None:
         output.source_column(),
     ]
     output.listing("stores", rows, columns, as_json=False, empty="There is no store to sync.")
+    _sum_up(rows)
+
+
+def _sum_up(rows: Sequence[output.Row]) -> None:
+    """Of many stores, how many ended how, and once more which failed."""
+    output.summary("stores", [row["result"] for row in rows])
+    if len(rows) >= output.MANY:
+        for row in rows:
+            if row["result"] in ("failed", "refused") and row["error"]:
+                what = f"{row['app']}:{row['store']}".rstrip(":") + f" {row['result']}"
+                why = f"{row['error']['what']} {row['error']['why']}".strip()
+                output.problem(what, why, row["error"]["hint"])
 
 
 # --- what can't be synced -------------------------------------------------------------------------
@@ -282,16 +297,10 @@ def _unassigned(desk: Stores, apps: Sequence[AppDeclaration]) -> list[dict[str, 
         stores = {setting.name for setting in app.databases if not setting.many}
         for setting in app.settings:
             if setting.name not in stores and desk.book.find_assignment(app.package, setting.name) is None:
-                rows.append(_unassigned_row(app, setting.name, required=setting.required))
+                problem = desk.book.not_assigned(app, setting.name)
+                result = "failed" if setting.required else "skipped"
+                rows.append(Job(app=app, name=setting.name).row(result, [], problem))
     return rows
-
-
-def _unassigned_row(app: AppDeclaration, setting: str, *, required: bool) -> dict[str, Any]:
-    problem = NotAssigned(
-        f"No service is plugged into setting {setting!r} of app {app.package}.",
-        hint=f"penstock link SERVICE {app.package}:{setting}",
-    )
-    return Job(app=app, name=setting).row("failed" if required else "skipped", [], problem)
 
 
 def _show_causes(apps: Sequence[FoundApp]) -> None:

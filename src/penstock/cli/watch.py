@@ -10,7 +10,7 @@ from penstock.provision.steps import StepDone, StepEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from penstock.cli.output import Steps
+    from penstock.cli.progress import Steps
     from penstock.stores import Stores
 
 
@@ -27,6 +27,7 @@ def watched(desk: Stores, screen: Steps) -> Iterator[list[dict[str, Any]]]:
             screen.started(str(event.step))
 
     desk.on_step = watch
+    screen.looking()
     try:
         yield steps
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from penstock.backends import (
     Backend,
@@ -39,8 +39,13 @@ from penstock.registry import (
     StoreEntry,
     StoreState,
 )
+from penstock.registry.layers import absent_config
 from penstock.registry.operator import Operator
 from penstock.secrets import URI, Keyring
+from penstock.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +123,7 @@ class AddressBook:
         """The server plugged into a setting; raises NotAssigned."""
         assignment = self.find_assignment(app.package, setting)
         if assignment is None:
-            _not_assigned(app, setting)
+            raise self.not_assigned(app, setting)
         return server_of(self._plugged(assignment)[0], self._keyring, self.connect_timeout)
 
     def connection_place(self, app: AppDeclaration, setting: str) -> Place:
@@ -130,6 +135,19 @@ class AddressBook:
         app.get_connection(setting)
         server = self.get_server(app, setting)
         return backend_for(server.login.url).connection_place(server, f"{app.package}:{setting}")
+
+    def not_assigned(self, app: AppDeclaration, setting: str) -> NotAssigned:
+        """That nothing is plugged into a setting, and what can be."""
+        absent = absent_config(self._registry)
+        try:
+            services = [service.name for service in self._registry.services()]
+        except ConfigError:  # What a platform binds can't be read; what needs it says so.
+            services = []
+        return NotAssigned(
+            f"No service is plugged into setting {setting!r} of app {app.package}.",
+            why=absent,
+            hint=_how_to_link(services, f"{app.package}:{setting}", begin=bool(absent)),
+        )
 
     def _plugged(self, assignment: Assignment) -> tuple[Service, Source]:
         """The service, and who gives its address: the platform that hands it out, else who plugged it in."""
@@ -245,7 +263,7 @@ class AddressBook:
             last = self.bindings.last_resort()
             if last is not None and self.serves_one_store(app):
                 return self.bound(app, store, last)
-            _not_assigned(app, store.setting)
+            raise self.not_assigned(app, store.setting)
         service, source = self._plugged(assignment)
         if entry is not None and entry.service != assignment.service:
             entry = self._earlier(entry, assignment.service)
@@ -285,10 +303,16 @@ class AddressBook:
             known = ", ".join(s.name for s in app.databases) or "none"
             raise UnknownStore(
                 f"App {app.package} has no store {store.name!r}.",
-                why=f"It declares {known}, and no store of this name was made at run time.",
-                hint=f"penstock stores list {app.package}",
+                why=f"It declares {known}, and no store of this name was made at run time. "
+                f"{absent_config(self._registry)}".rstrip(),
+                hint=self._meant(app, store) or f"penstock stores list {app.package}",
             )
         return self.remembered(app, entry)
+
+    def _meant(self, app: AppDeclaration, store: StoreName) -> str:
+        """Which of the app's stores a misspelt name was meant to be."""
+        made = [e.name for e in self._registry.stores(app.package) if e.dynamic and e.state.is_current]
+        return did_you_mean(store.name, [*(s.name for s in app.databases), *made])
 
 
 def _is_kind(setting: object) -> bool:
@@ -323,8 +347,11 @@ def _place(
     )
 
 
-def _not_assigned(app: AppDeclaration, setting: str) -> NoReturn:
-    raise NotAssigned(
-        f"No service is plugged into setting {setting!r} of app {app.package}.",
-        hint=f"penstock link SERVICE {app.package}:{setting}",
-    )
+def _how_to_link(services: Sequence[str], setting: str, *, begin: bool) -> str:
+    """The command that plugs a service in, and what has to be done before."""
+    before = ["penstock init"] if begin else []
+    if not (services or begin):
+        before = ["penstock services add main postgresql://user@host:5432"]
+    first = next(iter(services), "local" if begin else "main")
+    rest = f" (or one of: {', '.join(services[1:])})" if services[1:] else ""
+    return ", then ".join([*before, f"penstock link {first} {setting}{rest}"])

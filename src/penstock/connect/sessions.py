@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from penstock.backends import StoreRole, backend_for
 from penstock.declare import AppDeclaration
 from penstock.errors import UnknownApp
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,7 +77,8 @@ class Sessions:
             return app.declaration()
         if app not in self._apps:
             known = ", ".join(sorted(self._apps)) or "none"
-            raise UnknownApp(f"There is no app {app!r}.", why=f"Known: {known}.", hint="penstock apps list")
+            hint = did_you_mean(app, self._apps) or "penstock apps list"
+            raise UnknownApp(f"There is no app {app!r}.", why=f"Known: {known}.", hint=hint)
         return self.declaration(self._apps[app])
 
     # --- use ---

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.declare.naming import StoreName, checked_label, physical_name
 from penstock.declare.settings import ConnectionSetting, DatabaseSetting, Setting
 from penstock.errors import DeclarationError, InvalidName, NameCollision, UnknownSetting, WrongSetting
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +67,8 @@ class AppDeclaration:
             raise UnknownSetting(
                 f"App {self.package} has no setting {name!r}.",
                 why=f"It declares {known}.",
-                hint=f"penstock settings list {self.package}",
+                hint=did_you_mean(name, [s.name for s in self.settings])
+                or f"penstock settings list {self.package}",
             )
         return found
 

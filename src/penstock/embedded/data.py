@@ -42,7 +42,8 @@ def check_version(data: Path, binaries: Binaries) -> None:
         raise EmbeddedError(
             f"The data in {data} were made by PostgreSQL {made_by}, the binaries are {binaries.version}.",
             why=f"a server of another major version can't read them; looked at {binaries.directory}",
-            hint=f"name binaries of version {made_by}: penstock db configure --binaries DIRECTORY",
+            hint=f"name binaries of version {made_by}, as on Debian: "
+            f"penstock db configure --binaries /usr/lib/postgresql/{made_by}/bin",
         )
 
 

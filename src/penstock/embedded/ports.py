@@ -62,9 +62,10 @@ def require_free(port: int) -> None:
         EmbeddedError: Names the port and, where it can be found, the process that has it.
     """
     if not is_free(port):
+        other = choose_port(Path.cwd())
         raise EmbeddedError(
             f"Port {port} on {HOST} is taken by {holder(port) or 'another program'}.",
-            hint="end that program, or choose another port: penstock db configure --port N",
+            hint=f"end that program, or choose another port: penstock db configure --port {other}",
         )
 
 

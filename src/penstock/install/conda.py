@@ -49,7 +49,10 @@ _RENAMED: Mapping[str, str] = {
 }
 
 _SYSTEM = "Install it with the packages of the operating system, if the app needs it."
-_SERVER = "Name a server: penstock services add NAME URL; or make one: penstock db configure"
+_SERVER = (
+    "Name a server: penstock services add main postgresql://user@host:5432; "
+    "or make one: penstock db configure"
+)
 _ELSEWHERE: Mapping[str, str] = {
     "conda": "Nothing: Penstock uses pip.",
     "gdal": "Install the system's GDAL, then name the same version under pip: gdal==VERSION",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigProblems, Problem
 from penstock.registry.locate import KeyPath, locate, shown, without_addresses
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +71,7 @@ class Fields:
         """Let no other keys be below a key."""
         for each in self.table(*key):
             if each not in known:
-                close = get_close_matches(str(each)[:80], known, 1)
-                hint = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
+                hint = did_you_mean(str(each), known) or f"Use one of: {', '.join(known)}."
                 self.wrong((*key, str(each)), "is not a known key.", hint)
 
     def text(self, *key: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from penstock.declare import AppDeclaration, DatabaseSetting, StoreName
+from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, physical_name
 from penstock.errors import DeclarationError, UnknownStore, WrongSetting
 from penstock.provision.initializers import find_initializer
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions
@@ -194,9 +194,13 @@ class DynamicStores:
 def _only_connection(app: AppDeclaration, store: StoreName) -> str:
     names = [setting.name for setting in app.connections]
     if len(names) != 1:
+        adopt = f"penstock stores adopt {app.package}:{store.name}"
+        database = f"--database {physical_name(app.package, store)}"
+        each = [f"{adopt} {database} --connection {name}" for name in names]
         raise UnknownStore(
             f"App {app.package} declares no store {store.name!r}.",
             why=f"Its connection settings: {', '.join(names) or 'none'}.",
-            hint=f"penstock stores adopt {app.package}:{store.name} --database NAME --connection SETTING",
+            hint=" or ".join(each)
+            or "Declare it in the app, or a connection setting through which it is reached.",
         )
     return names[0]

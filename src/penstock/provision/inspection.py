@@ -85,7 +85,7 @@ class Inspector:
                 app=app.package,
                 store=name,
                 health=health,
-                problem=error.what,
+                problem=f"{error.what} {error.why}".strip(),
                 hint=error.hint,
                 required=required,
             )
@@ -184,7 +184,7 @@ class Inspector:
                 health=Health.UNREACHABLE,
                 service=entry.service,
                 database=entry.database,
-                problem=error.what,
+                problem=f"{error.what} {error.why}".strip(),
                 hint=error.hint,
             )
         # Nobody declares who makes its tables.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +20,7 @@ from penstock.provision.steps import InitializerForm, StepEvent
 from penstock.provision.sync import plan_of, sync_store
 from penstock.provision.work import Work, look
 from penstock.registry import Registry, RegistryIdentity, StoreEntry, StoreState, journalled
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from penstock.connect import Address, AddressBook, EngineCache
@@ -120,7 +122,9 @@ class Provisioner:
                 chosen.append(name)
             else:
                 raise UnknownStore(
-                    f"App {app.package} has no store {name!r}.", hint=f"penstock stores list {app.package}"
+                    f"App {app.package} has no store {name!r}.",
+                    hint=did_you_mean(name, [*every, *(kind.name for kind in app.databases if kind.many)])
+                    or f"penstock stores list {app.package}",
                 )
         return chosen
 
@@ -153,14 +157,17 @@ class Provisioner:
             self._registry.identity(make=True)
             work = self.work_on(app, address, contents, options)
             work.let_go()
-            known = self._registry.find_store(app.package, entry.name) is not None
-            self._remember(address, entry)
+            before = self._registry.find_store(app.package, entry.name)
+            begun = _Once(partial(self._remember, address, entry))
+            if before is not None and (before.service, before.database) == (entry.service, entry.database):
+                begun()  # Else what fails before its first step leaves nothing to remember.
             try:
                 with self._engines.reserved(address, lent=LENT):
-                    record_id = sync_store(work, self._emit)
+                    record_id = sync_store(work, begun.before(self._emit))
                     self._drop_remains(app, address)
             except PenstockError as error:
-                self._remember_failure(work, entry, error, known=known)
+                if begun.done:
+                    self._remember_failure(work, before, entry, error)
                 raise
             finally:
                 work.let_go()  # Or a sync of many stores would end with a connection to each.
@@ -301,11 +308,15 @@ class Provisioner:
         if entry.dynamic or not address.external:
             self._registry.put_store(entry)
 
-    def _remember_failure(self, work: Work, entry: StoreEntry, error: PenstockError, *, known: bool) -> None:
+    def _remember_failure(
+        self, work: Work, before: StoreEntry | None, entry: StoreEntry, error: PenstockError
+    ) -> None:
         """Keep a half-made store with the reason; forget a new one of which nothing was made."""
-        nothing_of_ours = isinstance(error, StoreNotOurs) or not self._is_there(work)
-        if entry.dynamic and not known and nothing_of_ours:
+        known = before is not None and (before.service, before.database) == (entry.service, entry.database)
+        if not known and (isinstance(error, StoreNotOurs) or _is_absent(work)):
             self._registry.remove_store(entry)
+            if before is not None:
+                self._registry.put_store(before)
             return
         problem = f"{error.what} {error.why}".strip()
         self._remember(work.address, replace(entry, state=StoreState.FAILED, problem=problem))
@@ -337,11 +348,40 @@ class Provisioner:
             aside = self._book.remembered(app, entry)
             aside.backend.drop_remains(aside.place)
 
-    def _is_there(self, work: Work) -> bool:
-        try:
-            return look(work.address).found.exists
-        except PenstockError:
-            return False
+
+class _Once:
+    """Does something before the first event of a sync, if that comes.
+
+    Args:
+        work: What is done.
+    """
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self.done = False
+
+    def __call__(self) -> None:
+        """Do it, unless it was done."""
+        if not self.done:
+            self._work()
+            self.done = True
+
+    def before(self, emit: Callable[[StepEvent], None]) -> Callable[[StepEvent], None]:
+        """An `emit` that does it first."""
+
+        def both(event: StepEvent) -> None:
+            self()
+            emit(event)
+
+        return both
+
+
+def _is_absent(work: Work) -> bool:
+    """Whether the server says that the database is not there; False where it can't be asked."""
+    try:
+        return not look(work.address).found.exists
+    except PenstockError:
+        return False
 
 
 def is_optional(contents: Contents, error: PenstockError) -> bool:

@@ -11,9 +11,10 @@ from penstock.registry import cloudfoundry, kubernetes
 from penstock.registry.generation import Generation
 from penstock.registry.service import Assignment, Service, Source
 from penstock.secrets import vcap
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _STORE_PREFIX = "PENSTOCK_STORE__"
 _SETTING_PREFIX = "PENSTOCK_SETTING__"
@@ -35,6 +36,26 @@ def setting_variable(app: str, setting: str) -> str:
     'PENSTOCK_SETTING__STREAM_GAGES__MAX_COUNT'
     """
     return _SETTING_PREFIX + _in_capitals(app, setting)
+
+
+def stray_variables(
+    environment: Mapping[str, str], stores: Iterable[tuple[str, str]], kinds: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """The variables that hold the address of no store, each with the one that may have been meant.
+
+    Args:
+        environment: The variables.
+        stores: The stores there are: package and name.
+        kinds: The kinds there are, of which any store may be meant.
+
+    >>> list(stray_variables({"PENSTOCK_STORE__LAB__GAGSE": "sqlite:///x"}, [("lab", "gages")], []))
+    [('PENSTOCK_STORE__LAB__GAGSE', 'Did you mean PENSTOCK_STORE__LAB__GAGES?')]
+    """
+    known = [store_variable(*store) for store in stores]
+    beginnings = tuple(f"{store_variable(*kind)}_" for kind in kinds)
+    for name in sorted(environment):
+        if name.startswith(_STORE_PREFIX) and name not in known and not name.startswith(beginnings):
+            yield name, did_you_mean(name, known)
 
 
 def _in_capitals(*parts: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
@@ -16,12 +15,13 @@ from sqlalchemy import URL, make_url
 from penstock.engines import EngineOptions
 from penstock.errors import ConfigError, ConfigNotFound, ConfigProblems, Problem, SecretError
 from penstock.registry.document import parsed
-from penstock.registry.locate import KeyPath, locate
+from penstock.registry.locate import KeyPath, locate, shown
 from penstock.registry.problems import Wrong, problem_at
 from penstock.registry.service import Assignment, Service, Source
 from penstock.registry.shape import KEEP_DROPPED, FileTable, Misshapen, ServiceTable, shaped
 from penstock.registry.trust import read_trusted
 from penstock.secrets import SecretRef, resolve
+from penstock.spelling import did_you_mean
 
 FILE_NAME = "penstock.toml"
 """What the file is called, wherever it is looked for."""
@@ -34,7 +34,9 @@ __all__ = [
     "check_links",
     "check_secrets",
     "find_config_file",
+    "no_config_file",
     "read_config",
+    "shown_key",
 ]
 
 _VARIABLE = "PENSTOCK_CONFIG"
@@ -92,6 +94,18 @@ def find_config_file(start: Path | None = None) -> Path | None:
     return next((path for path in candidates if os.path.lexists(path)), None)
 
 
+def no_config_file(start: Path | None = None) -> str:
+    """The sentence that says that there is no configuration file, and where it was looked for.
+
+    Args:
+        start: The directory that was begun at; the working directory by default.
+
+    >>> no_config_file(Path("/srv/site"))
+    'No penstock.toml in /srv/site or its parents.'
+    """
+    return f"No {FILE_NAME} in {_here() if start is None else start} or its parents."
+
+
 def read_config(path: Path) -> FileConfig:
     """Read and check a configuration file, as a whole.
 
@@ -121,7 +135,7 @@ def read_config(path: Path) -> FileConfig:
     return _config(table, path, label, lines)
 
 
-def check_links(config: FileConfig, known: Container[str] = ()) -> None:
+def check_links(config: FileConfig, known: Collection[str] = ()) -> None:
     """Check that every link of the file names a service.
 
     Args:
@@ -135,7 +149,11 @@ def check_links(config: FileConfig, known: Container[str] = ()) -> None:
     """
     own = [service.name for service in config.services]
     wrongs = [
-        Wrong(f"There is no service {link.service!r}.", _other_service(link.service, own), _key(config, link))
+        Wrong(
+            f"There is no service {link.service!r}.",
+            _other_service(link.service, own, known),
+            _key(config, link),
+        )
         for link in config.assignments
         if link.service not in own and link.service not in known
     ]
@@ -285,9 +303,13 @@ def _key(config: FileConfig, link: Assignment) -> KeyPath:
     return short if short in config.lines else ("links", link.app, link.setting)
 
 
-def _other_service(name: str, own: Sequence[str]) -> str:
-    close = get_close_matches(name, own, 1)
-    if close:
-        return f"Did you mean {close[0]}?"
+def shown_key(config: FileConfig, link: Assignment) -> str:
+    """The key of a link of the file, as it is written there."""
+    return shown(_key(config, link))
+
+
+def _other_service(name: str, own: Sequence[str], known: Collection[str]) -> str:
+    if hint := did_you_mean(name, [*own, *known]):
+        return hint
     there = f"This file has: {', '.join(own)}." if own else "This file has none."
     return f"{there} Add it: penstock services add {name}"

@@ -57,11 +57,13 @@ class LayeredRegistry:
     Args:
         layers: Registries that only answer, the strongest first (bindings, `penstock.toml`).
         base: The registry that remembers, asked last.
+        absent: That there is no `penstock.toml`, and where it was looked for; empty if there is one.
     """
 
-    def __init__(self, layers: Sequence[Readable], base: Registry) -> None:
+    def __init__(self, layers: Sequence[Readable], base: Registry, *, absent: str = "") -> None:
         self._layers = layers
         self._base = base
+        self.absent = absent
 
     @property
     def base(self) -> Registry:
@@ -174,6 +176,11 @@ class LayeredRegistry:
             for assignment in layer.assignments():
                 if (assignment.app, assignment.setting) == (app, setting):
                     raise defined_elsewhere(assignment)
+
+
+def absent_config(registry: Registry) -> str:
+    """That answers lack a `penstock.toml`, and where it was looked for; empty if they don't."""
+    return registry.absent if isinstance(registry, LayeredRegistry) else ""
 
 
 def _first_wins(

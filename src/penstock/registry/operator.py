@@ -11,8 +11,10 @@ from penstock.declare.naming import checked_label
 from penstock.errors import ConfigError, ServiceInUse, UnknownService
 from penstock.registry.conflicts import collision, defined_elsewhere, service_exists
 from penstock.registry.journal import journalled
+from penstock.registry.layers import absent_config
 from penstock.registry.service import Assignment, Service, StoreEntry
 from penstock.registry.values import holds_password
+from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,11 +55,16 @@ class Operator:
         services = self._registry.services()
         found = next((service for service in services if service.name == name), None)
         if found is None:
-            known = ", ".join(service.name for service in services) or "none"
+            known, absent = (
+                ", ".join(service.name for service in services) or "none",
+                absent_config(self._registry),
+            )
+            add = f"penstock services add {name} postgresql://user@host:5432, or another address"
             raise UnknownService(
                 f"There is no service named {name!r}.",
-                why=f"Registered: {known}.",
-                hint=f"penstock services add {name} URL",
+                why=f"Registered: {known}. {absent}".rstrip(),
+                hint=did_you_mean(name, [service.name for service in services])
+                or (f"penstock init, then {add}" if absent else add),
             )
         return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from functools import cache
 from itertools import chain
 from typing import Any, NewType, TypeAlias
@@ -19,6 +18,7 @@ from penstock.registry.locate import KeyPath, shown
 from penstock.registry.problems import Wrong
 from penstock.registry.service import Roles
 from penstock.secrets import SecretRef
+from penstock.spelling import did_you_mean
 
 KEEP_DROPPED = 7
 """Days for which a dropped store can be brought back, unless the file says otherwise."""
@@ -146,8 +146,7 @@ def _unknown_key(key: KeyPath, table: type) -> Wrong:
     renamed = _RENAMED.get(key[-1])
     if renamed in known:
         return Wrong(f"is now {renamed}.", f"Write {renamed}: {_RENAMED_MEANS}.", key)
-    close = get_close_matches(key[-1][:80], known, 1)
-    hint = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
+    hint = did_you_mean(key[-1], known) or f"Use one of: {', '.join(known)}."
     return Wrong("is not a known key.", hint, key)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.errors import SecretError
+from penstock.spelling import did_you_mean
 
 SEALED = "sealed"
 """The scheme of a password that is itself in the reference, encrypted."""
@@ -41,7 +42,7 @@ class SecretRef:
             raise SecretError(
                 "This is not a secret reference.",
                 why="A reference says where a password is, never what it is.",
-                hint="Write env:NAME or file:/path/of/the/file.",
+                hint=f"{did_you_mean(scheme, _SCHEMES)} Write env:NAME or file:/path/of/the/file.".lstrip(),
             )
         return cls(scheme, locator)
 

@@ -40,7 +40,7 @@ GONE = frozenset({1046, 1049, 1053, 1927, 2006, 2013, 2014, 4031})
 """The session was ended, or its database is no longer there."""
 
 _KINDS: tuple[tuple[frozenset[int], type[PenstockError], str], ...] = (
-    (NO_LOGIN, LoginRefused, "Check the service's user and its password: penstock services test SERVICE"),
+    (NO_LOGIN, LoginRefused, "Check the service's user and its password: penstock services test"),
     (
         frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 1419, 1557, 1873, 4163}),
         PermissionRefused,

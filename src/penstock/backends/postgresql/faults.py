@@ -51,7 +51,7 @@ _BY_STATE: tuple[tuple[str, type[PenstockError], str], ...] = (
         PermissionRefused,
         "Grant the role what it lacks, or use a service whose role has it.",
     ),
-    (NO_LOGIN, LoginRefused, "Check the service's user and its password: penstock services test SERVICE"),
+    (NO_LOGIN, LoginRefused, "Check the service's user and its password: penstock services test"),
     (NOT_THERE, DatabaseMissing, "Run the command again."),
     ("53100", StorageUnavailable, "Free space on the server's disk."),
     ("53300", ServerFull, "Wait, or raise max_connections on the server."),
@@ -164,6 +164,6 @@ def _without_state(error: Exception, what: str, words: str) -> PenstockError:
     attempt = getattr(cause, "pgconn", None)
     if attempt is not None and (attempt.used_password or attempt.needs_password):
         return LoginRefused(
-            what, why=words, hint="Check the service's user and its password: penstock services test SERVICE"
+            what, why=words, hint="Check the service's user and its password: penstock services test"
         )
     return ServerUnreachable(what, why=words, hint="Check that the server runs and can be reached from here.")

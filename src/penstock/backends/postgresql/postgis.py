@@ -57,10 +57,12 @@ def problem(place: Place, *, exists: bool) -> PenstockError | None:
         user = connection.execute(text("SELECT current_user")).scalar_one()
     if may or place.server.admin is not None:
         return None
+    url = place.server.login.url
+    administrator = f"postgresql://postgres@{url.host or 'localhost'}:{url.port or 5432}"
     return PermissionRefused(
         f"The store {place.label} can't be spatial on service {place.server.service}.",
         why=f"Only a superuser may create the extension postgis, and the role {user} is none.",
-        hint=f"penstock services edit {place.server.service} --admin-url postgresql://postgres@HOST, "
+        hint=f"penstock services edit {place.server.service} --admin-url {administrator}, "
         "or have CREATE EXTENSION postgis done in a database that was made for the store.",
     )
 

@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
-from penstock.backends.sqlite import files, library, transactions
+from penstock.backends.sqlite import files, library, reading, transactions
 from penstock.backends.sqlite.asynchronous import aiosqlite_driver
 from penstock.backends.sqlite.clients import SQLiteClients
 from penstock.backends.sqlite.rows import SQLiteRows
@@ -150,7 +150,10 @@ class SQLiteBackend:
             raise self.translate(error, f"{path} can't be set up.") from error
 
     def is_prepared(self, connection: Connection) -> bool:
-        return connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        if connection.execute(text("PRAGMA journal_mode")).scalar() == "wal":
+            return True
+        path = connection.execute(text("SELECT file FROM pragma_database_list WHERE name = 'main'")).scalar()
+        return bool(path) and reading.has_log_mode(Path(str(path)))
 
     def drop(self, place: Place, last: str = "") -> bool:
         path = files.path_of(place)
@@ -238,7 +241,7 @@ class SQLiteBackend:
         return int(pages) * int(connection.execute(text("PRAGMA page_size")).scalar_one())
 
     def version(self, server: Server) -> str:
-        files.check_directory(files.directory_of(server))
+        files.check_reachable(files.directory_of(server))
         return f"SQLite {sqlite3.sqlite_version}"
 
     def room(self, server: Server) -> int | None:
@@ -259,7 +262,7 @@ class SQLiteBackend:
         params |= {"uri": True, "timeout": files.BUSY_TIMEOUT, "check_same_thread": False}
         aside(partial(_check_there, place))
         try:
-            return dialect.connect(files.uri_of(path), *args[1:], **params)
+            return dialect.connect(reading.usable_uri(path), *args[1:], **params)
         except library.errors():
             aside(partial(_check_there, place))
             raise
@@ -272,12 +275,14 @@ class SQLiteBackend:
         cursor.close()
 
     def mark(self, place: Place) -> object:
-        path = os.fspath(files.path_of(place))
-        return path, files.identity_of(path)
+        path = files.path_of(place)
+        return os.fspath(path), files.identity_of(path), reading.state_of(path)
 
     def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
         # A file made anew at this path is another one: what is written to the old one would be lost.
-        return isinstance(mark, tuple) and files.identity_of(mark[0]) == mark[1]
+        if not isinstance(mark, tuple) or files.identity_of(mark[0]) != mark[1]:
+            return False
+        return mark[2] is None or reading.state_of(Path(mark[0])) == mark[2]
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
         return nullcontext()
@@ -319,7 +324,7 @@ def _before_aside(path: Path) -> Path:
 def _check_there(place: Place) -> None:
     """Raise StoreNotCreated if the file is not there, StorageUnavailable if it may not be used."""
     path = files.path_of(place)
-    files.check_file(path)
+    files.check_file(path, os.R_OK)
     if not files.is_there(path):
         raise place.not_created(f"{path} does not exist.")
 

@@ -48,7 +48,7 @@ def uri_of(path: Path) -> str:
 
 def is_there(path: Path) -> bool:
     """Whether the file exists; raises StorageUnavailable unless its directory can be looked into."""
-    _check_access(path.parent, os.X_OK, "entered")
+    check_reachable(path.parent)
     return os.path.exists(path)
 
 
@@ -59,6 +59,11 @@ def identity_of(path: Path | str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def check_reachable(directory: Path) -> None:
+    """Raise StorageUnavailable unless files in the directory can be used."""
+    _check_access(directory, os.X_OK, "entered")
 
 
 def check_directory(directory: Path) -> None:
@@ -81,15 +86,13 @@ def _check_access(directory: Path, mode: int, what: str) -> None:
         )
 
 
-def check_file(path: Path) -> None:
-    """Raise StorageUnavailable for a file that may not be written.
-
-    SQLite would open it all the same, and leave a `-wal` beside it that nobody may write either.
-    """
-    if os.path.isfile(path) and not os.access(path, os.R_OK | os.W_OK):
+def check_file(path: Path, mode: int = os.R_OK | os.W_OK) -> None:
+    """Raise StorageUnavailable for a file that may not be read, or written."""
+    if os.path.isfile(path) and not os.access(path, mode):
+        verb, participle = ("write", "written") if mode & os.W_OK else ("read", "read")
         raise StorageUnavailable(
-            f"{path} can't be written.",
-            why="This user has no permission to write it.",
+            f"{path} can't be {participle}.",
+            why=f"This user has no permission to {verb} it.",
             hint=f"Change its owner or mode: ls -l {path}",
         )
 
@@ -260,6 +263,7 @@ def lock_path(path: Path) -> Path:
 def file_lock(path: Path, timeout: float) -> Iterator[None]:
     """Hold the operating system's lock beside a store's file."""
     check_directory(path.parent)
+    check_file(path)
     lock = FileLock(lock_path(path), timeout=timeout)
     try:
         lock.acquire()
