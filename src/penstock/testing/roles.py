@@ -1,4 +1,4 @@
-"""Copies of one template share its roles: they have the real store's rights, and take no time."""
+"""Copies of one template share its roles, with the rights of the real store's."""
 
 from __future__ import annotations
 
