@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from fix_mariadb import running_mariadb
+from fix_refusals import told, ways
 from fix_servers import server_folder
 from fix_tls import Authority
 from penstock import MemoryRegistry, Service, Stores
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fix_mariadb import MariaDBServer
+    from fix_refusals import Way
     from penstock import App
 
 CIPHER = text("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
@@ -78,11 +80,15 @@ def test_a_server_that_is_vouched_for_is_spoken_to_in_secret_by_every_driver(
         assert asyncio.run(cipher(desk)).startswith("TLS")
 
 
+@ways("mariadb")
 def test_a_server_that_somebody_else_vouches_for_gets_no_password(
-    server: MariaDBServer, folder: Path, lab: type[App]
+    way: Way, server: MariaDBServer, folder: Path, lab: type[App]
 ) -> None:
     stranger = Authority(folder, "stranger")
+    password = SecretRef("file", str(server.password_file))
+    service = Service(name="main", url=f"{server.url}/?ssl_ca={stranger.certificate}", password=password)
+    error = told(way, service, lab)
+    assert type(error) is TlsFailed
+    assert "certificate verify failed" in error.why
     with desk_to(server, lab, f"ssl_ca={stranger.certificate}") as desk:
-        error = desk.sync(lab, ["gages"])[0].error
-    assert isinstance(error, TlsFailed)
-    assert "certificate verify failed" in str(error)
+        assert type(desk.sync(lab, ["gages"])[0].error) is TlsFailed

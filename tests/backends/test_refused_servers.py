@@ -424,3 +424,16 @@ def test_a_server_of_another_kind_is_named(
     for error in (told(way, service, lab), service_told(service)):
         assert type(error) is WrongProtocol
         assert f"127.0.0.1:{port} is {speaks}" in error.why
+
+
+@ways()
+def test_a_file_of_certificates_that_is_not_there_is_no_tls(
+    way: Way, small: PostgreSQLServer, narrow: MariaDBServer, guest: Guest, lab: type[App]
+) -> None:
+    options, port = "/?ssl_ca=/nowhere/ca", narrow.port
+    if way.kind == "postgresql":
+        options, port = "?sslmode=verify-full&sslrootcert=/nowhere/ca", small.port
+    service = replace(guest(), url=way.address(port, options=options))
+    for error in (told(way, service, lab), service_told(service)):
+        assert type(error) is TlsFailed
+        assert error.hint

@@ -64,6 +64,9 @@ def connect(dialect: Any, args: Any, params: dict[str, Any], aside: Aside = here
     except (IndexError, ValueError, struct.error) as error:  # What answers speaks otherwise.
         made = dialect.loaded_dbapi.OperationalError(_CONN_HOST_ERROR, f"This can't be read: {error}")
         raise made from aside(partial(_finding, made, params))
+    except OSError as error:  # Those of the line come as errors of the driver's.
+        made = dialect.loaded_dbapi.OperationalError(_TLS_IN_DRIVER, f"{error}")
+        raise made from _no_file(error)
 
 
 def _within(seconds: float, dialect: Any, args: Any, params: dict[str, Any]) -> Any:
@@ -182,6 +185,14 @@ def _of_line(error: Exception, params: dict[str, Any]) -> PenstockError | None:
         f"The server at {where} broke off before it let us in.",
         why=words,
         hint="Check that the server runs and can be reached from here; its log says more.",
+    )
+
+
+def _no_file(error: OSError) -> TlsFailed:
+    return TlsFailed(
+        "A file that the address names for TLS can't be used.",
+        why=str(error),
+        hint="Check ssl_ca, ssl_cert and ssl_key of the address.",
     )
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from penstock.backends.lines import end_in_loop, is_quiet
 from penstock.backends.postgresql.connecting import NEEDS_TLS, Refusal, finding
-from penstock.backends.postgresql.faults import NO_LOGIN
+from penstock.backends.postgresql.faults import MAY_BE_LOGIN
 from penstock.backends.postgresql.pins import PORT
 from penstock.backends.postgresql.sessions import ASYNCPG, settings_of, until_ended
 from penstock.errors import MissingExtra
@@ -83,7 +83,7 @@ class AsyncpgDriver:
 
     def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         made = self._attempt(dialect, place, options, aside(place.login.with_password))
-        if isinstance(made, _Refused) and made.refusal.state.startswith(NO_LOGIN):
+        if isinstance(made, _Refused) and made.refusal.state.startswith(MAY_BE_LOGIN):
             spare = aside(place.login.with_spare)
             made = made if spare is None else self._attempt(dialect, place, options, spare)
         if not isinstance(made, _Refused):
@@ -133,9 +133,10 @@ class AsyncpgDriver:
 def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> Refusal:
     """What asyncpg says of a connection that was refused; the server's fields are among it.
 
-    SQLAlchemy 2.1 gives its own error, whose cause is asyncpg's.
+    SQLAlchemy 2.1 gives its own error for the server's, whose cause is asyncpg's.
     """
-    cause = error.__cause__ or error
+    both = (error, error.__cause__)
+    refused = next((each for each in both if hasattr(each, "server_source_function")), error)
     hosts = params.get("host") or ""
     return Refusal(
         words=words,
@@ -143,10 +144,10 @@ def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> 
         port=params.get("port") or PORT,
         user=str(params.get("user") or ""),
         database=str(params.get("database") or ""),
-        state=getattr(cause, "sqlstate", None) or "",
-        routine=getattr(cause, "server_source_function", None) or "",
-        needs_tls=url.query.get("sslmode") in NEEDS_TLS or isinstance(cause, SSLError),
-        late=isinstance(cause, TimeoutError),
+        state=getattr(refused, "sqlstate", None) or "",
+        routine=getattr(refused, "server_source_function", None) or "",
+        needs_tls=url.query.get("sslmode") in NEEDS_TLS or any(isinstance(each, SSLError) for each in both),
+        late=any(isinstance(each, TimeoutError) for each in both),
     )
 
 

@@ -36,6 +36,9 @@ NOT_THERE = "3D000"
 NO_LOGIN = "28"
 """How the SQLSTATE of a refused login begins."""
 
+MAY_BE_LOGIN = (NO_LOGIN, "08P01")
+"""The same, and what older versions of PgBouncer say of it."""
+
 ELSEWHERE = frozenset({NOT_THERE, INSUFFICIENT_PRIVILEGE, "28000", "55000", "53300", None})
 """Who is refused so in one database may be let into another one; None where nothing is known."""
 

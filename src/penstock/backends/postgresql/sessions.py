@@ -17,6 +17,7 @@ from penstock.backends.place import direct_login
 from penstock.backends.postgresql.connecting import finding, refusal_of
 from penstock.backends.postgresql.faults import (
     ELSEWHERE,
+    MAY_BE_LOGIN,
     NO_LOGIN,
     forget_password,
     no_answer,
@@ -132,7 +133,7 @@ def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = 
         return attempt(aside(login.with_password))
     except psycopg.Error as error:
         # Without a SQLSTATE, it may be the password.
-        other = no_answer(error) or not (error.sqlstate or NO_LOGIN).startswith(NO_LOGIN)
+        other = no_answer(error) or not (error.sqlstate or NO_LOGIN).startswith(MAY_BE_LOGIN)
         spare = None if other else aside(login.with_spare)
         if spare is None:
             raise
