@@ -176,7 +176,7 @@ def test_what_java_could_not_read_of_mariadb_is_refused() -> None:
 
 
 @given(password=PASSWORDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_password_is_what_libpq_reads(password: str) -> None:
     url = URL.create("postgresql+psycopg", "lab", password, "db.example.org", None, "lab_gages")
     said = backend_for(url).clients.keywords(url)
@@ -187,7 +187,7 @@ def test_any_password_is_what_libpq_reads(password: str) -> None:
 
 
 @given(password=PASSWORDS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_password_is_what_the_programs_of_mariadb_read(password: str, tmp_path: Path) -> None:
     url = URL.create("mariadb+pymysql", "lab", password, "db.example.org", None, "lab_gages")
     command = backend_for(url).clients.command(place_of(url), url, read_only=False)
