@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Connection,
     Date,
     ForeignKey,
     Integer,
@@ -29,7 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from penstock.errors import PenstockError, RowRefused
+from penstock import App, Database
+from penstock.errors import InitializerError, PenstockError, RowRefused
 from penstock.query import (
     OnConflict,
     bulk_insert,
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from fix_doors import Doors
+    from fix_servers import Ground
+    from penstock import Stores
 
 WORD, NUMBER = "Kanarie7f3c", 730730730
 MARKERS = (WORD, str(NUMBER), f"{NUMBER:_}", f"{NUMBER:,}")
@@ -278,6 +282,23 @@ def test_d2_with_hide_parameters_no_value_is_in_the_traceback_either(door_to: Do
                 assert error.__context__ is not None
 
     door_to(tables).do(work)
+
+
+def test_d2_no_value_is_in_the_error_of_an_initializer_that_stores_it(
+    ground: Ground, desk_on: Callable[..., Stores], log: Log
+) -> None:
+    def seed(connection: Connection, first_time: bool) -> None:
+        for number in (1, 2):
+            connection.execute(gage.insert(), [{"id": number, "name": WORD}])
+
+    class Lab(App):
+        package = "lab"
+        rows = Database("Rows.", metadata=tables, initializer=seed)
+
+    [result] = desk_on(ground, Lab, links=("rows",)).sync(Lab)
+    assert isinstance(result.error, InitializerError)
+    assert "have to be unique" in result.error.why
+    assert not leaks(shown(result.error))
 
 
 @pytest.mark.parametrize("hides", [True, False])

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import CompileError, DBAPIError
 
 from penstock.engines.forgotten import forgetting_none
-from penstock.errors import InitializerError, NotSupported, PenstockError, StorageUnavailable, StoreNotCreated
+from penstock.errors import (
+    InitializerError,
+    NotSupported,
+    PenstockError,
+    ServerError,
+    StorageUnavailable,
+    StoreNotCreated,
+)
 from penstock.provision.connection import own_connection
 from penstock.provision.initializers import FoundInitializer, call_with_session
 from penstock.provision.record import (
@@ -76,7 +83,14 @@ def _do(step: Step, work: Work) -> None:
 def _translated(step: Step, error: Exception, work: Work) -> PenstockError:
     backend, place = work.address.backend, work.address.place
     where = "" if backend.shown(place) in str(step) else f" in {backend.shown(place)}"
-    return backend.translate(error, f"Could not {step}{where}.")
+    what, refused = f"Could not {step}{where}.", _row_refused(error, work)
+    return ServerError(what, why=refused) if refused else backend.translate(error, what)
+
+
+def _row_refused(error: Exception, work: Work) -> str:
+    """Why the server refused a row, in our words: its own may hold values; empty for any other error."""
+    rows = work.address.backend.rows
+    return rows.why_refused(error) if isinstance(error, DBAPIError) and rows.blames_row(error) else ""
 
 
 def _drop(step: DropDatabase, work: Work) -> None:
@@ -185,11 +199,7 @@ def _run_in_transaction(initializer: FoundInitializer, step: RunInitializer, wor
 
 
 def _failed(initializer: FoundInitializer, error: Exception, work: Work) -> InitializerError:
-    rows = work.address.backend.rows
-    if isinstance(error, DBAPIError) and rows.blames_row(error):  # The server's words may hold its values.
-        said = rows.why_refused(error)
-    else:
-        said = str(error).strip()
+    said = _row_refused(error, work) or str(error).strip()
     first_line = next(iter(said.splitlines()), "")
     return InitializerError(
         f"The initializer {initializer.name} failed.",
