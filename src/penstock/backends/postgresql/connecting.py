@@ -125,7 +125,7 @@ def finding(refusal: Refusal) -> PenstockError | None:
         return LoginRefused(
             "The server asks for a password, and there is none.",
             why=refusal.words,
-            hint="Say where it is: penstock services edit SERVICE --password-env VARIABLE",
+            hint="Give the service its password, with --password-env: penstock services edit",
         )
     if refusal.host:
         found = reach(refusal.host, refusal.port, REACH_TIME)
