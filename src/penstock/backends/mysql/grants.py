@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from penstock.backends.mysql.connecting import pattern_of
 from penstock.backends.mysql.sessions import quoted
 
 if TYPE_CHECKING:
@@ -80,15 +81,6 @@ def give(connection: Connection, names: RoleNames, record: str) -> None:
         elif had:
             rest = ", ".join(right for right in OWNERS if right not in _GENERAL)
             connection.exec_driver_sql(f"REVOKE {rest} ON {general} FROM {app}")
-
-
-def pattern_of(database: str) -> str:
-    """A database's name as a grant of all that is in it has it, where some characters stand for others.
-
-    >>> pattern_of("lab_gages")
-    'lab\\\\_gages'
-    """
-    return "".join(f"\\{character}" if character in "\\_%" else character for character in database)
 
 
 def _lacking(connection: Connection, role: str) -> list[str]:
