@@ -339,7 +339,7 @@ def test_a_user_without_rights_is_told_the_grant_that_it_lacks(
     service = user(grant="USAGE ON *.*")
     error = told(way, service, lab)
     assert type(error) is NotAllowed
-    assert "GRANT ALL ON `lab_gages`.* TO 'guest'@'%'" in error.hint
+    assert "GRANT ALL ON `lab\\_gages`.* TO 'guest'@'%'" in error.hint
     narrow.run(error.hint.partition(": ")[2])
     may_connect(service, lab)
 

@@ -100,6 +100,11 @@ def unlike(found: Reached, wanted: str, words: str, where: str) -> PenstockError
     return None
 
 
+def shown(host: str, port: int) -> str:
+    """An address as messages have it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def silent(words: str, where: str) -> ServerSilent:
     """The error of an address that does not answer in time."""
     return ServerSilent(

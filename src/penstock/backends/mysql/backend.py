@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends.contract import Capabilities, ConnectionOptions, here, own_timeout
 from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
-from penstock.backends.mysql import aside, copies, ending, grants, locks
+from penstock.backends.mysql import aside, copies, ending, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
 from penstock.backends.mysql.clients import MySQLClients
-from penstock.backends.mysql.connecting import PORT, connect
+from penstock.backends.mysql.connecting import PORT, connect, pattern_of
 from penstock.backends.mysql.faults import NO_ENTRY, NO_RIGHT, number_of, translated, was_ended
 from penstock.backends.mysql.roles import MariaDBRoles
 from penstock.backends.mysql.rows import MySQLRows
@@ -259,7 +259,8 @@ class MySQLBackend:
         except dialect.loaded_dbapi.Error as error:
             number = number_of(error)
             # 1044 is said of any database that a user has no right in; only another user sees if it is there.
-            hidden = number in NO_RIGHT and login is not place.own_login
+            # A sync of Penstock's goes on, to make it.
+            hidden = number in NO_RIGHT and options.trusted and place.own_login is None
             if number not in NO_ENTRY or hidden or aside(partial(self._is_there, place)) is not False:
                 raise
             raise missing(place) from error
@@ -303,7 +304,7 @@ def _to_be_granted(connection: Connection, place: Place, what: str) -> Permissio
     """The user may create no database, but it can be let do so, or use one that was made for it."""
     user = connection.exec_driver_sql("SELECT CURRENT_USER()").scalar_one()
     name, _, host = str(user).rpartition("@")
-    database = grants.pattern_of(place.database).replace("`", "``")
+    database = pattern_of(place.database).replace("`", "``")
     return PermissionRefused(
         what,
         why=f"The user {user} of service {place.server.service} may not create it (CREATE).",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.backends.contract import here
 from penstock.backends.mysql.faults import NOT_THERE, number_of, words_of
-from penstock.backends.reach import MARIADB, Reached, reach, silent, unlike
+from penstock.backends.reach import MARIADB, Reached, reach, shown, silent, unlike
 from penstock.errors import (
     DatabaseMissing,
     HostRefused,
@@ -127,11 +127,12 @@ def _by_number(number: int, said: str, user: str, database: str) -> PenstockErro
         )
     if number == 1044:
         account = _ACCOUNT.search(said)
+        pattern = pattern_of(database).replace("`", "``")
         whom = account[0] if account else f"'{user}'@'%'"
         return NotAllowed(
             f"The user {user} may not use the database {database}.",
             why=said,
-            hint=f"Have an administrator do: GRANT ALL ON `{database.replace('`', '``')}`.* TO {whom}",
+            hint=f"Have an administrator do: GRANT ALL ON `{pattern}`.* TO {whom}",
         )
     if number in NOT_THERE:
         return DatabaseMissing(
@@ -168,7 +169,7 @@ def _of_line(error: Exception, params: dict[str, Any]) -> PenstockError | None:
     """Look at the other end of a line that broke, or of which nothing came."""
     words, host = words_of(error), str(params.get("host") or "localhost")
     port = int(params.get("port") or PORT)
-    where = f"{host}:{port}"
+    where = shown(host, port)
     cause: Any = getattr(error, "original_exception", None) or error.__cause__ or error.__context__
     if params.get("unix_socket") or params.get("read_default_file"):
         return None
@@ -186,6 +187,15 @@ def _of_line(error: Exception, params: dict[str, Any]) -> PenstockError | None:
         why=words,
         hint="Check that the server runs and can be reached from here; its log says more.",
     )
+
+
+def pattern_of(database: str) -> str:
+    """A database's name as a grant of all that is in it has it, where some characters stand for others.
+
+    >>> pattern_of("lab_gages")
+    'lab\\\\_gages'
+    """
+    return "".join(f"\\{character}" if character in "\\_%" else character for character in database)
 
 
 def _no_file(error: OSError) -> TlsFailed:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from penstock.backends.mysql.connecting import pattern_of
 from penstock.backends.mysql.sessions import quoted
 
 if TYPE_CHECKING:
@@ -88,15 +89,6 @@ def give_all(connection: Connection, names: RoleNames) -> None:
     given = OWNERS if names.app_makes_tables else (_ROWS, *_GENERAL)
     connection.exec_driver_sql(f"GRANT {', '.join(given)} ON {pattern} TO {quoted(connection, names.app)}")
     connection.exec_driver_sql(f"GRANT SELECT ON {pattern} TO {quoted(connection, names.reader)}")
-
-
-def pattern_of(database: str) -> str:
-    """A database's name as a grant of all that is in it has it, where some characters stand for others.
-
-    >>> pattern_of("lab_gages")
-    'lab\\\\_gages'
-    """
-    return "".join(f"\\{character}" if character in "\\_%" else character for character in database)
 
 
 def _lacking(connection: Connection, role: str) -> list[str]:

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import ConnectionTimeout
 
 from penstock.backends.postgresql.faults import NOT_THERE, full
-from penstock.backends.reach import POSTGRESQL, REACH_TIME, reach, silent, unlike
+from penstock.backends.reach import POSTGRESQL, REACH_TIME, reach, shown, silent, unlike
 from penstock.errors import (
     DatabaseMissing,
     HostRefused,
@@ -81,7 +81,7 @@ class Refusal:
     @property
     def where(self) -> str:
         """The address, without user and password."""
-        return f"{self.host}:{self.port}" if self.host else "this address"
+        return shown(self.host, self.port) if self.host else "this address"
 
     @property
     def is_answer(self) -> bool:
