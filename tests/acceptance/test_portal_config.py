@@ -66,7 +66,7 @@ def test_servers_links_and_values_are_taken_over_and_the_rest_is_said(portal: Te
     assert done.code == 1  # A service is not known, and an app.
     assert "service portal is postgresql://tethys_default@db.example.org:5436" in done.out
     assert "names_all:primary_db uses service local  (portal_config.yml:7)" in done.out
-    assert "penstock services add elsewhere URL" in done.err
+    assert "penstock services add elsewhere postgresql:" in done.err
     assert "penstock link elsewhere names_all:servers" in done.err
     assert "There is no app 'nowhere'." in done.err
     for left in (
