@@ -204,7 +204,7 @@ def test_a_link_that_can_not_be_made_says_what_mends_it_and_stops_no_other(
     done = empty("install", "../shelf", "--yes")
     assert done.code == 1
     assert "error[service-unknown]" in done.err
-    assert "  try: penstock services add nowhere URL" in done.err
+    assert "  try: penstock services add nowhere postgresql:" in done.err
     assert "by hand: penstock link nowhere lab:basins" in done.err
     assert "error[setting-unknown]" in done.err
     assert "  try: penstock settings list lab" in done.err
