@@ -1,4 +1,4 @@
-"""Copies of one template share its roles: they have the real store's rights, and take no time."""
+"""Copies of one template share its roles, which are those of the real store."""
 
 from __future__ import annotations
 
