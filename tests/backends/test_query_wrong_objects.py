@@ -149,7 +149,7 @@ def test_the_session_that_a_scoped_one_stands_for_is_asked(plain: Engine) -> Non
 @pytest.mark.parametrize(
     "model",
     ["gage", None, 5, Gage(id=1, name="secret"), [Gage], {"id": 1}, Session, dict, Base, sessionmaker()],
-    ids=repr,
+    ids=["text", "None", "number", "object", "list", "mapping", "session class", "dict", "base", "maker"],
 )
 def test_the_model_is_a_mapped_class_or_a_table(plain: Engine, model: Any) -> None:
     with Session(plain) as session:
