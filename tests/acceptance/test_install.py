@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,7 @@ def test_a_plan_shows_every_program_and_does_nothing(empty: Terminal, shelf: Cal
     folder = shelf(manifest)
     (folder / "setup.py").write_text("raise SystemExit('never run')\n")
     script(folder, "end.sh", "exit 1\n")
-    pip = f"{sys.executable} -m pip install"
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
     done = empty("install", "../shelf", "--plan", "--editable")
     assert (done.code, done.out.splitlines()) == (
         0,

@@ -16,6 +16,7 @@ _VARIES = (
     (re.compile(r"\bPostgreSQL \d[\d.]*"), "PostgreSQL N"),
     (re.compile(r"\bSQLite \d[\d.]*"), "SQLite N"),
     (re.compile(r" *\([^()\n]*\bDebian\b[^()\n]*\(?[^()\n]*\)?\)"), ""),
+    (re.compile(r"'(/[^'\n]*/python)'"), r"\1"),  # A folder's name may have to be quoted.
     (re.compile(r"(?<=\S)[ \t]{2,}(?=\S)"), "  "),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
