@@ -84,8 +84,12 @@ def give(connection: Connection, names: RoleNames, record: str) -> None:
 
 
 def give_all(connection: Connection, names: RoleNames) -> None:
-    """Let app and reader have, in a copy, what they have of a store: of all in it, at once."""
-    pattern = f"{quoted(connection, pattern_of(_database(connection)))}.*"
+    """Let app and reader have, in a copy, what they have of a store: of all in it, at once if it can be."""
+    database = _database(connection)
+    if not is_grantable(database):
+        give(connection, names, record="")
+        return
+    pattern = f"{quoted(connection, pattern_of(database))}.*"
     given = OWNERS if names.app_makes_tables else (_ROWS, *_GENERAL)
     connection.exec_driver_sql(f"GRANT {', '.join(given)} ON {pattern} TO {quoted(connection, names.app)}")
     connection.exec_driver_sql(f"GRANT SELECT ON {pattern} TO {quoted(connection, names.reader)}")
