@@ -387,6 +387,18 @@ class RowStale(RowRefused):
     code = "row-stale"
 
 
+class InvalidDateTime(PenstockError, ValueError):
+    """A column of aware datetimes was given something else, such as a datetime without a time zone."""
+
+    code = "datetime-invalid"
+
+
+class InvalidIdentity(PenstockError, ValueError):
+    """What was given as the primary key of an object has not as many values as the key has columns."""
+
+    code = "identity-invalid"
+
+
 class NotWritable(PenstockError):
     """Nothing can be written in this transaction: it has failed, is prepared, or only reads."""
 
