@@ -90,10 +90,9 @@ SELECTS: dict[str, tuple[Callable[[Session], Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("how", SELECTS)
-def test_a_session_hides_what_is_deleted(door: Door, how: str) -> None:
-    ask, found = SELECTS[how]
-    assert door.do(ask) == found
+def test_a_session_hides_what_is_deleted(door: Door) -> None:
+    seen = {how: door.do(ask) for how, (ask, _) in SELECTS.items()}
+    assert seen == {how: found for how, (_, found) in SELECTS.items()}
 
 
 ASKED: dict[str, tuple[Callable[[Session], Any], Any]] = {
@@ -117,10 +116,9 @@ ASKED: dict[str, tuple[Callable[[Session], Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("how", ASKED)
-def test_a_statement_that_asks_sees_it_and_so_do_its_objects(door: Door, how: str) -> None:
-    ask, found = ASKED[how]
-    assert door.do(ask) == found
+def test_a_statement_that_asks_sees_it_and_so_do_its_objects(door: Door) -> None:
+    seen = {how: door.do(ask) for how, (ask, _) in ASKED.items()}
+    assert seen == {how: found for how, (_, found) in ASKED.items()}
 
 
 def test_a_session_that_asks_sees_it_until_the_end_of_the_block(door: Door) -> None:
@@ -200,9 +198,6 @@ def test_a_key_that_a_deleted_row_has_is_taken(door: Door) -> None:
     def again(session: Session) -> Any:
         with pytest.raises(IntegrityError):
             query.get_or_create(session, Dam, {"name": "b"})
-        with pytest.raises(IntegrityError), session.begin_nested():
-            session.add(Dam(name="b"))
-            session.flush()
         with showing_deleted(session):
             return query.get_or_create(session, Dam, {"name": "b"})[1], names(session.scalars(select(Dam)))
 
