@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     DeclarativeBase,
     InstrumentedAttribute,
@@ -31,6 +30,9 @@ from penstock.models import (
     utc_now,
     with_deleted,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 class Dam(TableNames, UuidKey, Timestamps, SoftDelete, Finders, Base):

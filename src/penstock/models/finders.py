@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Self
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, ColumnExpressionArgument
     from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.orm.interfaces import ORMOption
 
@@ -219,7 +219,7 @@ def exact_then_insensitive(session: Session, model: type[_Object], column: str, 
 def in_range(
     session: Session,
     model: type[_Object],
-    *where: ColumnElement[bool],
+    *where: ColumnExpressionArgument[bool],
     order: Order = Order(),
     offset: int = 0,
     limit: int | None = None,
@@ -324,7 +324,7 @@ class Finders:
     def in_range(
         cls,
         session: Session,
-        *where: ColumnElement[bool],
+        *where: ColumnExpressionArgument[bool],
         order: Order = Order(),
         offset: int = 0,
         limit: int | None = None,
