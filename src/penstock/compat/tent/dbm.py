@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from penstock.backends import Login, Place, Server, backend_for
-from penstock.backends.memory import memory_engine
 from penstock.engines import EngineOptions, Fixed, StoreEngine
 from penstock.errors import ConfigError, DeclarationError, StoreNotCreated
 from penstock.errors import ConfigError as DBConfException
@@ -27,6 +29,7 @@ __all__ = ["Base", "DBConfException", "TableMixin", "connect", "install_tables",
 
 _LABEL = "tent"
 _MEMORY = ":memory:"
+_IN_MEMORY = "/dev/shm"  # noqa: S108  (the folder that is made in it has a name that nobody can guess)
 _SERVERS = ("postgresql", "postgres", "mysql", "mariadb")
 _NEEDED = {"sqlite": ("path",), **dict.fromkeys(_SERVERS, ("host", "user", "database"))}
 _ALLOWED = {"sqlite": (), **dict.fromkeys(_SERVERS, ("port", "password"))}
@@ -43,7 +46,7 @@ class TableMixin(TableNames):
 def connect(config: Mapping[str, Any]) -> Engine:
     """The engine of the database that a configuration names; a file is made if it is not there.
 
-    What is in `:memory:` is seen by every thread. The engine's URL has no password in it.
+    What is in `:memory:` is seen by every thread, until the engine is gone. The engine's URL has no password.
 
     Args:
         config: `driver` and, for "sqlite", `path`; for "postgresql" and "mysql" `host`, `user` and
@@ -60,13 +63,14 @@ def connect(config: Mapping[str, Any]) -> Engine:
     driver = _driver_of(config)
     problems = [*_missing(config, driver), *_unknown(config, driver), *_wrong(config)]
     if problems:
+        names = ", ".join(("driver", *_NEEDED[driver], *_ALLOWED[driver]))
         raise ConfigError(
             f"The configuration of the database can't be used: {'; '.join(problems)}.",
-            hint=f"A configuration for {driver} has: {', '.join(('driver', *_NEEDED[driver], *_ALLOWED[driver]))}.",
+            hint=f"A configuration for {driver} has: {names}.",
         )
     options = EngineOptions(echo=bool(config.get("echo")))
     if config.get("path") == _MEMORY:
-        return memory_engine(echo=options.echo)
+        return _engine_in_memory(options)
     return StoreEngine(Fixed(_place_of(config, driver)), options, owner=Base).engine
 
 
@@ -85,8 +89,10 @@ def install_tables(engine: Engine) -> None:
             "There are no tables to make: no models are imported.",
             hint="Import them first: from penstock.compat.tent.user import User.",
         )
-    with _opened(engine, "The tables can't be made.") as connection:
-        Base.metadata.create_all(connection)
+    for left in range(len(Base.metadata.tables), -1, -1):
+        with _opened(engine, "The tables can't be made.") as connection:
+            if _is_made(connection, may_fail=left > 0):
+                return
 
 
 def open_session(engine: Engine) -> Session:
@@ -103,13 +109,45 @@ def open_session(engine: Engine) -> Session:
     return Session(engine)
 
 
+def _is_made(connection: Connection, *, may_fail: bool) -> bool:
+    """Make the tables; False if somebody else was at it, whom nothing here can keep out."""
+    backend = backend_for(connection.engine.url)
+    if backend.capabilities.transactional_ddl:
+        backend.lock_transaction(connection)
+        may_fail = False
+    try:
+        Base.metadata.create_all(connection)
+    except DBAPIError:
+        if not may_fail:
+            raise
+        return False
+    return True
+
+
+def _engine_in_memory(options: EngineOptions) -> Engine:
+    """The engine of a file in memory: what SQLite itself keeps in memory, it keeps for one connection.
+
+    Of what several can share there, readers would wait for writers.
+    """
+    folder = tempfile.mkdtemp(prefix="penstock-tent-", dir=_IN_MEMORY if os.path.isdir(_IN_MEMORY) else None)
+    place = _place_of({"path": os.path.join(folder, "tent.db")}, "sqlite")
+    backend_for(place.server.login.url).prepare(place)
+    engine = StoreEngine(Fixed(place), options, owner=Base).engine
+    weakref.finalize(engine, _remove, folder, os.getpid())
+    return engine
+
+
+def _remove(folder: str, process: int) -> None:
+    if process == os.getpid():  # Else this is a child, and its parent goes on.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
-def _opened(engine: Engine, what: str) -> Iterator[Connection]:
-    """A transaction, in which nobody else makes tables; what goes wrong is told in our words."""
+def _opened(engine: Any, what: str) -> Iterator[Connection]:
+    """A transaction; what goes wrong in it is told in our words."""
     if not isinstance(engine, Engine):
-        raise ConfigError(
-            f"This is no engine but {type(engine).__name__}.", hint="Give what connect(…) gave."
-        )
+        what = f"This is no engine but {type(engine).__name__}."
+        raise ConfigError(what, hint="Give what connect(…) gave.")
     backend = backend_for(engine.url)
     try:
         with engine.begin() as connection:
@@ -123,16 +161,16 @@ def _opened(engine: Engine, what: str) -> Iterator[Connection]:
 # --- the configuration ----------------------------------------------------------------------------
 
 
-def _driver_of(config: Mapping[str, Any]) -> str:
+def _driver_of(config: Any) -> str:
     known = "Use one of: sqlite, postgresql, mysql."
     if not isinstance(config, Mapping):
         raise ConfigError(f"A configuration is a dict, not {type(config).__name__}.", hint=known)
     if "driver" not in config:
         raise ConfigError("The configuration has no 'driver'.", hint=known)
     driver = config["driver"]
-    if driver not in _NEEDED:
+    if not isinstance(driver, str) or driver not in _NEEDED:
         raise ConfigError(f"There is no driver {driver!r}.", hint=known)
-    return str(driver)
+    return driver
 
 
 def _missing(config: Mapping[str, Any], driver: str) -> list[str]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any
 
 from sqlalchemy import String, Text
-from sqlalchemy.orm import Mapped, composite, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from penstock.compat.tent.dbm import Base, TableMixin
 from penstock.errors import RowRefused
 from penstock.models import uuid7
+
+__all__ = ["Profile", "User"]
 
 _LONGEST = 150
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a user says of themselves; to change it, give the user another one, or set the user's attributes.
+    """What a user says of themselves; to change it, set the user's attributes, or give the user another.
 
     Args:
         avatar_url: Where their picture is.
@@ -44,7 +46,6 @@ class User(TableMixin, Base):
 
     Attributes:
         entity_id: The key; of each user another one, whatever the name.
-        profile: All of it together.
 
     Raises:
         RowRefused: There is no name.
@@ -63,11 +64,21 @@ class User(TableMixin, Base):
     location: Mapped[str | None] = mapped_column(String(255))
     gender: Mapped[str | None] = mapped_column(String(255))
     bio: Mapped[str | None] = mapped_column(Text)
-    profile: Mapped[Profile] = composite("avatar_url", "birthdate", "location", "gender", "bio")
 
     def __init__(self, name: str, **profile: Any) -> None:
-        if not isinstance(name, str) or not name.strip():
+        given: Any = name
+        if not isinstance(given, str) or not given.strip():
             raise RowRefused("A user has no name.", hint='Give one: User("Joe Public").')
         called = name.strip().lower().replace(" ", ".")[:_LONGEST]
         whole = profile.pop("profile", None) or Profile(**profile)
-        super().__init__(name=name, entity_id=f"http://localhost/{called}.{uuid7().hex}", profile=whole)
+        super().__init__(name=name, entity_id=f"http://localhost/{called}.{uuid7().hex}", **asdict(whole))
+
+    @property
+    def profile(self) -> Profile:
+        """All that the user says of themselves."""
+        return Profile(**{each.name: getattr(self, each.name) for each in fields(Profile)})
+
+    @profile.setter
+    def profile(self, profile: Profile) -> None:
+        for name, value in asdict(profile).items():
+            setattr(self, name, value)
