@@ -13,8 +13,7 @@ class PenstockError(Exception):
     """The base of every error Penstock raises.
 
     Args:
-        what: What went wrong, in one sentence, naming the object, never a secret. Apps may raise an error of
-            ours without words, or with several.
+        what: What went wrong, naming the object, never a secret; apps may give no words, or several.
         why: The cause, in the words of whoever reported it (the server, the file system).
         hint: What to do next: a command, or a change to make.
 
@@ -41,12 +40,9 @@ class PenstockError(Exception):
         return f"reference/errors.html#{self.code}"
 
     def __str__(self) -> str:
-        lines = [self.what]
-        if self.why:
-            lines.append(f"  why: {self.why}")
-        if self.hint:
-            lines.append(f"  try: {self.hint}")
-        return "\n".join(lines)
+        why = f"\n  why: {self.why}" if self.why else ""
+        hint = f"\n  try: {self.hint}" if self.hint else ""
+        return f"{self.what}{why}{hint}"
 
 
 # --- what an app says it needs ------------------------------------------------------------------
@@ -184,8 +180,7 @@ class UnknownObject(PenstockError, LookupError):
 
     Args:
         what: What went wrong; or three words: the kind of thing, its name, and the app that should have it.
-        why: The cause.
-        hint: What to do next.
+        why, hint: See `PenstockError`.
 
     >>> raise UnknownObject("CustomSetting", "max_count", "lab")
     Traceback (most recent call last):
@@ -197,8 +192,7 @@ class UnknownObject(PenstockError, LookupError):
     def __init__(self, *what: object, why: str = "", hint: str = "") -> None:
         super().__init__(*what, why=why, hint=hint)
         if len(what) == 3:
-            kind, name, app = what
-            self.what = f"App {app} has no {kind} {str(name)!r}."
+            self.what = f"App {what[2]} has no {what[0]} {str(what[1])!r}."
 
 
 class UnknownApp(UnknownObject):
@@ -387,16 +381,10 @@ class RowStale(RowRefused):
     code = "row-stale"
 
 
-class InvalidDateTime(PenstockError, ValueError):
-    """A column of aware datetimes was given something else, such as a datetime without a time zone."""
+class InvalidValue(PenstockError, ValueError):
+    """A column or a key was given what it can't be: a datetime without a time zone, say."""
 
-    code = "datetime-invalid"
-
-
-class InvalidIdentity(PenstockError, ValueError):
-    """What was given as the primary key of an object has not as many values as the key has columns."""
-
-    code = "identity-invalid"
+    code = "value-invalid"
 
 
 class NotWritable(PenstockError):

@@ -1,4 +1,4 @@
-"""Alembic finds no difference between the declared tables and those it has made, on every server."""
+"""Alembic finds no difference between declared tables and those it has made."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import MultipleResultsFound
 from fix_declared import Dam, Declared, Gate, Reading, River
 from fix_tables import Sample
 from penstock import models
-from penstock.errors import InvalidIdentity, NotSupported, UnknownColumn
+from penstock.errors import InvalidValue, NotSupported, UnknownColumn
 from penstock.models import Order, showing_deleted, uuid7
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def test_a_key_of_another_shape_is_refused(door: Door) -> None:
             (Gate, ("a", 7, 8)),
             (Gate, {"dam": "a"}),
         ]:
-            with pytest.raises(InvalidIdentity, match="primary key of"):
+            with pytest.raises(InvalidValue, match="primary key of"):
                 models.by_id(session, model, key)
-        with pytest.raises(InvalidIdentity, match="call by_ids"):
+        with pytest.raises(InvalidValue, match="call by_ids"):
             River.by_id(session, [1, 2])
 
     door.do(work)

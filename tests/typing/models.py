@@ -1,4 +1,4 @@
-"""What type checkers make of classes that are declared with mixins; read, never run."""
+"""What type checkers make of declared classes; read, never run."""
 
 from __future__ import annotations
 

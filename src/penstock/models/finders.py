@@ -10,7 +10,7 @@ from sqlalchemy import String, func, inspect, select, tuple_
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import Mapper, Session
 
-from penstock.errors import InvalidIdentity, NotSupported, UnknownColumn
+from penstock.errors import InvalidValue, NotSupported, UnknownColumn
 from penstock.models.softdelete import is_hidden
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def by_id(
         options: Of the statement.
 
     Raises:
-        InvalidIdentity: The key has not as many values as columns.
+        InvalidValue: The key has not as many values as columns.
     """
     identity = _identity(model, key)
     if None in identity:
@@ -85,7 +85,7 @@ def by_ids(session: Session, model: type[_Object], keys: Iterable[Any]) -> list[
         keys: See `by_id`; of any number.
 
     Raises:
-        InvalidIdentity: A key has not as many values as columns.
+        InvalidValue: A key has not as many values as columns.
     """
     identities = [_identity(model, key) for key in keys]
     known: dict[Any, _Object] = {}
@@ -374,7 +374,7 @@ def _identity(model: type[Any], key: Any) -> tuple[Any, ...]:
         given = tuple(key) if isinstance(key, tuple | list) else (key,)
     if len(given) != len(columns):
         several = isinstance(key, tuple | list) and len(columns) == 1
-        raise InvalidIdentity(
+        raise InvalidValue(
             f"The primary key of {model.__name__} is {', '.join(columns)}.",
             why="Other values were given.",
             hint="For several objects, call by_ids." if several else f"Give ({', '.join(columns)}).",

@@ -17,11 +17,12 @@ class TableNames:
     A name that is given wins. A subclass is kept in the table of its parent, unless it has a table name or
     a column of its own that is a primary key, or is concrete. An abstract class has no table.
 
-    >>> from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+    >>> from sqlalchemy import Integer
+    >>> from sqlalchemy.orm import DeclarativeBase, mapped_column
     >>> class ExampleBase(TableNames, DeclarativeBase):
     ...     pass
     >>> class HTTPLog(ExampleBase):
-    ...     id: Mapped[int] = mapped_column(primary_key=True)
+    ...     id = mapped_column(Integer, primary_key=True)
     >>> HTTPLog.__table__.name
     'httplogs'
     """

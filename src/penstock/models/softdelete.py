@@ -45,13 +45,14 @@ class SoftDelete:
     subqueries and counts. Connections, engines and SQL that is given as text see all rows.
     `session.delete(…)` really deletes.
 
+    >>> from sqlalchemy import Integer
     >>> from sqlalchemy.orm import DeclarativeBase, mapped_column
     >>> class ExampleBase(DeclarativeBase):
     ...     pass
     >>> class Dam(SoftDelete, ExampleBase):
     ...     __tablename__ = "dam"
-    ...     name: Mapped[str] = mapped_column(primary_key=True)
-    >>> dam = Dam(name="Logan")
+    ...     number = mapped_column(Integer, primary_key=True)
+    >>> dam = Dam(number=1)
     >>> dam.soft_delete()
     >>> dam.is_deleted
     True

@@ -9,14 +9,14 @@ from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.datetimes import UTC_DATETIME, UTCNow
-from penstock.errors import InvalidDateTime
+from penstock.errors import InvalidValue
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Dialect
     from sqlalchemy.types import TypeEngine
 
 
-class _InvalidDateTime(InvalidDateTime, DontWrapMixin):
+class _InvalidValue(InvalidValue, DontWrapMixin):
     """The same, as SQLAlchemy lets it through: its own error would repeat the values."""
 
 
@@ -27,7 +27,7 @@ class UTCDateTime(TypeDecorator[datetime]):
     row.
 
     Raises:
-        InvalidDateTime: Something else is given, when the statement is executed.
+        InvalidValue: Something else is given, when the statement is executed.
     """
 
     impl = UTC_DATETIME
@@ -83,12 +83,12 @@ def render_item(kind: str, item: Any, context: Any) -> str | bool:
 
 def _in_utc(value: Any) -> datetime:
     if not isinstance(value, datetime):
-        raise _InvalidDateTime(
+        raise _InvalidValue(
             f"This column takes datetimes, not {type(value).__name__}.",
             hint="Give a datetime with a time zone: datetime.now(UTC), datetime.fromisoformat(…).",
         )
     if value.utcoffset() is None:
-        raise _InvalidDateTime(
+        raise _InvalidValue(
             "This column takes no datetime without a time zone.",
             why="Nobody can tell which hour it means.",
             hint="Give it its time zone: value.replace(tzinfo=UTC), or datetime.now(UTC).",
@@ -96,4 +96,4 @@ def _in_utc(value: Any) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError as error:
-        raise _InvalidDateTime("A datetime is outside the years 1 to 9999 of UTC.") from error
+        raise _InvalidValue("A datetime is outside the years 1 to 9999 of UTC.") from error

@@ -1,1 +1,1 @@
-"""What programs of pytentd import, in place of `tent.data`: `dbm` and, for its tables, `user`."""
+"""What programs of pytentd import, in place of `tent.data`."""
