@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -274,3 +275,17 @@ def test_a_condition_is_put_once_on_what_a_relationship_loads(door: Door) -> Non
 
     assert door.do(work) == [1, 1]
     assert _CRITERION.propagate_to_loaders
+
+
+def test_objects_are_pickled_and_load_what_they_did_not_have(door: Door) -> None:
+    kept = door.do(lambda session: pickle.dumps((logan(session), session.get(Gate, ("a", 1)))))
+
+    def work(session: Session) -> Any:
+        river, gate = pickle.loads(kept)  # noqa: S301  (of this test's own)
+        session.add(river)
+        hidden = names(river.dams)
+        session.expire(river, ["dams"])
+        with showing_deleted(session):
+            return hidden, names(river.dams), gate.dam
+
+    assert door.do(work) == (["a"], ["a", "b"], "a")

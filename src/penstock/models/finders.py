@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import String, func, inspect, select, tuple_
@@ -205,12 +206,15 @@ def exact_then_insensitive(session: Session, model: type[_Object], column: str, 
     Raises:
         UnknownColumn: There is no such attribute.
     """
-    equal = in_range(session, model, _attribute(model, column) == seed)
-    # The server may have "a" and "A" for equal.
-    exact = next((found for found in equal if getattr(found, column) == seed), None)
-    if exact is not None:
-        return exact
-    return next(iter(equal or all_by_lower(session, model, column, seed, limit=1)), None)
+    equal = _attribute(model, column) == seed
+    for start in count(0, _KEYS_AT_A_TIME):
+        some = in_range(session, model, equal, offset=start, limit=_KEYS_AT_A_TIME)
+        for found in some:  # The server may have "a" and "A" for equal.
+            if getattr(found, column) == seed:
+                return found
+        if len(some) < _KEYS_AT_A_TIME:
+            break
+    return next(iter(all_by_lower(session, model, column, seed, limit=1)), None)
 
 
 # --- by their place -------------------------------------------------------------------------------

@@ -88,7 +88,12 @@ class SoftDelete:
         self.deleted_at = None
 
 
-_CRITERION = with_loader_criteria(SoftDelete, lambda cls: cls.deleted_at.is_(None), include_aliases=True)
+def _is_there(cls: type[SoftDelete]) -> ColumnElement[bool]:
+    return cls.deleted_at.is_(None)
+
+
+# A function that has a name: objects keep the option, and are pickled with it.
+_CRITERION = with_loader_criteria(SoftDelete, _is_there, include_aliases=True)
 
 
 @contextmanager
@@ -120,10 +125,15 @@ def _hide_deleted(state: ORMExecuteState) -> None:
     statement: Any = state.statement
     # What loads a relationship has the options of what loaded the object, which may be of another time.
     # There is no public way to see or to remove an option.
-    known = _CRITERION in statement._with_options
+    known = any(_hides(each) for each in statement._with_options)
     if _asked(state.session, state.user_defined_options):
         if known:
             state.statement = statement._generate()
-            state.statement._with_options = tuple(o for o in statement._with_options if o is not _CRITERION)
+            state.statement._with_options = tuple(o for o in statement._with_options if not _hides(o))
     elif not known:
         state.statement = statement.options(_CRITERION)
+
+
+def _hides(option: Any) -> bool:
+    """Whether it is our option, or one that was pickled."""
+    return getattr(option, "root_entity", None) is SoftDelete
