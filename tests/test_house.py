@@ -73,14 +73,15 @@ def all_modules() -> list[ModuleType]:
 
 
 def error_classes() -> list[type[PenstockError]]:
-    """Every error class of Penstock, wherever it is defined."""
+    """Every error class of Penstock, wherever it is defined, but for private kinds of them."""
     all_modules()
     found, todo = {PenstockError}, [PenstockError]
     while todo:
         children = [kind for kind in todo.pop().__subclasses__() if kind.__module__.startswith("penstock.")]
         todo += [kind for kind in children if kind not in found]
         found.update(children)
-    return sorted(found, key=lambda kind: kind.__qualname__)
+    public = (kind for kind in found if not kind.__name__.startswith("_"))
+    return sorted(public, key=lambda kind: kind.__qualname__)
 
 
 def project_files() -> list[Path]:

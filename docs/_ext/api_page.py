@@ -6,14 +6,15 @@ import inspect
 from typing import TYPE_CHECKING
 
 import penstock
-from penstock import aio, query, testing
+from penstock import aio, models, query, testing
 from penstock.compat import tethys
+from penstock.compat.tent import dbm, user
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-MODULES = (penstock, aio, query, testing, tethys)
+MODULES = (penstock, aio, models, query, testing, tethys, dbm, user)
 """Those that have public names, beside the errors."""
 
 

@@ -14,6 +14,7 @@ ROOTS = {
     "tethys_sdk.base": "penstock.compat.tethys",
     "tethys_sdk.app_settings": "penstock.compat.tethys",
     "tethys_sdk.testing": "penstock.compat.tethys",
+    "tent.data": "penstock.compat.tent",
 }
 """What is imported of Penstock in place of what the documents import."""
 

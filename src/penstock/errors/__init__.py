@@ -39,6 +39,7 @@ from penstock.errors.registry import (
 )
 from penstock.errors.rows import (
     InvalidCursor,
+    InvalidValue,
     NoPrimaryKey,
     NotWritable,
     RowRefused,
@@ -105,6 +106,7 @@ __all__ = [
     "InstallFailed",
     "InvalidCursor",
     "InvalidName",
+    "InvalidValue",
     "KeyInvalid",
     "KeyMissing",
     "KeyUnsafe",

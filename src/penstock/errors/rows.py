@@ -36,6 +36,12 @@ class RowStale(RowRefused):
     code = "row-stale"
 
 
+class InvalidValue(PenstockError, ValueError):
+    """A column or a key was given what it can't be: a datetime without a time zone, say."""
+
+    code = "value-invalid"
+
+
 class NotWritable(PenstockError):
     """Nothing can be written in this transaction: it has failed, is prepared, or only reads."""
 

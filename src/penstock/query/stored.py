@@ -219,7 +219,7 @@ def gone(target: Target) -> RowRefused:
     return RowRefused(
         f"A row of {target.name} is gone.",
         why="It was there when it was to be made, and has been deleted since; or a trigger, a rule or"
-        " a policy of the table leaves it out.",
+        " a policy of the table leaves it out, or the session hides it.",
         hint="Try again.",
     )
 

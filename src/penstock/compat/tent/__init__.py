@@ -1,0 +1,1 @@
+"""What programs of pytentd import, in place of `tent.data`."""
