@@ -2,9 +2,8 @@
 
 from penstock.compat.db_plugins.addresses import MAP_KEYS, satisfy_keys, settings_map
 from penstock.compat.db_plugins.connection import SQLConnection, SQLDatabaseCreator
-from penstock.compat.db_plugins.durable import IgnoredKeys
 from penstock.compat.db_plugins.generic import Pagination, PaginationNoCount, new_DBConnection
-from penstock.compat.db_plugins.query import SQLQuery
+from penstock.compat.db_plugins.query import IgnoredKeys, SQLQuery
 
 __all__ = [
     "MAP_KEYS",

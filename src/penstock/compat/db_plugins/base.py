@@ -27,6 +27,6 @@ class Base(DeclarativeBase):
         return getattr(self, name)
 
     def __repr__(self) -> str:
-        names = self._shown or [column.key for column in inspect(type(self)).primary_key]
+        names = self._shown or [str(column.key) for column in inspect(type(self)).primary_key]
         values = ", ".join(f"{name}='{getattr(self, name)}'" for name in names)
         return f"<{type(self).__name__}({values})>"

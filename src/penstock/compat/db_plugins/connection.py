@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from sqlalchemy.orm import Session as PlainSession
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from penstock.app import Store
 from penstock.compat.db_plugins import scopes
 from penstock.compat.db_plugins.addresses import Link, settings_map
 from penstock.compat.db_plugins.base import Base as OwnBase
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sqlalchemy import Engine
+
+    from penstock.app import Store
 
 
 class Opening(TypedDict, total=False):
@@ -85,8 +86,7 @@ class SQLConnection(DatabaseConnection):
 
         Args:
             store: The store, as `Lab.alerts`; or its name, as `"lab:alerts"`.
-            options: `base`, `session_options`, `create_session`, `use_scoped` and `scope_func`, as `connect` takes
-                them.
+            options: What `connect` takes besides a configuration.
 
         Raises:
             UnknownApp, UnknownStore, UnknownSetting: There is no such store.
@@ -238,7 +238,9 @@ class SQLConnection(DatabaseConnection):
         """
         session = self.session
         if session is None:
-            raise NotSupported("There is no session.", hint="Call connect(config) or create_session(…) first.")
+            raise NotSupported(
+                "There is no session.", hint="Call connect(config) or create_session(…) first."
+            )
         return SQLQuery(list(args), session() if isinstance(session, scoped_session) else session)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +14,13 @@ from sqlalchemy.orm.attributes import set_committed_value
 from penstock import query
 from penstock.compat.db_plugins.work import engine_apart, work_of
 from penstock.errors import RowRefused, UnknownColumn
+from penstock.query import OnConflict
 from penstock.query.target import target_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from penstock.query import OnConflict, Written
-
-
-class IgnoredKeys(UserWarning):
-    """Rows have keys that are no columns of their table; what they hold is not stored."""
+    from penstock.query import Written
 
 
 # --- one row --------------------------------------------------------------------------------------
@@ -120,7 +116,9 @@ class BulkOptions:
         return query.bulk_insert(on, model, rows, on_conflict=self.on_conflict, key=self.key, **missing)
 
 
-def bulk_insert(session: Session, model: Any, objects: Any, options: BulkOptions) -> Written:
+def bulk_insert(
+    session: Session, model: Any, objects: Any, options: BulkOptions
+) -> tuple[Written, Sequence[str]]:
     """Store many rows for good: all of them, or none.
 
     Args:
@@ -128,48 +126,57 @@ def bulk_insert(session: Session, model: Any, objects: Any, options: BulkOptions
         model: A mapped class or a table.
         objects: See `penstock.query.bulk_insert`; one mapping is one row.
         options: How.
+
+    Returns:
+        How many were inserted, updated, skipped; and the keys that are no columns.
     """
     rows = [objects] if isinstance(objects, Mapping) else objects
+    known = None if options.strict else _Known(model)
     apart = engine_apart(session, model)
     if isinstance(rows, Iterator):
-        if not options.strict:
-            rows = _Known(model).filtered(rows)
+        rows = rows if known is None else known.filtered(rows)
         if apart is not None and _is_at_work(session):  # They may be needed again.
             rows = list(rows)
-    if apart is None:
-        return _written_within(session, model, rows, options)
-    try:
-        return _written(apart, model, rows, options)
-    except RowRefused as error:
-        if not (_is_at_work(session) and isinstance(error.__cause__, IntegrityError)):
-            raise
-    return _written_within(session, model, rows, options)
+    done = _bulk_inserted(session, apart, model, rows, (options, known))
+    return done, sorted(map(str, known.left_out)) if known else ()
 
 
-def _written_within(session: Session, model: Any, rows: Any, options: BulkOptions) -> Written:
+def _bulk_inserted(
+    session: Session, apart: Engine | None, model: Any, rows: Any, how: tuple[BulkOptions, _Known | None]
+) -> Written:
+    if apart is not None:
+        try:
+            return _written(apart, model, rows, *how)
+        except RowRefused as error:
+            if not (_is_at_work(session) and isinstance(error.__cause__, IntegrityError)):
+                raise
     session.flush()
-    done = _written(session, model, rows, options)
-    own = {model} if isinstance(model, Table) else set(inspect(model).tables)
-    work_of(session).tables |= own
+    done = _written(session, model, rows, *how)
+    work_of(session).tables |= {model} if isinstance(model, Table) else set(inspect(model).tables)
     return done
 
 
-def _written(on: Session | Engine, model: Any, rows: Any, options: BulkOptions) -> Written:
+def _written(
+    on: Session | Engine, model: Any, rows: Any, options: BulkOptions, known: _Known | None
+) -> Written:
     try:
         return options.write(on, model, rows)
     except UnknownColumn:
-        if options.strict:
+        if known is None:
             raise
-    return options.write(on, model, _Known(model).of(rows))
+    return options.write(on, model, known.of(rows))
 
 
 class _Known:
-    """Leaves out of rows what is no column, and says so once."""
+    """Leaves out of rows what is no column.
+
+    Attributes:
+        left_out: The keys.
+    """
 
     def __init__(self, model: Any) -> None:
-        target = target_of(model)
-        self._name, self._names = target.name, target.columns.keys()
-        self._said = False
+        self._names = target_of(model).columns.keys()
+        self.left_out: set[Any] = set()
 
     def of(self, rows: Any) -> Any:
         """The rows, be they mappings or a data frame."""
@@ -177,24 +184,15 @@ class _Known:
         if columns is None:
             return list(self.filtered(rows))
         names = [name for name in columns if name in self._names]
-        self._warn(set(columns).difference(names))
+        self.left_out.update(set(columns).difference(names))
         return rows.select(names) if hasattr(rows, "select") else rows[names]
 
     def filtered(self, rows: Iterable[Any]) -> Iterator[Any]:
         """The rows, one after the other."""
+        names = self._names
         for row in rows:
-            if isinstance(row, Mapping) and not row.keys() <= self._names:
-                self._warn(row.keys() - self._names)
-                yield {name: value for name, value in row.items() if name in self._names}
+            if isinstance(row, Mapping) and not row.keys() <= names:
+                self.left_out |= row.keys() - names
+                yield {name: value for name, value in row.items() if name in names}
             else:
                 yield row
-
-    def _warn(self, names: Iterable[str]) -> None:
-        if not self._said:
-            self._said = True
-            said = ", ".join(sorted(map(repr, names)))
-            warnings.warn(
-                f"{self._name} has no column {said}: what rows hold there is not stored.",
-                IgnoredKeys,
-                stacklevel=2,
-            )

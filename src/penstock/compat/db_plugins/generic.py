@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import NotSupported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "BaseQuery",
@@ -115,9 +117,7 @@ class Pagination:
     _more: bool | None = None
     _turn: Callable[[int], Pagination] | None = None
 
-    def __init__(
-        self, query: Any, page: int, per_page: int, total: int | None, items: Sequence[Any]
-    ) -> None:
+    def __init__(self, query: Any, page: int, per_page: int, total: int | None, items: Sequence[Any]) -> None:
         self.query = query
         self.page = page
         self.per_page = per_page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -23,6 +24,10 @@ _MOST = 50_000
 """Where counting the rows of a page's query ends."""
 
 
+class IgnoredKeys(UserWarning):
+    """Rows have keys that are no columns of their table; what they hold is not stored."""
+
+
 class Bulk(TypedDict, total=False):
     """What `bulk_insert` takes besides; see there."""
 
@@ -35,8 +40,8 @@ class Bulk(TypedDict, total=False):
 class SQLQuery(Query[Any], BaseQuery):
     """A query of SQLAlchemy's that can do more.
 
-    The model is what the query selects first, else the argument `model`. `filter_by` is a mapping by attribute, or an
-    expression.
+    The model is what the query selects first, else the argument `model`. `filter_by` is a mapping by
+    attribute, or an expression.
 
     >>> from penstock.compat.db_plugins import SQLConnection
     >>> from penstock.compat.db_plugins.models import Object
@@ -118,14 +123,14 @@ class SQLQuery(Query[Any], BaseQuery):
                 f"The row of {target.name} has no value for {lacking}.",
                 why="There is none that the expression means, and a new one needs a key.",
             )
-        made, new = durable.get_or_create(
-            session, model, {name: values[name] for name in target.key}, values
-        )
+        made, new = durable.get_or_create(session, model, {name: values[name] for name in target.key}, values)
         if not new and self._first(model, filter_by) is None:
             raise RowRefused(f"There is another row of {target.name} with this key.")
         return made, new
 
-    def update(self, instance: Any, args: Any = None, **options: Any) -> Any:
+    def update(  # type: ignore[override]
+        self, instance: Any, args: Any = None, **options: Any
+    ) -> Any:
         """Set attributes of an object; `session.commit()` stores them.
 
         Args:
@@ -188,9 +193,9 @@ class SQLQuery(Query[Any], BaseQuery):
             objects: Mappings by attribute, which may differ in what they have; or one; or whatever
                 `penstock.query.bulk_insert` takes. None is no row.
             model: The model or table, if the query is of none.
-            options: `strict=True` makes a key that is no column an error, which else is left out with a warning;
-                `on_conflict`, `key` and `nan` are those of `penstock.query.bulk_insert`, but for the
-                defaults "nothing" and "null".
+            options: `strict=True` makes a key that is no column an error; else it is left out, with a
+                warning. `on_conflict`, `key` and `nan` are those of `penstock.query.bulk_insert`, but for
+                the defaults "nothing" and "null".
 
         Returns:
             How many were inserted, updated, skipped.
@@ -202,7 +207,12 @@ class SQLQuery(Query[Any], BaseQuery):
         how = BulkOptions(**options)
         model = self._model(model)
         rows: Any = () if objects is None else objects
-        return durable.bulk_insert(self._session(), model, rows, how)
+        done, ignored = durable.bulk_insert(self._session(), model, rows, how)
+        if ignored:
+            said = ", ".join(map(repr, ignored))
+            message = f"{target_of(model).name} has no column {said}: what rows hold there is not stored."
+            warnings.warn(message, IgnoredKeys, stacklevel=2)
+        return done
 
     def paginate(
         self, page: int = 1, per_page: int = 10, count: bool = True, max_results: int | None = _MOST
@@ -243,7 +253,7 @@ class SQLQuery(Query[Any], BaseQuery):
 
     def _of(self) -> Any:
         """What the query selects first; None if it selects nothing."""
-        described = self.column_descriptions if self._raw_columns else []
+        described = self.column_descriptions
         return described[0].get("entity") if described else None
 
     def _model(self, model: Any) -> Any:

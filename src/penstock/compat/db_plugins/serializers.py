@@ -17,7 +17,7 @@ except ImportError as error:
 __all__ = ["Gaia_ztfSchema", "Ps1_ztfSchema", "ReferenceSchema", "Ss_ztfSchema"]
 
 
-class Gaia_ztfSchema(SQLAlchemyAutoSchema):  # noqa: N801  (the name that clients import)
+class Gaia_ztfSchema(SQLAlchemyAutoSchema[Any]):  # noqa: N801  (the name that clients import)
     """The nearest source of Gaia, without the object that it is near to."""
 
     class Meta:
@@ -26,7 +26,7 @@ class Gaia_ztfSchema(SQLAlchemyAutoSchema):  # noqa: N801  (the name that client
         model: Any = Gaia_ztf
 
 
-class Ss_ztfSchema(SQLAlchemyAutoSchema):  # noqa: N801
+class Ss_ztfSchema(SQLAlchemyAutoSchema[Any]):  # noqa: N801
     """The nearest known body of the solar system, without the object that it is near to."""
 
     class Meta:
@@ -35,7 +35,7 @@ class Ss_ztfSchema(SQLAlchemyAutoSchema):  # noqa: N801
         model: Any = Ss_ztf
 
 
-class Ps1_ztfSchema(SQLAlchemyAutoSchema):  # noqa: N801
+class Ps1_ztfSchema(SQLAlchemyAutoSchema[Any]):  # noqa: N801
     """The nearest sources of Pan-STARRS1, without the object that they are near to."""
 
     class Meta:
@@ -44,7 +44,7 @@ class Ps1_ztfSchema(SQLAlchemyAutoSchema):  # noqa: N801
         model: Any = Ps1_ztf
 
 
-class ReferenceSchema(SQLAlchemyAutoSchema):
+class ReferenceSchema(SQLAlchemyAutoSchema[Any]):
     """The image that an object's others are compared with, without the object."""
 
     class Meta:

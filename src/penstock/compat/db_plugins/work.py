@@ -7,7 +7,6 @@ from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, SingletonThreadPool, StaticPool, Table, TextClause, event, inspect
-from sqlalchemy.orm import Mapper
 
 from penstock.backends import PINNED, backend_for
 from penstock.backends.statements import only_reads
@@ -16,7 +15,7 @@ from penstock.errors import NotSupported
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
+    from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction
     from sqlalchemy.sql import FromClause
 
 _WORK, _GUARD = "penstock_work", "penstock_guard"
@@ -59,7 +58,7 @@ def work_of(session: Session) -> Work:
     found = session.info.get(_WORK)
     if found is None:
         found = session.info[_WORK] = Work(session)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def tables_of(objects: Iterable[object]) -> set[FromClause]:
