@@ -21,6 +21,7 @@ pytest_plugins = [
     "fix_bindings",
     "fix_roles",
     "fix_tables",
+    "fix_brokers",
 ]
 
 
