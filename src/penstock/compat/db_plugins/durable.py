@@ -61,9 +61,7 @@ def _within(
 def _apart(
     session: Session, engine: Engine, model: Any, where: Mapping[str, Any], values: Mapping[str, Any]
 ) -> tuple[Any, bool]:
-    # Each statement is a transaction by itself, so nothing is sent to begin and to end one.
-    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with Session(alone, autoflush=False, expire_on_commit=False) as own:
+    with Session(work_of(session).autocommit(engine), autoflush=False, expire_on_commit=False) as own:
         found, new = query.get_or_create(own, model, where, values)
         if not target_of(model).joins:
             own.expunge(found)

@@ -31,12 +31,20 @@ class Work:
     def __init__(self, session: Session) -> None:
         self.tables: set[FromClause] = set()
         self.unknown = session.in_transaction()
+        self._autocommits: dict[Engine, Engine] = {}
         event.listen(session, "after_flush", self._flushed)
         event.listen(session, "do_orm_execute", self._executes)
         event.listen(session, "after_transaction_end", self._ended)
 
     def __bool__(self) -> bool:
         return self.unknown or bool(self.tables)
+
+    def autocommit(self, engine: Engine) -> Engine:
+        """The engine, but each statement is a transaction by itself: nothing is sent to begin and to end one."""
+        found = self._autocommits.get(engine)
+        if found is None:
+            found = self._autocommits[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
+        return found
 
     def _flushed(self, session: Session, _context: object) -> None:
         self.tables |= tables_of(chain(session.new, session.dirty, session.deleted))
