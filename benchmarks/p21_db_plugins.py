@@ -40,16 +40,25 @@ class Lab(App):
 
 def detections(count: int) -> list[dict[str, Any]]:
     """Detections as a pipeline sees them: all thirty columns."""
-    floats = "diffmaglim magap sigmagap distnr rb drb magapbig sigmagapbig magpsf_corr sigmapsf_corr".split()
+    floats = ("diffmaglim", "magap", "sigmagap", "distnr", "rb", "drb", "magapbig", "sigmagapbig")
     plain = {"isdiffpos": 1, "nid": 1000, "rbversion": "t17", "drbversion": "d6", "rfid": 12345}
     flags = {"corrected": True, "dubious": False, "has_stamp": False, "parent_candid": None}
     return [
         {
-            **{"candid": number, "oid": f"ZTF{number % 2000:06}", "mjd": 59000 + number / 7, "fid": 1},
-            **{"pid": float(number), "ra": number / 3, "dec": number / 5, "magpsf": 18.5, "sigmapsf": 0.1},
+            "candid": number,
+            "oid": f"ZTF{number % 2000:06}",
+            "mjd": 59000 + number / 7,
+            "fid": 1,
+            "pid": float(number),
+            "ra": number / 3,
+            "dec": number / 5,
+            "magpsf": 18.5,
+            "sigmapsf": 0.1,
             **plain,
             **flags,
-            **{name: number / 11 for name in floats},
+            **dict.fromkeys(floats, number / 11),
+            "magpsf_corr": 18.4,
+            "sigmapsf_corr": 0.2,
             "sigmapsf_corr_ext": None,
             "step_id_corr": "correction_1.0.6",
         }
@@ -118,9 +127,9 @@ def connected(engine: Engine) -> SQLConnection:
 
 def theirs(engine: Engine, given: list[dict[str, Any]]) -> None:
     """The way of db-plugins: executemany of an INSERT that skips, in a transaction of its own."""
-    keys = [column.name for column in Detection.__table__.primary_key]
+    skip = insert(Detection).on_conflict_do_nothing(index_elements=[Detection.candid, Detection.oid])
     with engine.begin() as connection:
-        connection.execute(insert(Detection.__table__).on_conflict_do_nothing(index_elements=keys), given)
+        connection.execute(skip, given)
 
 
 # --- one by one -----------------------------------------------------------------------------------
@@ -128,7 +137,10 @@ def theirs(engine: Engine, given: list[dict[str, Any]]) -> None:
 VALUES = {
     **dict.fromkeys(("ndethist", "ncovhist", "ndet"), 0),
     **dict.fromkeys(("mjdstarthist", "mjdendhist", "firstmjd", "lastmjd", "deltajd", "meanra"), 0.0),
-    **{"meandec": 0.0, "step_id_corr": "v1.0.0", "corrected": False, "stellar": False},
+    "meandec": 0.0,
+    "step_id_corr": "v1.0.0",
+    "corrected": False,
+    "stellar": False,
 }
 
 

@@ -122,8 +122,11 @@ def test_indexes_are_of_hashes_and_of_some_rows_where_there_is_such_a_thing(
     assert partial.endswith("(ranking) WHERE (ranking = 1)")
     types = postgresql_ground.run_sql(
         "alerts",
-        "SELECT DISTINCT format_type(atttypid, atttypmod)"
-        " FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relkind = 'r' AND attnum > 0 AND relnamespace = 'public'::regnamespace ORDER BY 1",
+        """
+        SELECT DISTINCT format_type(atttypid, atttypmod)
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+        WHERE relkind = 'r' AND attnum > 0 AND relnamespace = 'public'::regnamespace ORDER BY 1
+        """,
     )
     assert [name for (name,) in types] == [
         "bigint",

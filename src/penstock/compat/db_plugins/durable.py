@@ -63,8 +63,6 @@ def _apart(
 ) -> tuple[Any, bool]:
     with Session(work_of(session).autocommit(engine), autoflush=False, expire_on_commit=False) as own:
         found, new = query.get_or_create(own, model, where, values)
-        if not target_of(model).joins:
-            own.expunge(found)
     return _adopted(session, model, found), new
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import chain
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ class Work:
         return self.unknown or bool(self.tables)
 
     def autocommit(self, engine: Engine) -> Engine:
-        """The engine, but each statement is a transaction by itself: nothing is sent to begin and to end one."""
+        """The engine, but each statement is a transaction by itself, without words for begin and end."""
         found = self._autocommits.get(engine)
         if found is None:
             found = self._autocommits[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -100,13 +101,14 @@ def engine_apart(session: Session, model: Any, names: Iterable[str] = ()) -> Eng
     return None if near & waited_for or _changes(session, near, set(names)) else bind
 
 
-def _near(model: Any) -> set[FromClause]:
+@lru_cache(maxsize=1024)
+def _near(model: Any) -> frozenset[FromClause]:
     """The tables of a model, and those that its rows refer to."""
     own: set[Any] = {model} if isinstance(model, Table) else set(inspect(model).tables)
-    return own | {key.column.table for table in own for key in table.foreign_keys}
+    return frozenset(own | {key.column.table for table in own for key in table.foreign_keys})
 
 
-def _changes(session: Session, near: set[FromClause], names: set[str]) -> bool:
+def _changes(session: Session, near: frozenset[FromClause], names: set[str]) -> bool:
     """Whether the session is about to give rows other keys, or other values by which they are looked for."""
     for changed in session.dirty:
         state = inspect(changed)
