@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from fix_brokers import DETECTION, detections
+from penstock import query
 from penstock.compat.db_plugins import IgnoredKeys
 from penstock.compat.db_plugins.models import Dataquality, Detection, NonDetection, Object, Probability, Step
 from penstock.errors import NotSupported, RowRefused, UnknownColumn
@@ -142,6 +143,34 @@ def test_a_row_whose_key_the_session_has_locked_is_no_dead_end(db: SQLConnection
     assert db.query(Object).get_or_create(filter_by={"oid": "ZTF2"})[1]
     db.session.commit()
     assert db.query(Object).find_one(filter_by={"oid": "ZTF2"})
+
+
+def test_what_is_written_past_the_units_of_work_is_no_dead_end(db: SQLConnection, asked: Asked) -> None:
+    ways = [
+        lambda: db.session.bulk_insert_mappings(Object, [{"oid": "ZTF0"}]),
+        lambda: db.session.bulk_save_objects([Object(oid="ZTF1")]),
+        lambda: db.session.connection().execute(insert(Object), [{"oid": "ZTF2"}]),
+        lambda: db.session.execute(insert(Object), [{"oid": "ZTF3"}]),
+        lambda: db.session.execute(text("INSERT INTO object (oid) VALUES ('ZTF4')")),
+        lambda: query.bulk_insert(db.session, Object, [{"oid": "ZTF5"}]),
+        lambda: db.session.bulk_update_mappings(Object, [{"oid": "ZTF5", "ndet": 1}]),
+    ]
+    for number, write in enumerate(ways):
+        write()
+        assert db.query(Object).bulk_insert([{"oid": f"ZTF{min(number, 5)}"}]).skipped == 1
+        assert db.query(Detection).bulk_insert(detections(number, oid="ZTF0")).inserted == 1
+        assert asked(f"SELECT count(*) FROM detection WHERE candid = {number}") == [(0,)]
+        db.session.commit()
+        assert asked(f"SELECT count(*) FROM detection WHERE candid = {number}") == [(1,)]
+
+
+def test_what_is_read_by_the_sessions_connection_keeps_nothing_from_being_stored_for_good(
+    db: SQLConnection, asked: Asked
+) -> None:
+    db.session.connection().execute(select(Object)).all()
+    db.session.execute(text("SELECT 1"))
+    assert db.query(Object).bulk_insert([{"oid": "ZTF1"}]).inserted == 1
+    assert asked("SELECT count(*) FROM object") == [(1,)]
 
 
 def test_a_row_that_the_session_is_about_to_rename_is_found_by_its_new_key(db: SQLConnection) -> None:

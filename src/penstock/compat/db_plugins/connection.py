@@ -12,7 +12,7 @@ from penstock.compat.db_plugins.addresses import Link, settings_map
 from penstock.compat.db_plugins.base import Base as OwnBase
 from penstock.compat.db_plugins.generic import DatabaseConnection, DatabaseCreator
 from penstock.compat.db_plugins.query import SQLQuery
-from penstock.compat.db_plugins.work import check_thread, guard, work_of
+from penstock.compat.db_plugins.work import WatchedSession, check_thread, guard
 from penstock.current import current_stores
 from penstock.errors import NotSupported
 
@@ -32,14 +32,6 @@ class Opening(TypedDict, total=False):
     create_session: bool
     use_scoped: bool
     scope_func: Callable[[], Any] | None
-
-
-class WatchedSession(PlainSession):
-    """A session of which it is known from the beginning what it writes."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        work_of(self)
 
 
 class SQLConnection(DatabaseConnection):

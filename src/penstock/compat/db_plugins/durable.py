@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, inspect
+from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from penstock import query
-from penstock.compat.db_plugins.work import engine_apart, work_of
+from penstock.compat.db_plugins.work import engine_apart, own_tables, work_of
 from penstock.errors import RowRefused, UnknownColumn
 from penstock.query import OnConflict
 from penstock.query.target import target_of
@@ -52,10 +52,8 @@ def get_or_create(
 def _within(
     session: Session, model: Any, where: Mapping[str, Any], values: Mapping[str, Any]
 ) -> tuple[Any, bool]:
-    found, new = query.get_or_create(session, model, where, values)
-    if new:
-        work_of(session).tables |= set(inspect(model).tables)
-    return found, new
+    with work_of(session).ours(*own_tables(model)):
+        return query.get_or_create(session, model, where, values)
 
 
 def _apart(
@@ -147,9 +145,8 @@ def _bulk_inserted(
             if not (_is_at_work(session) and isinstance(error.__cause__, IntegrityError)):
                 raise
     session.flush()
-    done = _written(session, model, rows, *how)
-    work_of(session).tables |= {model} if isinstance(model, Table) else set(inspect(model).tables)
-    return done
+    with work_of(session).ours(*own_tables(model)):
+        return _written(session, model, rows, *how)
 
 
 def _written(

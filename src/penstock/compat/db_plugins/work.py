@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, SingletonThreadPool, StaticPool, Table, TextClause, event, inspect
+from sqlalchemy.orm import Session
 
 from penstock.backends import PINNED, backend_for
 from penstock.backends.statements import only_reads
 from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Mapper, ORMExecuteState, SessionTransaction
     from sqlalchemy.sql import FromClause
 
 _WORK, _GUARD = "penstock_work", "penstock_guard"
@@ -33,6 +36,8 @@ class Work:
         self.tables: set[FromClause] = set()
         self.unknown = session.in_transaction()
         self._autocommits: dict[Engine, Engine] = {}
+        self._watched: Connection | None = None
+        self._is_ours = False
         event.listen(session, "after_flush", self._flushed)
         event.listen(session, "do_orm_execute", self._executes)
         event.listen(session, "after_transaction_end", self._ended)
@@ -47,6 +52,25 @@ class Work:
             found = self._autocommits[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
         return found
 
+    @contextmanager
+    def ours(self, *tables: FromClause) -> Iterator[None]:
+        """A block in which we write to these tables in the session's transaction."""
+        self._is_ours = True
+        try:
+            yield
+        finally:
+            self._is_ours = False
+            self.tables.update(tables)
+
+    def watch(self, connection: Connection) -> None:
+        """Notice what is written by the connection itself, past the session."""
+        if connection is not self._watched and not self._is_ours:
+            self._watched = connection
+            event.listen(connection, "before_cursor_execute", self._sent)
+
+    def _sent(self, _connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        self.unknown |= not only_reads(statement)
+
     def _flushed(self, session: Session, _context: object) -> None:
         self.tables |= tables_of(chain(session.new, session.dirty, session.deleted))
 
@@ -59,7 +83,36 @@ class Work:
 
     def _ended(self, _session: Session, transaction: SessionTransaction) -> None:
         if transaction.parent is None:
-            self.tables, self.unknown = set(), False
+            self.tables, self.unknown, self._watched = set(), False, None
+
+
+class WatchedSession(Session):
+    """A session of which it is known from the beginning what it writes, also past its units of work."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._work = work_of(self)
+
+    def connection(self, *args: Any, **options: Any) -> Connection:
+        """Its connection; what is written by it is noticed."""
+        found = super().connection(*args, **options)
+        self._work.watch(found)
+        return found
+
+    def bulk_save_objects(self, *args: Any, **options: Any) -> None:
+        """Store objects, as SQLAlchemy does."""
+        self._work.unknown = True
+        super().bulk_save_objects(*args, **options)
+
+    def bulk_insert_mappings(self, *args: Any, **options: Any) -> None:
+        """Store mappings, as SQLAlchemy does."""
+        self._work.unknown = True
+        super().bulk_insert_mappings(*args, **options)
+
+    def bulk_update_mappings(self, *args: Any, **options: Any) -> None:
+        """Change rows by mappings, as SQLAlchemy does."""
+        self._work.unknown = True
+        super().bulk_update_mappings(*args, **options)
 
 
 def work_of(session: Session) -> Work:
@@ -101,10 +154,15 @@ def engine_apart(session: Session, model: Any, names: Iterable[str] = ()) -> Eng
     return None if near & waited_for or _changes(session, near, set(names)) else bind
 
 
+def own_tables(model: Any) -> set[Any]:
+    """The tables of a model; or it is one."""
+    return {model} if isinstance(model, Table) else set(inspect(model).tables)
+
+
 @lru_cache(maxsize=1024)
 def _near(model: Any) -> frozenset[FromClause]:
     """The tables of a model, and those that its rows refer to."""
-    own: set[Any] = {model} if isinstance(model, Table) else set(inspect(model).tables)
+    own = own_tables(model)
     return frozenset(own | {key.column.table for table in own for key in table.foreign_keys})
 
 
