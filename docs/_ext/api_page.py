@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import penstock
 from penstock import aio, query, testing
-from penstock.compat import tethys
+from penstock.compat import db_plugins, tethys
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-MODULES = (penstock, aio, query, testing, tethys)
+MODULES = (penstock, aio, query, testing, tethys, db_plugins)
 """Those that have public names, beside the errors."""
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
@@ -243,30 +240,6 @@ def test_a_session_on_a_connection_does_all_in_its_transaction(db: SQLConnection
     assert db.query(Object).count() == 0
 
 
-def test_a_connection_leads_to_a_store_with_its_roles_and_budget(
-    ground: Ground, desk_on: Callable[..., Any]
-) -> None:
-    from fix_apps import all_ok
-    from penstock import App, Database, use
-
-    class Broker(App):
-        package = "broker"
-        alerts = Database("Alerts.", metadata=Base.metadata)
-
-    desk = desk_on(ground, Broker, links=("alerts",))
-    all_ok(desk, Broker)
-    with use(desk):
-        for store in (Broker.alerts, "broker:alerts"):
-            connection = SQLConnection.of(store, use_scoped=True)
-            assert connection.engine is desk.engine(Broker, "alerts")
-            connection.create_db()  # All is there.
-            connection.query(Object).get_or_create(filter_by={"oid": "ZTF1"})
-            assert Object.query.bulk_insert([{"oid": "ZTF2"}, {"oid": "ZTF1"}]).skipped >= 1
-            connection.end_session()
-        with Broker.alerts.session() as session:
-            assert session.scalars(select(Object.oid).order_by(Object.oid)).all() == ["ZTF1", "ZTF2"]
-
-
 def test_a_new_connection_is_made_by_its_kind() -> None:
     made = new_DBConnection(SQLDatabaseCreator)
     assert isinstance(made, SQLConnection)
@@ -359,47 +332,3 @@ def test_d11_eight_threads_share_a_connection_that_is_scoped(db: SQLConnection) 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert db.query(Object).filter(Object.ndet.is_not(None)).count() == 200
-
-
-# --- a hook ---------------------------------------------------------------------------------------
-
-HOOK = """
-import os
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import Insert
-
-@compiles(Insert)
-def prefix_inserts(insert, compiler, **kw):
-    return compiler.visit_insert(insert, **kw) + " ON CONFLICT DO NOTHING"
-
-from penstock.compat.db_plugins import SQLConnection
-from penstock.compat.db_plugins.models import Object, Step
-
-db = SQLConnection()
-db.connect({"SQLALCHEMY_DATABASE_URL": os.environ["ADDRESS"]})
-db.create_db()
-for _ in range(2):
-    found, new = db.session.query().get_or_create(Object, filter_by={"oid": "ZTF1"}, ndet=1)
-    print(found, new, db.session.query().bulk_insert([{"oid": "ZTF2"}, {"oid": "ZTF1"}], Object).inserted)
-    db.session.add(Object(oid="ZTF3"))
-    db.session.commit()
-    db.session.expunge_all()
-print([each.oid for each in db.query(Object).order_by(Object.oid)])
-"""
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])  # Elsewhere, those words are a mistake.
-def test_a_program_may_add_words_to_every_insert(kind: str, request: pytest.FixtureRequest) -> None:
-    ground: Ground = request.getfixturevalue(f"{kind}_ground")
-    if kind != "sqlite":
-        ground.make_database("alerts")
-    environment = {**os.environ, "ADDRESS": ground.address_of("alerts")}
-    done = subprocess.run(
-        [sys.executable, "-c", HOOK], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == [
-        "<Object(oid='ZTF1')> True 1",
-        "<Object(oid='ZTF1')> False 0",
-        "['ZTF1', 'ZTF2', 'ZTF3']",
-    ]

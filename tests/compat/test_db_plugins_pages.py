@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import selectinload
 
@@ -145,3 +145,11 @@ def test_a_page_made_by_hand_is_turned_by_its_query(full: SQLConnection) -> None
     page = Pagination(full.query(Object), 1, 10, 25, [])
     assert oids(page.next())[0] == "ZTF10"
     assert oids(page.next().prev())[0] == "ZTF00"
+
+
+def test_pages_are_of_whatever_a_query_selects(full: SQLConnection) -> None:
+    groups = full.query(Object.ndet, func.count(Object.oid)).group_by(Object.ndet).paginate(per_page=2)
+    assert ([tuple(row) for row in groups.items], groups.total) == ([(0, 5), (1, 5)], 5)
+    assert full.query(Object.__table__.c.oid).paginate(per_page=1).items[0].oid == "ZTF00"
+    with pytest.raises(NotSupported, match="of which model"):
+        full.query().paginate()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, relationship
 
 from fix_brokers import DETECTION, detections
 from penstock import query
@@ -208,6 +208,35 @@ def test_of_several_that_are_alike_the_first_is_got(db: SQLConnection) -> None:
 def test_which_row_is_meant_has_to_be_said(db: SQLConnection, nothing: Any) -> None:
     with pytest.raises(NotSupported, match="which row of Object"):
         db.query(Object).get_or_create(filter_by=nothing)
+
+
+def test_rows_of_a_table_are_plain_rows(db: SQLConnection) -> None:
+    table = Object.__table__
+    assert db.query().check_exists(table) is False
+    made, new = db.query().get_or_create(table, {"oid": "ZTF1"}, ndet=3)
+    assert (made.oid, made.ndet, new) == ("ZTF1", 3, True)
+    assert db.query().bulk_insert([{"oid": "ZTF1"}, {"oid": "ZTF2"}], table) == Written(1, 0, 1)
+    assert db.query().find_one(table, {"oid": "ZTF1"}).ndet == 3
+    assert len(db.query(table).find(table).items) == 2
+
+
+def test_a_row_of_a_class_that_loads_others_along_is_got_with_them(db: SQLConnection) -> None:
+    class OtherBase(DeclarativeBase):
+        pass
+
+    class Curve(OtherBase):
+        __table__ = Object.__table__
+        detections: Mapped[list[Detection]] = relationship(Detection, lazy="joined", viewonly=True)
+
+    db.query(Object).bulk_insert([{"oid": "ZTF1"}])
+    db.query(Detection).bulk_insert(detections(1, 2))
+    held = db.query(Detection).filter_by(candid=2).one()
+    found, new = db.query(Curve).get_or_create(filter_by={"oid": "ZTF1"})
+    assert (new, {each.candid for each in found.detections}) == (False, {1, 2})
+    assert held in found.detections
+    assert db.query(Curve).get_or_create(filter_by={"oid": "ZTF1"})[0] is found
+    assert db.query(Curve).check_exists(filter_by={"oid": "ZTF1"}) is True
+    assert db.query(Curve).paginate().total == 1
 
 
 def test_many_that_ask_for_the_same_rows_make_each_once(

@@ -66,8 +66,11 @@ def _apart(
 
 def _adopted(session: Session, model: Any, found: Any) -> Any:
     """The row as an object of the session; what is changed of it there, stays so."""
+    target = target_of(model)
+    if not target.mapped:  # It is a plain row of a table.
+        return found
     state = inspect(found)
-    if target_of(model).joins:  # Others that were loaded along may be in the session already.
+    if target.joins:  # Others that were loaded along may be in the session already.
         return session.get(model, state.identity, populate_existing=True)
     here = session.identity_map.get(state.key)
     if here is None:

@@ -74,7 +74,7 @@ class SQLQuery(Query[Any], BaseQuery):
             NotSupported: Nothing says of which model.
         """
         found = self._like(model, filter_by)
-        return bool(found.session.query(found.exists()).scalar())
+        return bool(self._session().query(found.enable_eagerloads(False).statement.exists()).scalar())
 
     def get_or_create(self, model: Any = None, filter_by: Any = None, **values: Any) -> tuple[Any, bool]:
         """The row that is like this, made if there is none; and whether it was.
@@ -259,7 +259,7 @@ class SQLQuery(Query[Any], BaseQuery):
     def _model(self, model: Any) -> Any:
         own = self._of()
         if own is None and model is None:
-            raise NotSupported("Nothing says of which model.", hint="query(MODEL), or model=MODEL.")
+            raise _no_model()
         if own is not None and model is not None and own is not model:
             raise NotSupported(
                 f"This query is of {target_of(own).name}, and rows of {target_of(model).name} are asked for.",
@@ -280,9 +280,14 @@ class SQLQuery(Query[Any], BaseQuery):
 
     def _selected(self) -> Any:
         """The query as a SELECT."""
-        self._model(None)
+        if not self.column_descriptions:
+            raise _no_model()
         return self.statement
 
 
 def _key(target: Any) -> list[Any]:
     return [target.attributes[name] for name in target.key]
+
+
+def _no_model() -> NotSupported:
+    return NotSupported("Nothing says of which model.", hint="query(MODEL), or model=MODEL.")
