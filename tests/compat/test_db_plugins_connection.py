@@ -1,4 +1,4 @@
-"""Connections and sessions are made, shared and ended, through the names of db-plugins."""
+"""Connections and sessions are made, shared and ended by the names of db-plugins."""
 
 from __future__ import annotations
 

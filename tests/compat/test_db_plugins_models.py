@@ -1,4 +1,4 @@
-"""The tables of the broker are made as they are declared, and objects of them read."""
+"""The tables of the broker are as they are declared, and so are objects of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows are got, made, changed and stored in bulk, through the names of db-plugins."""
+"""Rows are got, made, changed and stored in bulk by the names of db-plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection of db-plugins on a store of an app, and in programs that change how SQLAlchemy writes."""
+"""A connection of db-plugins on a store of an app, and in programs with a hook."""
 
 from __future__ import annotations
 

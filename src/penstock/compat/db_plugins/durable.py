@@ -1,4 +1,4 @@
-"""Rows are stored for good when a call returns, beside what the session has pending."""
+"""Rows are stored for good, beside what the session has pending."""
 
 from __future__ import annotations
 

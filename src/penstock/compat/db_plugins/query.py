@@ -74,7 +74,8 @@ class SQLQuery(Query[Any], BaseQuery):
             NotSupported: Nothing says of which model.
         """
         found = self._like(model, filter_by)
-        return bool(self._session().query(found.enable_eagerloads(False).statement.exists()).scalar())
+        rows: Any = found.enable_eagerloads(False).statement
+        return bool(self._session().query(rows.exists()).scalar())
 
     def get_or_create(self, model: Any = None, filter_by: Any = None, **values: Any) -> tuple[Any, bool]:
         """The row that is like this, made if there is none; and whether it was.
