@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,9 +33,32 @@ DETECTION = {
 """What a detection can't be without, but for its key."""
 
 
+DATE = datetime(2026, 1, 2, 3, 4, 5, 678)  # noqa: DTZ001  (as it is stored)
+STEP: dict[str, Any] = {"step_id": "s", "name": "n", "version": "1", "comments": "", "date": DATE}
+"""A step of a pipeline."""
+
+
 def detections(*candids: int, oid: str = "ZTF1", **values: Any) -> list[dict[str, Any]]:
     """Detections of one object."""
     return [{"candid": candid, "oid": oid, **DETECTION, **values} for candid in candids]
+
+
+def in_threads(work: Callable[[], object], count: int) -> None:
+    """Do something in several threads at once; none may fail."""
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
 
 
 def config_of(ground: Ground, database: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -47,7 +46,7 @@ def enter(connection: Any, base: Any) -> None:
     """
     with _changing:
         _bases[connection] = base
-        if not isinstance(vars(base).get("query"), ModelQuery):
+        if "query" not in vars(base):  # One that a program has put there itself stays.
             base.query = ModelQuery(base)
 
 
@@ -55,6 +54,6 @@ def leave(connection: Any) -> None:
     """Let them be asked no more, if the connection was the last of those that let them."""
     with _changing:
         base = _bases.pop(connection, None)
-        if base is not None and not any(each is base for each in _bases.values()):
-            with suppress(AttributeError):
-                del base.query
+        last = base is not None and not any(each is base for each in _bases.values())
+        if last and isinstance(vars(base).get("query"), ModelQuery):
+            del base.query

@@ -129,7 +129,7 @@ def tables_of(objects: Iterable[object]) -> set[FromClause]:
     return {table for mapper in mappers for table in mapper.tables}
 
 
-def engine_apart(session: Session, model: Any, names: Iterable[str] = ()) -> Engine | None:
+def engine_apart(session: Session, model: Any, names: Iterable[str] | None = None) -> Engine | None:
     """Where rows of a model can be written in a transaction of their own, beside the session's.
 
     None where that can't be: the session has written what those rows may have to wait for, so that it would
@@ -138,7 +138,8 @@ def engine_apart(session: Session, model: Any, names: Iterable[str] = ()) -> Eng
     Args:
         session: The session.
         model: A mapped class or a table.
-        names: By which attributes rows are looked for.
+        names: By which attributes a row is looked for; None if many are written, also over those that are
+            there.
     """
     bind = session.get_bind(**{"clause" if isinstance(model, Table) else "mapper": model})
     if not isinstance(bind, Engine):
@@ -149,9 +150,9 @@ def engine_apart(session: Session, model: Any, names: Iterable[str] = ()) -> Eng
     work = work_of(session)
     if work.unknown or (work.tables and backend_for(bind.url).capabilities.databases_are_files):
         return None
-    near = _near(model)
+    near = _near(model) if names is not None else _near(model) | _referring(model)
     waited_for = work.tables | tables_of(chain(session.new, session.deleted))
-    return None if near & waited_for or _changes(session, near, set(names)) else bind
+    return None if near & waited_for or _changes(session, near, set(names or ())) else bind
 
 
 def own_tables(model: Any) -> set[Any]:
@@ -164,6 +165,14 @@ def _near(model: Any) -> frozenset[FromClause]:
     """The tables of a model, and those that its rows refer to."""
     own = own_tables(model)
     return frozenset(own | {key.column.table for table in own for key in table.foreign_keys})
+
+
+@lru_cache(maxsize=1024)
+def _referring(model: Any) -> frozenset[FromClause]:
+    """The tables whose rows refer to those of a model, and may keep these as they are."""
+    own = own_tables(model)
+    every = {other for table in own for other in table.metadata.tables.values()}
+    return frozenset(t for t in every if any(key.column.table in own for key in t.foreign_keys))
 
 
 def _changes(session: Session, near: frozenset[FromClause], names: set[str]) -> bool:
