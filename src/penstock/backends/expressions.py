@@ -83,4 +83,5 @@ def as_compiled_by_sqlalchemy(kind: type[Insert]) -> Callable[[Any], Any]:
     Such a hook may add ON CONFLICT, which ours has said already. A class that says what it is visited as
     gets a way to be compiled of its own.
     """
-    return type(kind.__name__, (kind,), {"__visit_name__": "insert", "inherit_cache": True})
+    cached = kind.inherit_cache
+    return type(kind.__name__, (kind,), {"__visit_name__": "insert", "inherit_cache": cached})
