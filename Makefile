@@ -13,7 +13,7 @@ GAGES ?=
 
 # Relative, for the folder around it may have spaces in its name, which no function of make can hold.
 PY := $(VENV)/bin/python
-INSTALL = $(PY) -m pip install --quiet --editable ".[postgresql,postgres-embedded,asyncpg,aiosqlite,mariadb,asyncmy,frames,spatial,install]" $(if $(SQLALCHEMY),"$(SQLALCHEMY)")
+INSTALL = $(PY) -m pip install --quiet --editable ".[postgresql,postgres-embedded,asyncpg,aiosqlite,mariadb,asyncmy,frames,spatial,install,db-plugins]" $(if $(SQLALCHEMY),"$(SQLALCHEMY)")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The Makefile's own variables stay here; a program that is run sees only what the caller's environment holds.

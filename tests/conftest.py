@@ -22,6 +22,7 @@ pytest_plugins = [
     "fix_roles",
     "fix_tables",
     "fix_tent",
+    "fix_brokers",
 ]
 
 

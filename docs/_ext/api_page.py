@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import penstock
 from penstock import aio, models, query, testing
-from penstock.compat import tethys
+from penstock.compat import db_plugins, tethys
 from penstock.compat.tent import dbm, user
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-MODULES = (penstock, aio, models, query, testing, tethys, dbm, user)
+MODULES = (penstock, aio, models, query, testing, tethys, db_plugins, dbm, user)
 """Those that have public names, beside the errors."""
 
 

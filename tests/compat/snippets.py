@@ -15,6 +15,7 @@ ROOTS = {
     "tethys_sdk.app_settings": "penstock.compat.tethys",
     "tethys_sdk.testing": "penstock.compat.tethys",
     "tent.data": "penstock.compat.tent",
+    "db_plugins.db.sql": "penstock.compat.db_plugins",
 }
 """What is imported of Penstock in place of what the documents import."""
 
@@ -41,6 +42,22 @@ def directive_blocks(text: str, language: str) -> list[str]:
     """The pieces of code in the directives of reStructuredText."""
     found = re.findall(rf"^( *)\.\. code-block:: {language}\n((?:\1 +.*\n?|\n)+)", text, re.MULTILINE)
     return [textwrap.dedent(re.sub(r"^ *:[a-z-]+:.*\n", "", body)).strip() + "\n" for _, body in found]
+
+
+def passage(text: str, first: str, last: str, number: int = 0) -> str:
+    """The lines from one that begins so to the next one that begins so.
+
+    Args:
+        text: The text.
+        first: How the first line begins.
+        last: How the last line begins.
+        number: Which of the lines that begin as the first one.
+    """
+    lines = text.splitlines()
+    starts = [place for place, line in enumerate(lines) if line.startswith(first)]
+    start = starts[number]
+    end = next(place for place in range(start, len(lines)) if lines[place].startswith(last))
+    return "\n".join(lines[start : end + 1]) + "\n"
 
 
 def with_new_roots(code: str) -> str:

@@ -15,6 +15,7 @@ from penstock.backends.mysql import grants
 from penstock.backends.mysql import pages as mysql_pages
 from penstock.backends.mysql import sending as mysql_sending
 from penstock.backends.sqlite import files
+from penstock.compat.db_plugins import query as db_plugins_query
 from penstock.connect import credentials
 from penstock.declare import naming
 from penstock.embedded import ports
@@ -57,6 +58,7 @@ FIGURES: list[tuple[str, str, tuple[Any, ...]]] = [
     ),
     ("explanation/who-may-do-what", "They are {} random characters", (LETTERS,)),
     ("explanation/who-may-do-what", "than the {} characters that", (grants._PATTERN_LENGTH,)),
+    ("how-to/come-from-db-plugins", "Counting ends at {:,} rows", (db_plugins_query._MOST,)),
     ("how-to/embedded-postgresql", "from {} to {}, and", (ports.FIRST, ports.FIRST + ports.COUNT - 1)),
     ("how-to/kubernetes-bindings", "within `refresh_interval` ({:g} seconds)", (OPTIONS.refresh_interval,)),
     ("how-to/load-many-rows", "the order of their keys, {:,} at a time", (blocks._ROWS,)),

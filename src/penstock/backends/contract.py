@@ -40,6 +40,7 @@ class Capabilities:
         database_is_schema: The dialect calls a database a schema, so that each store's has another name.
         errors_abort: After an error, a transaction does nothing more until it is rolled back.
         default_privileges: Who may use the tables of a store may use those that are made later.
+        databases_are_files: A database is a file, to which one transaction writes at a time.
     """
 
     transactional_ddl: bool
@@ -48,6 +49,7 @@ class Capabilities:
     database_is_schema: bool = False
     errors_abort: bool = False
     default_privileges: bool = True
+    databases_are_files: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Column, ColumnElement, Select, Table
+    from sqlalchemy import Column, ColumnElement, Insert, Select, Table
     from sqlalchemy.sql.compiler import SQLCompiler
 
 
@@ -75,3 +75,13 @@ def with_columns(
         return instead(element) if getattr(element, "table", None) is table else None
 
     return cast("ColumnElement[Any]", replacement_traverse(expression, {}, replaced))
+
+
+def as_compiled_by_sqlalchemy(kind: type[Insert]) -> Callable[[Any], Any]:
+    """A kind of INSERT that SQLAlchemy compiles itself, also in a program that hooks `@compiles(Insert)`.
+
+    Such a hook may add ON CONFLICT, which ours has said already. A class that says what it is visited as
+    gets a way to be compiled of its own.
+    """
+    cached = kind.inherit_cache
+    return type(kind.__name__, (kind,), {"__visit_name__": "insert", "inherit_cache": cached})

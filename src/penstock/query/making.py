@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -122,7 +122,9 @@ def made_one(
     key: Any = (target.model, tuple(given), on_conflict, backend)
     statement: Any = _insertion(*key)
     session: Any = source
-    with savepoint(connection, backend), session.no_autoflush:
+    # In autocommit, the INSERT is a transaction by itself.
+    whole = nullcontext() if backend.autocommits(connection) else savepoint(connection, backend)
+    with whole, session.no_autoflush:
         return session.scalars(statement, numbered(given)).unique().one_or_none()
 
 

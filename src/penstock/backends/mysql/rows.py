@@ -8,7 +8,7 @@ from sqlalchemy import Table, and_, bindparam, func, literal_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError
 
-from penstock.backends.expressions import Explained
+from penstock.backends.expressions import Explained, as_compiled_by_sqlalchemy
 from penstock.backends.keys import marks_of, places_in_order
 from penstock.backends.mysql.faults import number_of
 from penstock.backends.mysql.keys import MySQLKeys
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from penstock.backends.keys import KeyBackend
     from penstock.errors import NotWritable
+
+_insert = as_compiled_by_sqlalchemy(mysql.Insert)
 
 _THERE = "@penstock_there"
 _COUNT = f"({_THERE} := {_THERE} + 1)"
@@ -88,7 +90,7 @@ class MySQLRows(MySQLKeys):
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
-        statement = mysql.insert(into)
+        statement = _insert(into)
         if writing.on_conflict is OnConflict.ERROR:
             return statement
         first = _first(writing)

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, literal_column
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import OperationalError
 
-from penstock.backends.expressions import Explained
+from penstock.backends.expressions import Explained, as_compiled_by_sqlalchemy
 from penstock.backends.keys import places_in_order
 from penstock.backends.postgresql.faults import sqlstate_of
 from penstock.backends.postgresql.keys import PostgreSQLKeys
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from penstock.errors import NotWritable
+
+insert = as_compiled_by_sqlalchemy(Insert)
 
 # Data, integrity, cardinality, a check of a view, a limit of the server's, RAISE; then: the type of a value,
 # a cast that there is not, a value for what is always generated; and what PostGIS says of any shape.

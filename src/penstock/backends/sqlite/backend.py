@@ -57,7 +57,7 @@ class SQLiteBackend:
     """How SQLite does it."""
 
     name = "sqlite"
-    capabilities = Capabilities(transactional_ddl=True, plain_connections=False)
+    capabilities = Capabilities(transactional_ddl=True, plain_connections=False, databases_are_files=True)
     roles = None
     rows = SQLiteRows()
     frames = None

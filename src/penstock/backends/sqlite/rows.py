@@ -10,10 +10,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import literal_column
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.util import await_only
 
+from penstock.backends.expressions import as_compiled_by_sqlalchemy
 from penstock.backends.keys import STAGE, marks_of, places_in_order
 from penstock.backends.refusals import GENERATED
 from penstock.backends.rows import (
@@ -62,7 +63,7 @@ _VARIABLES = 30_000
 class SQLiteRows(SQLiteKeys, StandardRows):
     """Writes rows to SQLite."""
 
-    _of_dialect = staticmethod(insert)
+    _of_dialect = staticmethod(as_compiled_by_sqlalchemy(Insert))
     nonfinite = INFINITE
     pages = SQLitePages()
 
