@@ -111,7 +111,7 @@ def _reworded(driver: Any, error: Exception) -> Exception:
     words = details.get(_PRIMARY, b"").decode(errors="replace")
     if state and (holds_values(state) or not words):
         words = said_of(state)
-    kind = type(error) if isinstance(error, driver.Error) else driver.OperationalError
+    kind: Any = type(error) if isinstance(error, driver.Error) else driver.OperationalError
     code = getattr(error, "status_code", driver.AdbcStatusCode.IO)
     made: Exception = kind(words or _BROKEN, status_code=code, sqlstate=state)
     return made
@@ -181,8 +181,10 @@ def _database(engine: Engine, login: str) -> Any:
     """
     import adbc_driver_postgresql
 
-    while hasattr(engine, "_proxied"):  # It has options of its own, and shares all else.
-        engine = engine._proxied
+    shared: Any = engine
+    while hasattr(shared, "_proxied"):  # It has options of its own, and shares all else.
+        shared = shared._proxied
+    engine = shared
     mark = blake2b(login.encode(), key=_KEY).digest()
     found = _kept.get(engine)
     if found is None or found[0] != mark:
