@@ -54,6 +54,21 @@ class Gate(Finders, Declared):
     river: Mapped[River | None] = relationship()
 
 
+CASELESS = (
+    String(40)
+    .with_variant(String(40, collation="NOCASE"), "sqlite")
+    .with_variant(String(40, collation="utf8mb4_general_ci"), "mysql", "mariadb")
+)
+"""A text whose case does not matter, where there is such a thing."""
+
+
+class Town(Finders, Declared):
+    """Has texts whose case does not matter."""
+
+    name: Mapped[str] = mapped_column(CASELESS, primary_key=True)
+    label: Mapped[str | None] = mapped_column(CASELESS)
+
+
 class Work(UuidKey, Timestamps, SoftDelete, Declared):
     """Has subclasses."""
 

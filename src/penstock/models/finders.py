@@ -98,7 +98,8 @@ def by_ids(session: Session, model: type[_Object], keys: Iterable[Any]) -> list[
         for each in session.scalars(select(model).where(among)).unique():
             known[tuple(_mapper(model).primary_key_from_instance(each))] = each
     if set(known) - set(wanted):  # The server has keys for equal that Python tells apart: "a" and "A".
-        known |= {key: found for key in wanted if (found := by_id(session, model, key)) is not None}
+        missing = [key for key in wanted if key not in known]
+        known |= {key: found for key in missing if (found := by_id(session, model, key)) is not None}
     return [known[key] for key in identities if key in known]
 
 

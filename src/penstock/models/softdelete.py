@@ -120,7 +120,7 @@ def _asked(session: Session, options: Sequence[Any]) -> bool:
 
 
 def _hide_deleted(state: ORMExecuteState) -> None:
-    if state.is_column_load or state.is_insert:  # What a session has, it may refresh.
+    if state.is_column_load or state.is_insert:  # What a session has, it may refresh; SQLAlchemy has it so.
         return
     statement: Any = state.statement
     # What loads a relationship has the options of what loaded the object, which may be of another time.
