@@ -26,6 +26,7 @@ RESULTS = HERE / "RESULTS.md"
 PACKAGES = [
     ("SQLAlchemy", "sqlalchemy"),
     ("psycopg", "psycopg"),
+    ("psycopg2", "psycopg2-binary"),
     ("asyncpg", "asyncpg"),
     ("PyMySQL", "pymysql"),
     ("mysqlclient", "mysqlclient"),

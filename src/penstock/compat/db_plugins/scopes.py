@@ -54,6 +54,7 @@ def leave(connection: Any) -> None:
     """Let them be asked no more, if the connection was the last of those that let them."""
     with _changing:
         base = _bases.pop(connection, None)
-        last = base is not None and not any(each is base for each in _bases.values())
-        if last and isinstance(vars(base).get("query"), ModelQuery):
+        if base is None or any(each is base for each in _bases.values()):
+            return
+        if isinstance(vars(base).get("query"), ModelQuery):
             del base.query

@@ -141,7 +141,8 @@ def engine_apart(session: Session, model: Any, names: Iterable[str] | None = Non
         names: By which attributes a row is looked for; None if many are written, also over those that are
             there.
     """
-    bind = session.get_bind(**{"clause" if isinstance(model, Table) else "mapper": model})
+    of: dict[str, Any] = {"clause" if isinstance(model, Table) else "mapper": model}
+    bind = session.get_bind(**of)
     if not isinstance(bind, Engine):
         return None
     shared = isinstance(bind.pool, StaticPool | SingletonThreadPool)
