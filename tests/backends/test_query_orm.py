@@ -27,6 +27,7 @@ from fix_models import (
     FlashFlood,
     Flood,
     Made,
+    Numbered,
     Odd,
     Owner,
     Part,
@@ -60,6 +61,15 @@ def values(session: Session, model: Any, *names: str) -> list[tuple[Any, ...]]:
     with session.no_autoflush:
         found = session.execute(select(*(table.c[name] for name in names)).order_by(table.c.id))
         return [tuple(row) for row in found]
+
+
+def test_a_row_of_nothing_but_none_is_made_and_then_found(door_to: Doors) -> None:
+    def work(session: Session) -> None:
+        made, new = get_or_create(session, Numbered, {"name": None})
+        assert (made.name, new) == (None, True)
+        assert get_or_create(session, Numbered, {"name": None}) == (made, False)
+
+    door_to(Base.metadata).do(work)
 
 
 # --- eager loading --------------------------------------------------------------------------------

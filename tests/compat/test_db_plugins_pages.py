@@ -153,3 +153,13 @@ def test_pages_are_of_whatever_a_query_selects(full: SQLConnection) -> None:
     assert full.query(Object.__table__.c.oid).paginate(per_page=1).items[0].oid == "ZTF00"
     with pytest.raises(NotSupported, match="of which model"):
         full.query().paginate()
+
+
+def test_what_is_no_model_or_no_filter_is_told(full: SQLConnection) -> None:
+    for ask in ("check_exists", "find", "find_one", "get_or_create"):
+        with pytest.raises(NotSupported, match="neither a mapped class nor a table"):
+            getattr(full.query(), ask)("Object", {"oid": "ZTF01"})
+        with pytest.raises(NotSupported, match="A text is no filter"):
+            getattr(full.query(Object), ask)(filter_by="oid = 'ZTF01'")
+    with pytest.raises(NotSupported, match="neither a mapped class nor a table"):
+        full.query().bulk_insert([{"oid": "ZTF01"}], dict)

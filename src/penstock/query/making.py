@@ -119,6 +119,8 @@ def made_one(
         return made[0] if made else None
     # As the ORM does it: None leaves a column to its default.
     given = {name: value for name, value in values.items() if value is not None or _holds_none(target, name)}
+    # There is no INSERT of nothing that says ON CONFLICT, on some servers.
+    given = given or {name: None for name in values if not target.columns[name].primary_key}
     key: Any = (target.model, tuple(given), on_conflict, backend)
     statement: Any = _insertion(*key)
     session: Any = source

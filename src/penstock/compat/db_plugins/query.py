@@ -104,7 +104,7 @@ class SQLQuery(Query[Any], BaseQuery):
                 f"Nothing says which row of {target_of(model).name} is meant.",
                 hint="get_or_create(filter_by={…}, …)",
             )
-        if not isinstance(filter_by, Mapping):
+        if not isinstance(_checked(filter_by), Mapping):
             return self._got_by_expression(session, model, filter_by, values)
         try:
             return durable.get_or_create(session, model, filter_by, values)
@@ -266,12 +266,14 @@ class SQLQuery(Query[Any], BaseQuery):
                 f"This query is of {target_of(own).name}, and rows of {target_of(model).name} are asked for.",
                 hint="Give the model once.",
             )
-        return model if own is None else own
+        found = model if own is None else own
+        target_of(found)  # Raises NotSupported for what has no rows.
+        return found
 
     def _like(self, model: Any, filter_by: Any) -> SQLQuery:
         """The query of the rows that are like this."""
         model = self._model(model)
-        conditions = target_of(model).conditions(filter_by)
+        conditions = target_of(model).conditions(_checked(filter_by))
         found = self if self._of() is not None else SQLQuery([model], self._session())
         return found.filter(*conditions) if conditions else found
 
@@ -288,6 +290,13 @@ class SQLQuery(Query[Any], BaseQuery):
 
 def _key(target: Any) -> list[Any]:
     return [target.attributes[name] for name in target.key]
+
+
+def _checked(filter_by: Any) -> Any:
+    """The filter; raises NotSupported for a text, which is a list of letters otherwise."""
+    if isinstance(filter_by, str):
+        raise NotSupported("A text is no filter.", hint="filter_by={…}, or an expression of columns.")
+    return filter_by
 
 
 def _no_model() -> NotSupported:
