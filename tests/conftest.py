@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from penstock.embedded import find_binaries
 from penstock.errors import BinariesNotFound
@@ -24,6 +25,15 @@ pytest_plugins = [
     "fix_tent",
     "fix_brokers",
 ]
+
+
+_BUSY = (HealthCheck.too_slow, HealthCheck.data_too_large)
+"""What hypothesis takes amiss of a busy machine."""
+
+settings.register_profile(
+    "penstock", deadline=None, suppress_health_check=[*_BUSY, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("penstock")
 
 
 def pytest_report_header() -> str:

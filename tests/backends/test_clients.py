@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -176,7 +176,7 @@ def test_what_java_could_not_read_of_mariadb_is_refused() -> None:
 
 
 @given(password=PASSWORDS)
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200)
 def test_any_password_is_what_libpq_reads(password: str) -> None:
     url = URL.create("postgresql+psycopg", "lab", password, "db.example.org", None, "lab_gages")
     said = backend_for(url).clients.keywords(url)
@@ -187,7 +187,7 @@ def test_any_password_is_what_libpq_reads(password: str) -> None:
 
 
 @given(password=PASSWORDS)
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150)
 def test_any_password_is_what_the_programs_of_mariadb_read(password: str, tmp_path: Path) -> None:
     url = URL.create("mariadb+pymysql", "lab", password, "db.example.org", None, "lab_gages")
     command = backend_for(url).clients.command(place_of(url), url, read_only=False)

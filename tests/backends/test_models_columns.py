@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, insert, inspect, literal, select, text, update
 from sqlalchemy.exc import StatementError
@@ -51,7 +51,7 @@ def test_a_datetime_comes_back_in_utc_to_the_microsecond(door: Door) -> None:
     assert (found.tzinfo, found.microsecond) == (UTC, 123456)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(moments=st.lists(MOMENTS, min_size=1, max_size=8))
 def test_any_datetime_is_kept_by_the_orm_and_in_bulk(door: Door, moments: list[datetime]) -> None:
     def work(session: Session) -> tuple[list[Any], list[Any]]:

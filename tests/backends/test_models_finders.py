@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, inspect, select
 from sqlalchemy.exc import MultipleResultsFound
@@ -171,7 +171,7 @@ def test_nothing_in_a_seed_is_a_wildcard(door: Door) -> None:
 TEXT = st.text(st.sampled_from("aAbß%_\\/'\"é "), max_size=4)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(names=st.lists(TEXT, max_size=6), seed=TEXT)
 def test_what_has_the_seed_in_it_is_found(door: Door, names: list[str], seed: str) -> None:
     """All that has it as it is, and nothing that has it by a wildcard only."""

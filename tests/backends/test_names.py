@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pymysql
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from sqlalchemy import URL
@@ -48,9 +48,7 @@ TRAPS = [
     "/",
 ]
 EVERY_TRAP = [st.sampled_from(TRAPS), ANY]
-SERVER_SETTINGS = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SERVER_SETTINGS = settings(max_examples=15)
 
 
 @settings(max_examples=300)

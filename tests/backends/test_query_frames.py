@@ -14,8 +14,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import given as given_by
+from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[Engine], Any]] = {
 
 
 @pytest.mark.parametrize("reader", READERS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15)
 @given_by(rows=st.lists(SAMPLES, min_size=1, max_size=4))
 def test_what_is_read_into_a_frame_can_be_stored_again(
     samples: Engine, reader: str, rows: list[dict[str, Any]]

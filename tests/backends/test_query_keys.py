@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql, postgresql
@@ -352,9 +352,7 @@ def rows_of(drawn: list[tuple[Any, ...]], key: tuple[str, ...], first: int) -> R
 
 
 @pytest.mark.filterwarnings("ignore:.*named_types.DOMAIN:sqlalchemy.exc.SADeprecationWarning")
-@settings(
-    max_examples=EXAMPLES, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES, phases=[Phase.generate])
 @given_by(data=st.data())
 def test_rows_are_the_same_where_the_server_says_so(lab: Lab, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(lab.tables)))

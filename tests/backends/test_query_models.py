@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import given as given_by
+from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import Integer, MetaData, String, Table, delete, func, insert, literal, select
 from sqlalchemy.orm import Session, mapped_column, registry
@@ -214,7 +214,7 @@ def door(door_to: Doors) -> Door:
     return door_to(MetaData())
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6)
 @given_by(features=FEATURES, rows=ROWS, as_objects=st.booleans())
 def test_what_is_stored_is_what_a_session_stores(
     door: Door, features: Features, rows: Rows, as_objects: bool

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 
@@ -24,9 +24,7 @@ Order = list[tuple[str, bool, bool | None]]
 # SQLAlchemy 2.1 warns of types of its own, when something is sorted by them.
 pytestmark = pytest.mark.filterwarnings("ignore:Type object <class 'sqlalchemy")
 
-QUICK = settings(
-    max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-)
+QUICK = settings(max_examples=25, phases=[Phase.generate])
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
@@ -98,9 +98,7 @@ if sa.__version__ < "2.1":  # Until then it took no text for a BIT through async
 
 QUICK = settings(
     max_examples=8,
-    deadline=None,
     phases=[Phase.generate],  # A row of thirty columns would be made smaller for minutes.
-    suppress_health_check=list(HealthCheck),
 )
 STRANGE = {"binary_json", "numbers", "texts", "exacts", "address", "bits", "interval"}
 """Those for which drivers may have ways of their own."""

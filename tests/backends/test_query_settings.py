@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -377,7 +377,7 @@ def test_a_text_that_a_session_can_not_send_is_refused_with_its_row_but_can_be_r
     assert to_arrow(narrow, sa.select(STREET.c.text)).to_pylist() == [{"text": "Ω"}]
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, phases=[Phase.generate])
 @given_by(data=st.data())
 def test_under_any_settings_what_a_plain_engine_stores_is_what_a_store_reads(
     samples: sa.Engine, ground: Ground, data: st.DataObject

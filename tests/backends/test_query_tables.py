@@ -12,8 +12,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import given as given_by
+from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     ARRAY,
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from penstock import App, Stores
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30)
 @given_by(rows=st.lists(SAMPLES, max_size=4))
 def test_what_is_read_is_what_sqlalchemy_reads(samples: Engine, rows: list[dict[str, Any]]) -> None:
     with samples.begin() as connection:

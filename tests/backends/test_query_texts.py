@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
 from hypothesis import given as given_by
+from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Session
@@ -117,13 +117,13 @@ def test_a_select_of_no_columns_is_refused_since_a_table_could_not_say_how_many_
             to_arrow(on, nothing)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40)
 @given_by(rows=st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[TEXTS] * n), min_size=1, max_size=6)))
 def test_any_texts_are_stored_and_read_as_they_are(engine: sa.Engine, rows: Values) -> None:
     check(engine, rows)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10)
 @given_by(
     rows=st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[TEXTS] * n), min_size=1, max_size=6)),
     way=st.sampled_from(["insert", "nothing", "upsert", "update"]),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, reject, settings
 from hypothesis import given as given_by
+from hypothesis import reject, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     CHAR,
@@ -128,7 +128,7 @@ def insert_by_sqlalchemy(connection: Connection, rows: list[dict[str, Any]]) -> 
         reject()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40)
 @given_by(
     given=st.lists(EVERYTHING.flatmap(nullable), min_size=1, max_size=4),
     on_conflict=st.sampled_from(OnConflict),
@@ -147,7 +147,7 @@ def test_what_is_stored_is_what_sqlalchemy_stores(
         connection.rollback()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20)
 @given_by(given=st.lists(EVERYTHING.flatmap(nullable), min_size=1, max_size=4))
 def test_what_is_updated_is_what_sqlalchemy_stores(engine: Engine, given: list[dict[str, Any]]) -> None:
     with engine.connect() as connection:

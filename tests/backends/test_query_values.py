@@ -15,7 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 from sqlalchemy import JSON, DateTime, Integer, MetaData, delete, insert, literal_column, select
@@ -214,9 +214,7 @@ def samples_of_one_zone(draw: st.DrawFn) -> Rows:
 
 QUICK = settings(
     max_examples=6,
-    deadline=None,
     phases=[Phase.generate],  # A row of so many columns would be made smaller for minutes.
-    suppress_health_check=list(HealthCheck),
 )
 
 

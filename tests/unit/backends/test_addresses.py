@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import MemoryRegistry, Service, Stores
@@ -36,7 +36,6 @@ def test_so_is_one_among_the_options_of_an_address(options: str) -> None:
         parse_url(f"postgresql://user@/?{options}")
 
 
-@settings(deadline=None)
 @given(port=st.integers(-10, 2**17))
 def test_all_ports_that_there_are_are_taken_and_no_other(port: int) -> None:
     try:
@@ -55,7 +54,6 @@ def test_other_addresses_are_taken(address: str) -> None:
     parse_url(f"postgresql://{address}")
 
 
-@settings(deadline=None)
 @given(said=st.text("0123456789abc.:-/[] ", max_size=12))
 def test_whatever_stands_after_the_host_is_read_or_refused(said: str) -> None:
     with suppress(PenstockError):

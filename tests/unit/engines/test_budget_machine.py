@@ -185,5 +185,5 @@ class BudgetMachine(RuleBasedStateMachine):
         return wish.attempt.waits and wish.attempt.sleeper is not None and not wish.attempt.sleeper.woken
 
 
-BudgetMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+BudgetMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestBudgetMachine = BudgetMachine.TestCase
