@@ -214,9 +214,12 @@ def _contents(wanted: Wanted, found: Found) -> tuple[Step, ...]:
         steps.append(CreateTables(wanted.database))
     initialised = found.record is not None and found.record.initialised
     run = _initializer_step(wanted, found)
+    late = wanted.roles and not wanted.default_privileges
     if run is not None:
+        if late and wanted.tables:  # It may use its own app, which logs in for itself.
+            steps.append(GrantTables(wanted.database))
         steps.append(run)
-    if wanted.roles and not wanted.default_privileges and (wanted.tables or run is not None):
+    if late and (wanted.tables or run is not None):
         steps.append(GrantTables(wanted.database))
     if (run is None and not initialised) or (run is not None and not run.exactly_once):
         steps.append(MarkInitialised(wanted.store, wanted.initializer))

@@ -132,17 +132,23 @@ def test_contents_come_in_order() -> None:
     ]
 
 
-def test_where_tables_that_are_made_later_have_to_be_granted_that_is_done_after_all_that_makes_them() -> None:
+def test_where_later_tables_have_to_be_granted_that_is_done_after_each_step_that_makes_some() -> None:
     want = wanted(roles=True, default_privileges=False, tables=True, initializer="lab.seed")
     assert steps(want, NOTHING)[len(MAKE) :] == [
         "GrantRoles",
         "CreateTables",
+        "GrantTables",
         "RunInitializer",
         "GrantTables",
         "MarkInitialised",
     ]
     found = Found(exists=True, record=DONE, roles=True)
-    assert steps(want, found)[:3] == ["CreateTables", "RunInitializer", "GrantTables"]
+    assert steps(want, found)[:4] == [
+        "CreateTables",
+        "GrantTables",
+        "RunInitializer",
+        "GrantTables",
+    ]
 
 
 @pytest.mark.parametrize(
