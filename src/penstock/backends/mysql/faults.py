@@ -86,7 +86,7 @@ def words_of(error: BaseException) -> str:
 
 def was_ended(error: Exception) -> bool:
     """Whether an error says that the session, or its database, was taken away."""
-    if type(found_in(error)) not in (ServerUnreachable, type(None)):
+    if type(found_in(error)) not in (DatabaseMissing, ServerUnreachable, type(None)):
         return False  # No server answered as it should: there is no use in asking at once again.
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

@@ -65,6 +65,7 @@ class Refusal:
         needs_tls: Whether the address takes no line without TLS.
         needs_password: Whether a password is missing.
         late: Whether the time was over.
+        unknown: Whether libpq could not be asked for more, or was let in when it was.
     """
 
     words: str
@@ -77,6 +78,7 @@ class Refusal:
     needs_tls: bool = False
     needs_password: bool = False
     late: bool = False
+    unknown: bool = False
 
     @property
     def where(self) -> str:
@@ -112,7 +114,9 @@ def refusal_of(error: psycopg.Error, params: dict[str, Any], timeout: float) -> 
         late=isinstance(error, ConnectionTimeout),
     )
     set_verbosity = _verbosity()
-    if refusal.late or set_verbosity is None or isinstance(error, psycopg.ProgrammingError):
+    if set_verbosity is None:
+        return replace(refusal, unknown=True)
+    if refusal.late or isinstance(error, psycopg.ProgrammingError):
         return refusal
     return _ask_again(refusal, params, set_verbosity, timeout)
 
@@ -127,15 +131,25 @@ def finding(refusal: Refusal) -> PenstockError | None:
             why=refusal.words,
             hint="Give the service its password, with --password-env: penstock services edit",
         )
-    if refusal.host:
-        found = reach(refusal.host, refusal.port, REACH_TIME)
-        other = unlike(found, POSTGRESQL, refusal.words, refusal.where)
-        if other is not None:
-            return other
-        if refusal.needs_tls and not refusal.late:
-            return _no_tls(refusal, has_tls=found.tls is not False)
+    found = _by_line(refusal) if refusal.host else None
+    return found or _broken_off(refusal)
+
+
+def _by_line(refusal: Refusal) -> PenstockError | None:
+    """What is told by who listens at the address."""
+    found = reach(refusal.host, refusal.port, REACH_TIME)
+    other = unlike(found, POSTGRESQL, refusal.words, refusal.where)
+    if other is None and refusal.needs_tls and not (refusal.late or refusal.unknown):
+        return _no_tls(refusal, has_tls=found.tls is not False)
+    return other
+
+
+def _broken_off(refusal: Refusal) -> PenstockError | None:
+    """What is told where nothing else is known."""
     if refusal.late:
         return silent(refusal.words, refusal.where)
+    if refusal.unknown:
+        return None
     what = f"The server at {refusal.where} broke off before it let us in."
     return ServerUnreachable(
         what if refusal.host else "No server lets us in at this address.",
@@ -210,8 +224,9 @@ def _ask_again(
         handle = getattr(attempt, "pgconn_ptr", None)
         if handle:
             set_verbosity(handle, _VERBOSE)
-        if not _is_refused(attempt, time.monotonic() + timeout):
-            return refusal
+        outcome = _outcome(attempt, time.monotonic() + timeout)
+        if outcome != pq.PollingStatus.FAILED:
+            return replace(refusal, unknown=outcome is not None, late=outcome is None)
         said = attempt.get_error_message()
         state, routine = _STATE.search(said), _ROUTINE.search(said)
         mode = next((option.val for option in attempt.info if option.keyword == b"sslmode"), None)
@@ -226,18 +241,18 @@ def _ask_again(
         attempt.finish()
 
 
-def _is_refused(attempt: pq.abc.PGconn, end: float) -> bool:
-    """Go on with a connection until it is refused; False if it is there this time, or the time is over."""
+def _outcome(attempt: pq.abc.PGconn, end: float) -> pq.PollingStatus | None:
+    """Go on with a connection until it is refused, or there; None if the time is over before."""
     events = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
     while attempt.status != pq.ConnStatus.BAD:
         status = pq.PollingStatus(attempt.connect_poll())
         if status not in events:
-            return status == pq.PollingStatus.FAILED
+            return status
         line = select.poll()
         line.register(attempt.socket, events[status])
         if not line.poll(max(0, end - time.monotonic()) * 1000):
-            return False
-    return True
+            return None
+    return pq.PollingStatus.FAILED
 
 
 @cache
