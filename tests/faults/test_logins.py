@@ -283,14 +283,14 @@ def check_load(said: list[Any], users: int) -> int:
 
 
 def test_e9_logins_rotate_under_load_and_no_request_fails(home: Home) -> None:
-    assert check_load(rotate_under_load(home, rotate_logins, processes=2, times=2), users=3) > 100
+    assert check_load(rotate_under_load(home, rotate_logins, processes=2, times=2), users=3) > 10
 
 
 def test_e9_a_services_password_rotates_under_load_and_no_request_fails(home: Home) -> None:
     with desk(home.registry, home.key) as stores:
         service = stores.operator.get_service("main")
         stores.operator.edit_service(replace(service, roles=Roles.SERVICE))
-    assert check_load(rotate_under_load(home, rotate_service, processes=2, times=2), users=1) > 100
+    assert check_load(rotate_under_load(home, rotate_service, processes=2, times=2), users=1) > 10
 
 
 @pytest.mark.soak
