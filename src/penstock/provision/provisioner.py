@@ -20,6 +20,7 @@ from penstock.provision.steps import InitializerForm, StepEvent
 from penstock.provision.sync import plan_of, sync_store
 from penstock.provision.work import Work, look
 from penstock.registry import Registry, RegistryIdentity, StoreEntry, StoreState, journalled
+from penstock.registry.conflicts import collision
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ class Provisioner:
             begun = _Once(partial(self._remember, address, entry))
             if before is not None and (before.service, before.database) == (entry.service, entry.database):
                 begun()  # Else what fails before its first step leaves nothing to remember.
+            else:
+                self._check_collision(address, entry)
             try:
                 with self._engines.reserved(address, lent=LENT):
                     record_id = sync_store(work, begun.before(self._emit))
@@ -307,6 +310,16 @@ class Provisioner:
         """Remember a store, unless the environment says where it is: then there is nothing to add."""
         if entry.dynamic or not address.external:
             self._registry.put_store(entry)
+
+    def _check_collision(self, address: Address, entry: StoreEntry) -> None:
+        """Raise NameCollision for a database that is remembered as another store's, before a look at it."""
+        there = (entry.service, entry.database)
+        for other in self._registry.stores() if entry.dynamic or not address.external else ():
+            if (other.service, other.database) == there and (other.app, other.name) != (
+                entry.app,
+                entry.name,
+            ):
+                raise collision(other, entry)
 
     def _remember_failure(
         self, work: Work, before: StoreEntry | None, entry: StoreEntry, error: PenstockError
