@@ -347,6 +347,22 @@ def test_numbers_of_numpy_are_numbers_on_every_server(door: Door) -> None:
     door.do(work)
 
 
+def test_a_number_with_more_digits_than_a_server_reads_is_stored_as_the_nearest_float(door: Door) -> None:
+    for given in (10**65, -(10**82), 10**300, Decimal("1E+90"), Decimal("-1E-90"), Decimal("1E-300")):
+
+        def work(session: Session, given: Any = given) -> float | None:
+            try:
+                bulk_insert(session, Value, [{"number": 1, "real": given}])
+                return session.scalar(select(Value.real))
+            finally:
+                session.rollback()
+
+        try:
+            assert door.do(work) == float(given)
+        except RowRefused:
+            assert door.dialect.name == "sqlite" or isinstance(given, int), given
+
+
 def test_nanoseconds_are_cut_off_in_frames_as_elsewhere(door: Door) -> None:
     moments = ["1969-12-31 23:59:59.999999999", "2026-05-04 12:00:00.123456789"]
     frame = pd.DataFrame({"number": [1, 2], "moment": pd.to_datetime(moments)})

@@ -10,6 +10,8 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from uuid import UUID
 
+from sqlalchemy import Integer
+
 from penstock.backends.values import INFINITE, is_held, nonfinite, nonfinite_in, plain, unheld, without_nan
 from penstock.errors import RowRefused
 from penstock.query.given import check_values
@@ -90,11 +92,16 @@ def check_nonfinite(target: Target, rows: Sequence[Mapping[str, Any]], backend: 
                 raise refused(target, number, target.columns[name], value)
 
 
-def said_of(value: Any) -> str:
-    """What a message says of a value that can't be stored."""
-    if isinstance(value, datetime) and not nonfinite(value):
+def _said_of(column: Column[Any], value: Any) -> str:
+    """What a message says of a value that a column can't hold."""
+    if nonfinite(value):
+        return nonfinite(value)
+    if isinstance(value, datetime):
         return f"a datetime {'without' if value.tzinfo is None else 'with'} a time zone"
-    return nonfinite(value) or f"a {type(value).__name__}"
+    if type(value) is int and isinstance(column.type, Integer):
+        return "an int out of its range"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def refused(target: Target, number: int, column: Column[Any], value: Any) -> RowRefused:
@@ -103,7 +110,7 @@ def refused(target: Target, number: int, column: Column[Any], value: Any) -> Row
     hint = (
         f'{_AGAIN} With nan="null", NULL is stored for {name}.' if name and name not in INFINITE else _AGAIN
     )
-    what = f"{name} in a {type(value).__name__}" if name and not nonfinite(value) else said_of(value)
+    what = f"{name} in a {type(value).__name__}" if name and not nonfinite(value) else _said_of(column, value)
     return RowRefused(
         f"Row {number} of {target.name} can't be stored:"
         f" {what} is no value for {column.name} ({column.type}).",

@@ -85,7 +85,11 @@ class Form:
         if kind is datetime:
             return self._quoted(_moments(values))
         made = list(map(_PLAIN[kind], map(int, values) if kind is int else values))
-        return made if kind in (bool, int, Decimal) else self._quoted(made)
+        if kind not in (bool, int, Decimal):
+            return self._quoted(made)
+        if max(map(len, made)) > _MOST_DIGITS:
+            made = [text if _is_exact(text) else f"{Decimal(text):E}" for text in made]
+        return made
 
     def _texts(self, values: Sequence[str]) -> Texts:
         together = "".join(values)
@@ -104,6 +108,15 @@ class Form:
         # As repr does it, five times as fast: the shortest decimal that is read as the same float.
         made = orjson.dumps(list(map(float, values))).decode()[1:-1].split(",")
         return [one if "e" in one else one + self.real for one in made] if self.real else made
+
+
+_MOST_DIGITS, _SMALLEST = 65, -38
+"""Of an exact number: how many digits it has at most, and the exponent of the least one."""
+
+
+def _is_exact(text: str) -> bool:
+    """Whether a number may be exact for MariaDB, which reads nines for digits too many, in silence."""
+    return _SMALLEST <= Decimal(text).adjusted() < _MOST_DIGITS
 
 
 def kind_of(kind: type) -> type:
