@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fix_declared import Dam, Declared, Reading, Repair, Survey
 from penstock.errors import InvalidValue
 from penstock.models import UTCDateTime, utc_now, uuid7
-from penstock.query import bulk_insert, bulk_update, find_one, get_or_create, upsert
+from penstock.query import bulk_insert, bulk_update, find_one, get_or_create, to_arrow, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,20 @@ def test_a_span_of_time_is_added_to_a_datetime(postgresql_ground: Any, desk_on: 
         assert later == MICROSECOND + timedelta(days=1)
         recent = select(Dam.name).where(Dam.created_at > utc_now() - timedelta(days=1))
         assert session.scalars(recent).all() == ["Logan"]
+
+
+def test_a_frame_has_them_in_utc_wherever_they_come_from(door: Door) -> None:
+    def work(session: Session) -> Any:
+        session.add(Dam(name="Logan", inspected=MICROSECOND))
+        session.flush()
+        table = to_arrow(session, select(Dam.inspected, func.max(Dam.created_at)).group_by(Dam.inspected))
+        seen = table["inspected"].to_pylist()
+        written = bulk_insert(session, Dam, [{"name": "b", "inspected": value} for value in seen])
+        return [str(kind) for kind in table.schema.types], seen, written.inserted
+
+    if door.dialect.is_async:
+        pytest.skip("frames are read by threads")
+    assert door.do(work) == (["timestamp[us, tz=UTC]"] * 2, [MICROSECOND], 1)
 
 
 # --- timestamps -----------------------------------------------------------------------------------
