@@ -1,4 +1,4 @@
-"""What is declared with `penstock.models` is used in an event loop as it is elsewhere."""
+"""What is declared with `penstock.models` is used in an event loop, too."""
 
 from __future__ import annotations
 

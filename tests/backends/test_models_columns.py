@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fix_declared import Dam, Declared, Reading, Repair, Survey
 from penstock.errors import InvalidValue
 from penstock.models import UTCDateTime, utc_now, uuid7
-from penstock.query import bulk_insert, bulk_update, find_one, get_or_create, to_arrow, upsert
+from penstock.query import bulk_insert, bulk_update, count_estimate, find_one, get_or_create, to_arrow, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,3 +235,9 @@ def test_a_key_that_is_given_is_kept(door: Door) -> None:
     key = uuid7()
     door.do(lambda session: session.add(Dam(id=key, name="Logan")))
     assert door.do(lambda session: find_one(session, Dam, {"id": key}).name) == "Logan"
+
+
+def test_rows_with_such_a_key_are_estimated(door: Door) -> None:
+    """The plan that a server tells has a column `id`, too."""
+    door.do(lambda session: bulk_insert(session, Dam, [{"name": f"{number}"} for number in range(300)]))
+    assert door.do(lambda session: count_estimate(session, Dam)) >= 0
