@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -25,6 +26,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False
+# Autodoc looks at the columns of mixins, which SQLAlchemy expects of classes with tables only.
+warnings.filterwarnings("ignore", message="Unmanaged access of declarative attribute")
 
 html_theme = "furo"
 html_static_path = ["_static"]

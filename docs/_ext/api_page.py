@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
+from sqlalchemy.types import TypeEngine
+
 import penstock
 from penstock import aio, models, query, testing
 from penstock.compat import db_plugins, tethys
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 MODULES = (penstock, aio, models, query, testing, tethys, db_plugins, dbm, user)
 """Those that have public names, beside the errors."""
+
+PARENTS = "Exception, App, TestCase, DeclarativeBase"
+OF_SQLALCHEMY = "metadata, registry"
+CLASS = f"   :members:\n   :inherited-members: {PARENTS}\n   :exclude-members: {OF_SQLALCHEMY}\n"
+"""What is shown of a class: what is ours, also of its parents."""
 
 
 def text() -> str:
@@ -39,7 +46,7 @@ def entry(module: ModuleType, name: str) -> str:
     """One name, by the directive that suits it; those of a submodule with its name before theirs."""
     value = getattr(module, name)
     if inspect.isclass(value):
-        directive, option = "autoclass", "   :members:\n   :inherited-members: Exception, App, TestCase\n"
+        directive, option = "autoclass", "" if issubclass(value, TypeEngine) else CLASS
     elif callable(value):
         directive, option = "autofunction", ""
     else:

@@ -1,4 +1,4 @@
-"""What is declared with `penstock.models` is used in an event loop alike."""
+"""What is declared with `penstock.models` is used in an event loop, too."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fix_declared import Dam, Declared, Reading, Repair, Survey
 from penstock.errors import InvalidValue
 from penstock.models import UTCDateTime, utc_now, uuid7
-from penstock.query import bulk_insert, bulk_update, find_one, get_or_create, upsert
+from penstock.query import bulk_insert, bulk_update, count_estimate, find_one, get_or_create, to_arrow, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,20 @@ def test_a_span_of_time_is_added_to_a_datetime(postgresql_ground: Any, desk_on: 
         assert later == MICROSECOND + timedelta(days=1)
         recent = select(Dam.name).where(Dam.created_at > utc_now() - timedelta(days=1))
         assert session.scalars(recent).all() == ["Logan"]
+
+
+def test_a_frame_has_them_in_utc_wherever_they_come_from(door: Door) -> None:
+    def work(session: Session) -> Any:
+        session.add(Dam(name="Logan", inspected=MICROSECOND))
+        session.flush()
+        table = to_arrow(session, select(Dam.inspected, func.max(Dam.created_at)).group_by(Dam.inspected))
+        seen = table["inspected"].to_pylist()
+        written = bulk_insert(session, Dam, [{"name": "b", "inspected": value} for value in seen])
+        return [str(kind) for kind in table.schema.types], seen, written.inserted
+
+    if door.dialect.is_async:
+        pytest.skip("frames are read by threads")
+    assert door.do(work) == (["timestamp[us, tz=UTC]"] * 2, [MICROSECOND], 1)
 
 
 # --- timestamps -----------------------------------------------------------------------------------
@@ -221,3 +235,9 @@ def test_a_key_that_is_given_is_kept(door: Door) -> None:
     key = uuid7()
     door.do(lambda session: session.add(Dam(id=key, name="Logan")))
     assert door.do(lambda session: find_one(session, Dam, {"id": key}).name) == "Logan"
+
+
+def test_rows_with_such_a_key_are_estimated(door: Door) -> None:
+    """The plan that a server tells has a column `id`, too."""
+    door.do(lambda session: bulk_insert(session, Dam, [{"name": f"{number}"} for number in range(300)]))
+    assert door.do(lambda session: count_estimate(session, Dam)) >= 0

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import delete, exists, func, select, text, update
+from sqlalchemy import ClauseElement, Executable, delete, exists, func, select, text, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload, subqueryload
 
 from fix_declared import Dam, Declared, Gate, Login, River, Survey, Work
@@ -252,9 +253,22 @@ def test_what_comes_past_the_orm_sees_all(door: Door) -> None:
     assert door.do(work) == [4, 4, 4]
 
 
+class Greeting(Executable, ClauseElement):
+    """A statement of a program's own."""
+
+    inherit_cache = False
+
+
+@compiles(Greeting)
+def _greet(*_: Any, **__: Any) -> str:
+    return "SELECT 'hello'"
+
+
 def test_statements_that_have_nothing_to_do_with_it_stay_as_they_are(door: Door) -> None:
     def work(session: Session) -> list[Any]:
         session.execute(text("SELECT 1"))
+        session.execute(Greeting())
+        assert query.count_estimate(session, Dam) is not None
         session.execute(select(func.count()).select_from(Gate))
         with session.begin_nested():
             session.execute(update(Gate), [{"dam": "a", "number": 1, "note": "x"}])

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, JSON, Column, Enum, Interval, Label, Numeric
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
+from penstock.backends.datetimes import AlwaysAware
 from penstock.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def plan_of(name: str, column: ColumnElement[Any], dialect: Dialect, *, zones: b
     made = column.type.dialect_impl(dialect)
     kind, computed = _without_python(made, dialect)
     exact = isinstance(column.element if isinstance(column, Label) else column, Column)
+    zones = zones or isinstance(column.type, AlwaysAware)
     return Plan(name, kind, _type_of(kind, exact=exact, zones=zones), shape_of(kind, dialect), computed)
 
 

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 # Without a number of digits, MySQL and MariaDB keep whole seconds.
-UTC_DATETIME = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+UTC_DATETIME = DateTime(timezone=True).with_variant(mysql.DATETIME(timezone=True, fsp=6), "mysql", "mariadb")
 """The type of a column of aware datetimes; only PostgreSQL knows that they are."""
+
+
+class AlwaysAware:
+    """What a type is whose values are aware datetimes, also where a server keeps no time zones."""
 
 
 class UTCNow(FunctionElement[datetime]):

@@ -32,7 +32,11 @@ class Explained(Executable, ClauseElement):
 
 @compiles(Explained)
 def _explain(element: Explained, compiler: SQLCompiler, **options: Any) -> str:
-    return f"{element.how} {compiler.process(element.statement, **options)}"
+    text = compiler.process(element.statement, **options)
+    # What is explained has other columns than the explanation, some of the same name; there is no public way
+    # to say that.
+    compiler._result_columns.clear()
+    return f"{element.how} {text}"
 
 
 class Assembled(Executable, ClauseElement):

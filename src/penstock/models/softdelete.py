@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import Delete, SelectBase, Update, event
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, with_loader_criteria
 from sqlalchemy.orm.interfaces import UserDefinedOption
@@ -120,8 +120,8 @@ def _asked(session: Session, options: Sequence[Any]) -> bool:
 
 
 def _hide_deleted(state: ORMExecuteState) -> None:
-    if state.is_column_load or state.is_insert:  # What a session has, it may refresh; SQLAlchemy has it so.
-        return
+    if state.is_column_load or not isinstance(state.statement, SelectBase | Update | Delete):
+        return  # What a session has, it may refresh; SQLAlchemy has it so.
     statement: Any = state.statement
     # What loads a relationship has the options of what loaded the object, which may be of another time.
     # There is no public way to see or to remove an option.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
-from penstock.backends.datetimes import UTC_DATETIME, UTCNow
+from penstock.backends.datetimes import UTC_DATETIME, AlwaysAware, UTCNow
 from penstock.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class _InvalidValue(InvalidValue, DontWrapMixin):
     """The same, as SQLAlchemy lets it through: its own error would repeat the values."""
 
 
-class UTCDateTime(TypeDecorator[datetime]):
+class UTCDateTime(AlwaysAware, TypeDecorator[datetime]):
     """Aware datetimes go in, of any time zone, and come out in UTC, on every server.
 
     To the microsecond, on MariaDB too. A datetime without a time zone is refused, in a condition as in a
