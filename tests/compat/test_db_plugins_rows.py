@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, reconstructor, relationship
 
 from fix_brokers import DETECTION, STEP, detections, in_threads
 from penstock import query
+from penstock.backends.columns import KEY
 from penstock.compat.db_plugins.models import Detection, Object, Step
 from penstock.errors import NotSupported, RowRefused, UnknownColumn
 from penstock.query import Written
@@ -238,6 +239,48 @@ def test_a_row_of_a_class_that_loads_others_along_is_got_with_them(db: SQLConnec
     assert db.query(Curve).get_or_create(filter_by={"oid": "ZTF1"})[0] is found
     assert db.query(Curve).check_exists(filter_by={"oid": "ZTF1"}) is True
     assert db.query(Curve).paginate().total == 1
+
+
+class OwnBase(DeclarativeBase):
+    pass
+
+
+class Renamed(OwnBase):
+    """Whose attributes are not called as the columns."""
+
+    __tablename__ = "renamed"
+
+    key: Mapped[str] = mapped_column("the key", KEY, primary_key=True)
+    count: Mapped[int | None] = mapped_column("the count")
+
+
+class Watched(OwnBase):
+    """Which does something when it is loaded, and has a default."""
+
+    __tablename__ = "watched"
+
+    key: Mapped[str] = mapped_column(KEY, primary_key=True)
+    count: Mapped[int] = mapped_column(default=7)
+
+    @reconstructor
+    def loaded(self) -> None:
+        self.was_loaded = True
+
+
+def test_rows_of_classes_of_ones_own_are_objects_as_the_orm_makes_them(
+    config: Any, connections: Callable[..., SQLConnection]
+) -> None:
+    own = connections(config, base=OwnBase)
+    own.create_db()
+    for new in (True, False):
+        found, made = own.query(Renamed).get_or_create(filter_by={"key": "a"}, count=3)
+        assert (found.key, found.count, made) == ("a", 3, new)
+        seen, made = own.query(Watched).get_or_create(filter_by={"key": "a"}, count=None)
+        assert (seen.count, seen.was_loaded, made) == (7, True, new)
+        assert not {found, seen} & {*own.session.new, *own.session.dirty}
+        found.count = 3
+        own.session.commit()
+        own.session.expunge_all()
 
 
 def test_many_that_ask_for_the_same_rows_make_each_once(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,15 @@ def _made(
         }
         for row in rows
     ]
-    with savepoint(connection, backend):
+    with _whole(connection, backend, single=len(named) == 1):
         return list(backend.create(source, connection, target.table, wanted, named))
+
+
+def _whole(connection: Connection, backend: RowBackend, *, single: bool) -> AbstractContextManager[None]:
+    """What undoes a failure; in autocommit, the INSERT of a single row is a transaction by itself."""
+    if single and backend.returns_new_only and backend.autocommits(connection):
+        return nullcontext()
+    return savepoint(connection, backend)
 
 
 def _objects(
@@ -124,9 +131,7 @@ def made_one(
     key: Any = (target.model, tuple(given), on_conflict, backend)
     statement: Any = _insertion(*key)
     session: Any = source
-    # In autocommit, the INSERT is a transaction by itself.
-    whole = nullcontext() if backend.autocommits(connection) else savepoint(connection, backend)
-    with whole, session.no_autoflush:
+    with _whole(connection, backend, single=True), session.no_autoflush:
         return session.scalars(statement, numbered(given)).unique().one_or_none()
 
 
