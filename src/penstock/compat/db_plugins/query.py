@@ -266,7 +266,7 @@ class SQLQuery(Query[Any], BaseQuery):
                 f"This query is of {target_of(own).name}, and rows of {target_of(model).name} are asked for.",
                 hint="Give the model once.",
             )
-        found = model if own is None else own
+        found: Any = model if own is None else own
         target_of(found)  # Raises NotSupported for what has no rows.
         return found
 
