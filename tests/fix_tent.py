@@ -21,7 +21,7 @@ DRIVERS = {"postgresql": "postgresql", "mariadb": "mysql"}
 
 
 @pytest.fixture
-def config(ground: Ground) -> dict[str, Any]:
+def tent_config(ground: Ground) -> dict[str, Any]:
     """Leads to a database that is there, or to a file that is not."""
     if ground.directory is not None:
         return {"driver": "sqlite", "path": str(ground.directory / "tent.db")}
@@ -36,8 +36,8 @@ def connected() -> Iterator[Callable[[Any], Engine]]:
     """Connects; what was opened is closed after the test."""
     made: list[Engine] = []
 
-    def connect(config: Any) -> Engine:
-        made.append(dbm.connect(config))
+    def connect(tent_config: Any) -> Engine:
+        made.append(dbm.connect(tent_config))
         return made[-1]
 
     yield connect

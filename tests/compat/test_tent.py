@@ -57,28 +57,28 @@ def in_thread(work: Callable[[], Any]) -> Any:
 # --- a database -----------------------------------------------------------------------------------
 
 
-def test_tables_are_made_once_and_users_stored(connected: Connect, config: dict[str, Any]) -> None:
-    engine = connected(config)
+def test_tables_are_made_once_and_users_stored(connected: Connect, tent_config: dict[str, Any]) -> None:
+    engine = connected(tent_config)
     for _ in range(2):
         install_tables(engine)
     with open_session(engine) as session:
         session.add(User("Joe Public", bio="Of the public.", birthdate=date(1970, 1, 2)))
         session.commit()
-    with open_session(connected(config)) as session:
+    with open_session(connected(tent_config)) as session:
         user = session.query(User).filter_by(name="Joe Public").one()
         assert user.profile == Profile(bio="Of the public.", birthdate=date(1970, 1, 2))
     engine.dispose()
 
 
-def test_tables_are_made_by_many_at_once(connected: Connect, config: dict[str, Any]) -> None:
-    engines = [connected(config) for _ in range(4)]
+def test_tables_are_made_by_many_at_once(connected: Connect, tent_config: dict[str, Any]) -> None:
+    engines = [connected(tent_config) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(install_tables, engines)) == [None] * 4
     assert "users" in inspect(engines[0]).get_table_names()
 
 
-def test_each_call_opens_another_session(connected: Connect, config: dict[str, Any]) -> None:
-    engine = connected(config)
+def test_each_call_opens_another_session(connected: Connect, tent_config: dict[str, Any]) -> None:
+    engine = connected(tent_config)
     install_tables(engine)
     first, second = open_session(engine), open_session(engine)
     assert first is not second
@@ -88,29 +88,29 @@ def test_each_call_opens_another_session(connected: Connect, config: dict[str, A
     first.close()
 
 
-def test_the_password_is_in_no_address(connected: Connect, config: dict[str, Any]) -> None:
-    engine = connected({**config, "echo": False})
+def test_the_password_is_in_no_address(connected: Connect, tent_config: dict[str, Any]) -> None:
+    engine = connected({**tent_config, "echo": False})
     assert engine.url.password is None
-    assert str(config.get("password", "no password")) not in f"{engine!r} {engine.url!r} {engine.pool!r}"
+    assert str(tent_config.get("password", "no password")) not in f"{engine!r} {engine.url!r} {engine.pool!r}"
 
 
 def test_a_server_without_the_database_says_so(
-    connected: Connect, config: dict[str, Any], ground: Ground
+    connected: Connect, tent_config: dict[str, Any], ground: Ground
 ) -> None:
     if ground.directory is not None:
         pytest.skip("a file is made")
     for ask in (open_session, install_tables):
         with pytest.raises(StoreNotCreated, match="Make the database"):
-            ask(connected({**config, "database": "nowhere"}))
+            ask(connected({**tent_config, "database": "nowhere"}))
 
 
 def test_a_wrong_password_is_refused_when_a_session_is_opened(
-    connected: Connect, config: dict[str, Any], ground: Ground
+    connected: Connect, tent_config: dict[str, Any], ground: Ground
 ) -> None:
     if ground.directory is not None:
         pytest.skip("a file has none")
     with pytest.raises(LoginRefused) as raised:
-        open_session(connected({**config, "password": "wrong-guess"}))
+        open_session(connected({**tent_config, "password": "wrong-guess"}))
     assert "wrong-guess" not in str(raised.value)
 
 
@@ -250,12 +250,12 @@ BAD: list[tuple[Any, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("config", "said"), BAD)
+@pytest.mark.parametrize(("tent_config", "said"), BAD)
 def test_all_that_is_wrong_with_a_configuration_is_named(
-    connected: Connect, config: Any, said: tuple[str, ...]
+    connected: Connect, tent_config: Any, said: tuple[str, ...]
 ) -> None:
     with pytest.raises(DBConfException) as raised:
-        connected(config)
+        connected(tent_config)
     assert [each for each in said if each not in str(raised.value)] == []
     assert "a-secret" not in str(raised.value)
     assert "12345" not in str(raised.value)
@@ -321,7 +321,7 @@ def test_a_profile_is_read_and_written_whole_and_in_parts() -> None:
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.filterwarnings("ignore:This declarative base already contains a class")
-def test_models_are_called_after_their_classes(connected: Connect, config: dict[str, Any]) -> None:
+def test_models_are_called_after_their_classes(connected: Connect, tent_config: dict[str, Any]) -> None:
     class UserGroup(Base, TableMixin):
         id = Column(Integer, primary_key=True)
         kind = Column(String(20))
@@ -334,7 +334,7 @@ def test_models_are_called_after_their_classes(connected: Connect, config: dict[
         __tablename__ = "friends_of_mine"
         follower_id = Column(String(255), ForeignKey("users.entity_id"), primary_key=True)
 
-    engine = connected(config)
+    engine = connected(tent_config)
     install_tables(engine)
     found = set(inspect(engine).get_table_names())
     assert found == {"users", "usergroups", "friends_of_mine"}
@@ -345,8 +345,8 @@ def test_models_are_called_after_their_classes(connected: Connect, config: dict[
     engine.dispose()
 
 
-def test_a_child_of_fork_connects_anew(connected: Connect, config: dict[str, Any]) -> None:
-    engine = connected(config)
+def test_a_child_of_fork_connects_anew(connected: Connect, tent_config: dict[str, Any]) -> None:
+    engine = connected(tent_config)
     install_tables(engine)
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))

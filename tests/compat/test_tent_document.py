@@ -77,21 +77,23 @@ def test_a_user_is_stored_as_shown() -> None:
     named["engine"].dispose()
 
 
-def test_a_user_is_stored_on_every_server_as_shown(config: dict[str, Any], connected: Connect) -> None:
-    code, changed = re.subn(r"^config = .*$", "", story(), flags=re.MULTILINE)
+def test_a_user_is_stored_on_every_server_as_shown(tent_config: dict[str, Any], connected: Connect) -> None:
+    code, changed = re.subn(r"^tent_config = .*$", "", story(), flags=re.MULTILINE)
     assert changed == 1
     for _ in range(2):
-        named: dict[str, Any] = {"config": config}
+        named: dict[str, Any] = {"config": tent_config}
         exec(code, named)  # noqa: S102
         named["engine"].dispose()
-    with dbm.open_session(connected(config)) as session:
+    with dbm.open_session(connected(tent_config)) as session:
         assert [user.name for user in session.query(named["User"])] == ["Joe Public"] * 2
 
 
 @pytest.mark.filterwarnings("ignore:This declarative base already contains a class")
-def test_a_model_is_declared_as_shown_but_for_its_key(config: dict[str, Any], connected: Connect) -> None:
+def test_a_model_is_declared_as_shown_but_for_its_key(
+    tent_config: dict[str, Any], connected: Connect
+) -> None:
     key = "    id = Column(Integer, primary_key=True)\n"
     exec("from sqlalchemy import Column, Integer\n" + model() + key, {"__name__": "a_program"})  # noqa: S102
-    engine = connected(config)
+    engine = connected(tent_config)
     dbm.install_tables(engine)
     assert set(inspect(engine).get_table_names()) == {"tables", "users"}
