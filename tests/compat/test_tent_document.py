@@ -78,7 +78,7 @@ def test_a_user_is_stored_as_shown() -> None:
 
 
 def test_a_user_is_stored_on_every_server_as_shown(tent_config: dict[str, Any], connected: Connect) -> None:
-    code, changed = re.subn(r"^tent_config = .*$", "", story(), flags=re.MULTILINE)
+    code, changed = re.subn(r"^config = .*$", "", story(), flags=re.MULTILINE)
     assert changed == 1
     for _ in range(2):
         named: dict[str, Any] = {"config": tent_config}
