@@ -16,6 +16,7 @@ from penstock.app import App
 from penstock.errors import AppUnsafe, PenstockError, UnknownApp
 from penstock.importing import look_in
 from penstock.registry import store_variable
+from penstock.registry.layers import absent_config
 from penstock.registry.trust import LARGEST, without_waiting
 from penstock.spelling import did_you_mean
 
@@ -156,7 +157,7 @@ class FoundApps:
         """Look for the apps that nothing named: of remembered settings and stores, and those nearby."""
         packages, installed = _unnamed(self._stores, self._folders), set(_installed())
         for package in sorted((packages | installed) - set(self._found)):
-            if package in installed or self._is_here(package):
+            if package in installed or _is_in_environment(package) or self._is_here(package):
                 self._look_for(package)
 
     def _add_class(self, app: type[App], target: str, where: str, package: str = "") -> None:
@@ -202,7 +203,8 @@ class FoundApps:
         hint = hint or (
             "Install it, name it with --app module:Class, or run this below the penstock.toml beside it."
         )
-        return UnknownApp(f"There is no app {package!r}.", why=f"Known: {known}.", hint=hint)
+        why = f"Known: {known}. {absent_config(self._stores.registry)}".rstrip()
+        return UnknownApp(f"There is no app {package!r}.", why=why, hint=hint)
 
 
 # --- loading --------------------------------------------------------------------------------------
@@ -271,7 +273,9 @@ def _unnamed(stores: Stores, folders: Sequence[str]) -> set[str]:
     """The packages that the registry remembers, and those that seem to be apps in these folders."""
     registry = stores.registry
     remembered = {a.app for a in registry.assignments()} | {e.app for e in registry.stores()}
-    return remembered | {package for folder in folders for package in _nearby(Path(folder))}
+    nearby = {package for folder in folders for package in _nearby(Path(folder))}
+    addressed = {p for folder in _here() for p in _nearby(Path(folder)) if _is_in_environment(p)}
+    return remembered | nearby | addressed
 
 
 def _nearby(folder: Path) -> Iterator[str]:

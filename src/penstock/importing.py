@@ -14,13 +14,13 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import AppUnsafe, ConfigError, ConfigUnsafe
 from penstock.registry.trust import open_trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -77,6 +77,10 @@ class _Finder(FileFinder):
 
 
 class _Source(SourceFileLoader):
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        _read(path)  # Where the bytecode is good, Python does not read the source.
+        return super().path_stats(path)
+
     def get_data(self, path: str) -> bytes:
         if path == self.path:
             return _read(path)

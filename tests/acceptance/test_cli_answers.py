@@ -47,7 +47,7 @@ def test_every_answer_that_lacks_a_configuration_says_where_it_was_looked_for(
     empty: Terminal, words: str, code: int
 ) -> None:
     empty.app("lab", LAB)
-    done = empty(*words.split())
+    done = empty("--app", "lab.app:Lab", *words.split())
     assert f"No penstock.toml in {empty.folder} or its parents." in done.all, done.all
     assert "penstock init" in done.all or words.endswith("nothing")
     assert done.code == code
@@ -55,13 +55,14 @@ def test_every_answer_that_lacks_a_configuration_says_where_it_was_looked_for(
 
 def test_no_app_without_a_configuration_says_so_as_well(empty: Terminal) -> None:
     said = f"No penstock.toml in {empty.folder} or its parents."
-    for words in ("apps list", "syncstores all", "doctor"):
+    empty.app("lab", LAB)
+    for words in ("apps list", "syncstores all", "syncstores lab", "stores url lab:gages", "doctor"):
         assert said in empty(*words.split()).all, words
 
 
 def test_what_the_environment_answers_in_full_needs_no_configuration(empty: Terminal) -> None:
     empty.app("one", ONE)
-    env = {"DATABASE_URL": f"sqlite:///{empty.folder}/one.sqlite"}
+    env = {"PENSTOCK_STORE__ONE__ONLY": f"sqlite:///{empty.folder}/one.sqlite"}
     for words in (
         "syncstores one",
         "stores list",

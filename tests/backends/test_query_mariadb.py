@@ -196,7 +196,7 @@ def test_whatever_is_in_a_value_is_stored_as_sqlalchemy_stores_it(engine: Engine
         ({"real": float("nan")}, "NaN is no value for real"),
         ({"real": float("inf")}, "Infinity is no value for real"),
         ({"text": "\ud800"}, "a str is no value for text"),
-        ({"text": object()}, "a object is no value for text"),
+        ({"text": object()}, "an object is no value for text"),
         ({"exact": Decimal(10) ** 15}, "for its exact"),
         ({"large": -1}, "for its large"),
         ({"large": "many"}, "for its large"),
