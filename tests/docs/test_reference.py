@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import MISSING, fields
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,9 @@ def test_few_blocks_are_not_executed_and_they_say_why() -> None:
     assert {block.language for block in found} <= {*PLAYED, *SHOWN}
     reasons = [block.reason for block in found if block.reason]
     assert [reason for reason in reasons if not reason.startswith(REASONS)] == []
+
+
+def test_on_the_package_index_no_link_leads_into_a_checkout() -> None:
+    shown = str(metadata("penstock").json["description"])
+    assert "How-to guides" in shown
+    assert [link for link in re.findall(r"\]\(([^)]*)\)", shown) if not link.startswith("https://")] == []
