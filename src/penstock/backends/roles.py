@@ -116,8 +116,14 @@ class RoleBackend(Protocol):
             StoreNotOurs: A role of one of these names is somebody else's.
         """
 
-    def grant_copy(self, connection: Connection, names: RoleNames) -> None:
-        """Let the roles of a template have in a copy of it what they have there; safe to repeat."""
+    def grant_copy(self, connection: Connection, names: RoleNames, record: str) -> None:
+        """Let the roles of a template have in a copy of it what they have there; safe to repeat.
+
+        Args:
+            connection: To the copy, which may also have been made anew, without the template.
+            names: The roles.
+            record: See `grant`.
+        """
 
     def add_logins(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from penstock.backends import NewLogin, RoleNames, StoreRole
 from penstock.connect.credentials import new_credential, read_credential
 from penstock.provision.connection import own_connection
+from penstock.provision.record import TABLE_NAME
 from penstock.provision.roles import OwnRoles
 from penstock.registry import Credential, CredentialState
 
@@ -73,7 +74,7 @@ class CopyRoles(OwnRoles):
     def grant(self) -> None:
         """Let the template's roles have what is theirs in this copy, too."""
         with own_connection(self._address) as connection, connection.begin():
-            self._backend.grant_copy(connection, self._shared)
+            self._backend.grant_copy(connection, self._shared, TABLE_NAME)
             logins = self._shared_logins(connection)
         self.names, self.present = self._shared, True
         database, keeper = self._address.database, self._keeper

@@ -152,7 +152,7 @@ class MariaDBRoles:
                 raise _not_ours(connection, role)
         grants.give(connection, names, record)
 
-    def grant_copy(self, connection: Connection, names: RoleNames) -> None:
+    def grant_copy(self, connection: Connection, names: RoleNames, record: str) -> None:
         grants.give_all(connection, names)
 
     def add_logins(

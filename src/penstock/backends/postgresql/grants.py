@@ -93,7 +93,8 @@ _TO_OWNER = "SELECT format('ALTER DATABASE %I OWNER TO %I', current_database(), 
 _SHARED = """
     SELECT format('ALTER DATABASE %1$I OWNER TO %4$I; REVOKE ALL ON DATABASE %1$I FROM PUBLIC;'
       ' GRANT CONNECT, TEMPORARY ON DATABASE %1$I TO %2$I; GRANT CONNECT ON DATABASE %1$I TO %3$I',
-      current_database(), :app, :reader, :owner)"""
+      current_database(), :app, :reader, :owner)
+    FROM pg_tables WHERE schemaname = 'public' AND tablename = :record AND tableowner = :owner"""
 _RECORD = (
     "SELECT format('REVOKE ALL ON TABLE public.%I FROM %I, %I', :record, :app, :reader)",
     "SELECT format('GRANT SELECT ON TABLE public.%I TO %I, %I', :record, :app, :reader)",
@@ -119,11 +120,17 @@ def hand_over(connection: Connection, names: RoleNames) -> None:
     _do_all(connection, _OTHERS, owner=names.owner, app=names.app, reader=names.reader)
 
 
-def share(connection: Connection, names: RoleNames) -> None:
-    """Let the roles of a template have a copy of it; what is in that is theirs already."""
-    asked = _asking(_SHARED, owner=names.owner, app=names.app, reader=names.reader)
-    statements = connection.execute(asked).scalar_one()
-    connection.exec_driver_sql(statements.replace("%", "%%"))
+def share(connection: Connection, names: RoleNames, record: str) -> bool:
+    """Let the roles of a template have a copy of it; what is in that is theirs already.
+
+    Returns:
+        Whether it is such a copy: else nothing was done.
+    """
+    asked = _asking(_SHARED, owner=names.owner, app=names.app, reader=names.reader, record=record)
+    statements = connection.execute(asked).scalar()
+    if statements is not None:
+        connection.exec_driver_sql(statements.replace("%", "%%"))
+    return statements is not None
 
 
 def give(connection: Connection, names: RoleNames, record: str) -> None:

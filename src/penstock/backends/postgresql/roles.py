@@ -103,8 +103,9 @@ class PostgreSQLRoles:
         grants.hand_over(connection, names)
         grants.give(connection, names, record)
 
-    def grant_copy(self, connection: Connection, names: RoleNames) -> None:
-        grants.share(connection, names)
+    def grant_copy(self, connection: Connection, names: RoleNames, record: str) -> None:
+        if not grants.share(connection, names, record):
+            self.grant(connection, names, record)
 
     def add_logins(
         self,
