@@ -9,6 +9,7 @@ import pytest
 from fix_apps import Gage, all_ok, count
 from fix_roles import WORDS, logins_on
 from penstock import EngineOptions, Health, MemoryRegistry, Stores, SyncOptions, use
+from penstock.engines import budgets
 from penstock.errors import OtherRegistry
 from penstock.registry import Bindings, DatabaseRegistry
 from penstock.secrets import Keyring
@@ -172,8 +173,13 @@ def test_status_sees_a_login_that_no_longer_works(
 
 
 def test_a_login_that_could_not_be_tried_is_not_called_refused(
-    role_ground: Ground, role_desk: Stores, role_desk_on: Callable[..., Stores], lab: type[App]
+    role_ground: Ground,
+    role_desk: Stores,
+    role_desk_on: Callable[..., Stores],
+    lab: type[App],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(budgets, "_PATIENCE", 0.1)  # Else it waits for minutes.
     desk = role_desk_on(role_ground, lab, EngineOptions(max_connections=1, pool_timeout=0.1))
     with desk.engine(lab, "gages").connect():
         status = desk.store_status(lab, "gages")
