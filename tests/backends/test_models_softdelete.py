@@ -7,7 +7,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import ClauseElement, Executable, delete, exists, func, select, text, update
+from sqlalchemy import (
+    ClauseElement,
+    Double,
+    Executable,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload, subqueryload
@@ -43,6 +55,10 @@ def door(door_to: Doors) -> Door:
 
 def names(found: Any) -> list[str]:
     return sorted(each.name for each in found)
+
+
+def told(session: Session, statement: Any) -> list[str]:
+    return sorted(query.to_arrow(session, statement).column(0).to_pylist())
 
 
 def logan(session: Session) -> Any:
@@ -89,6 +105,12 @@ SELECTS: dict[str, tuple[Callable[[Session], Any], Any]] = {
     "paginate": (lambda s: (query.paginate(s, Dam).total, len(query.paginate(s, Dam).items)), (2, 2)),
     "paginate_keyset": (lambda s: names(query.paginate_keyset(s, Dam).items), ["a", "c"]),
     "by_id": (lambda s: by_id(s, River, 2), None),
+    "to_arrow": (lambda s: told(s, select(Dam.name)), ["a", "c"]),
+    "to_arrow of a union": (
+        lambda s: told(s, select(Dam.name).union(select(River.name))),
+        ["Logan", "a", "c"],
+    ),
+    "to_arrow of a CTE": (lambda s: told(s, select(select(Dam.name).cte().c.name)), ["a", "c"]),
 }
 
 
@@ -97,7 +119,23 @@ def test_a_session_hides_what_is_deleted(door: Door) -> None:
     assert seen == {how: found for how, (_, found) in SELECTS.items()}
 
 
+def test_where_rows_can_be_hidden_whole_tables_are_still_copied(door: Door) -> None:
+    """By COPY, a float comes as it is, whatever the session says of its digits."""
+
+    def work(session: Session) -> Any:
+        session.execute(text("SET LOCAL extra_float_digits = -15"))
+        return (
+            query.to_arrow(session, select(cast(literal(0.1 + 0.2), Double).label("sum")))
+            .column(0)[0]
+            .as_py()
+        )
+
+    if door.dialect.driver == "psycopg" and not door.dialect.is_async:
+        assert door.do(work) == 0.1 + 0.2
+
+
 ASKED: dict[str, tuple[Callable[[Session], Any], Any]] = {
+    "to_arrow": (lambda s: told(s, select(Dam.name).options(with_deleted)), ["a", "b", "c", "d"]),
     "a class": (lambda s: names(s.scalars(select(Dam).options(with_deleted))), ["a", "b", "c", "d"]),
     "get": (lambda s: s.get(River, 2, options=[with_deleted]).name, "Bear"),
     "by_id": (lambda s: by_id(s, River, 2, options=[with_deleted]).name, "Bear"),

@@ -20,6 +20,10 @@ BATCH = 50_000
 """How many rows a batch has, where nobody says and rows are read one by one."""
 
 
+REWRITES = "penstock_rewrites"
+"""What a listener to `do_orm_execute` has that only rewrites statements: the function that does so."""
+
+
 class Selected:
     """A SELECT of plain columns, each under a name of its own.
 

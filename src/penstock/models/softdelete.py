@@ -11,6 +11,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, with_loader_criteria
 from sqlalchemy.orm.interfaces import UserDefinedOption
 
+from penstock.backends.frames import REWRITES
 from penstock.models.dataclass import in_dataclass, mixin
 from penstock.models.types import UTCDateTime
 
@@ -122,16 +123,23 @@ def _asked(session: Session, options: Sequence[Any]) -> bool:
 def _hide_deleted(state: ORMExecuteState) -> None:
     if state.is_column_load or not isinstance(state.statement, SelectBase | Update | Delete):
         return  # What a session has, it may refresh; SQLAlchemy has it so.
-    statement: Any = state.statement
+    state.statement = _hiding_deleted(state.session, state.statement)
+
+
+def _hiding_deleted(session: Session, statement: Any) -> Any:
+    """A statement as the session executes it."""
     # What loads a relationship has the options of what loaded the object, which may be of another time.
     # There is no public way to see or to remove an option.
     known = any(_hides(each) for each in statement._with_options)
-    if _asked(state.session, state.user_defined_options):
-        if known:
-            state.statement = statement._generate()
-            state.statement._with_options = tuple(o for o in statement._with_options if not _hides(o))
-    elif not known:
-        state.statement = statement.options(_CRITERION)
+    if not _asked(session, statement._with_options):
+        return statement if known else statement.options(_CRITERION)
+    if known:
+        statement = statement._generate()
+        statement._with_options = tuple(o for o in statement._with_options if not _hides(o))
+    return statement
+
+
+setattr(_hide_deleted, REWRITES, _hiding_deleted)
 
 
 def _hides(option: Any) -> bool:

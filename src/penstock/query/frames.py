@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Engine, Executable, Select, TextClause
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.interfaces import UserDefinedOption
 from sqlalchemy.sql.selectable import SelectBase
 
 from penstock.backends import PINNED, backend_for
@@ -207,7 +208,9 @@ def _of_attributes(statement: Select[Any]) -> Select[Any]:
         entity = each.get("entity")
         whole = entity is not None and each["expr"] is entity
         found += attributes_of(entity) if whole else [each["expr"]]
-    return statement.with_only_columns(*found)
+    # An app's own options go with the columns they were given with; there is no public way to see them.
+    own = [each for each in statement._with_options if isinstance(each, UserDefinedOption)]
+    return statement.with_only_columns(*found).options(*own)
 
 
 def _name(column: Any, number: int) -> str:

@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import ARRAY
 from sqlalchemy.orm import Session
 
-from penstock.backends.frames import RowFrames, Selected
+from penstock.backends.frames import REWRITES, RowFrames, Selected
 from penstock.backends.postgresql.adbc import asked_of, read_beside
 from penstock.backends.postgresql.within import read_within
 
@@ -49,8 +49,11 @@ class PostgreSQLFrames(RowFrames):
 def _quiet(source: Session | Connection, selected: Selected) -> Connection | None:
     """A connection that can send COPY, with nothing of the caller's listening; what is pending is written."""
     if isinstance(source, Session):
-        if source.dispatch.do_orm_execute:
-            return None
+        for listener in source.dispatch.do_orm_execute:
+            rewritten = getattr(listener, REWRITES, None)
+            if rewritten is None:
+                return None
+            selected.statement = rewritten(source, selected.statement)
         if source.autoflush:
             source.flush()
         connection = source.connection(bind_arguments={"clause": selected.statement})
