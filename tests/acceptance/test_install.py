@@ -270,7 +270,7 @@ def test_nothing_is_done_where_something_is_written_wrongly(
 
 def test_it_needs_a_manifest_a_folder_and_a_site(empty: Terminal, tmp_path: Path) -> None:
     done = empty("install")
-    assert (done.code, "error[config-not-found]: There is no penstock.toml" in done.err) == (1, True)
+    assert (done.code, "error[config-not-found]: No penstock.toml in" in done.err) == (1, True)
     empty.ok("init")
     done = empty("install")
     assert (done.code, "error[config-not-found]: There is no file install.yml" in done.err) == (1, True)
