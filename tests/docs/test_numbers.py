@@ -45,6 +45,7 @@ FIGURES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("explanation/connections", "and a budget of {},", (SERVER,)),
     ("explanation/connections", "idle for {:g} seconds is pinged", (engine._PING_AFTER,)),
     ("explanation/connections", "at most every {:g} seconds (`refresh", (OPTIONS.refresh_interval,)),
+    ("explanation/connections", "`connect_timeout` gives: {:g} seconds", (OPTIONS.connect_timeout,)),
     ("explanation/names", "longer than {} bytes (the most PostgreSQL keeps)", (naming.LONGEST_NAME,)),
     ("explanation/names", "printable characters, 1 to {} of them", (naming.LONGEST_LABEL,)),
     ("explanation/passwords", "padded to multiples of {} bytes", (sealed._BLOCK,)),
@@ -86,7 +87,9 @@ OTHERS = {
     "explanation/connections": [
         "the same with `max_connections = 5` | 5 connections per process | 80 connections",
         "takes about 55 kB",  # Measured: benchmarks/RESULTS.md, P9.
+        "psycopg takes no less than 2 seconds",
     ],
+    "explanation/mariadb": ["1040, 1203, and 1226 of connections"],
     "how-to/page-a-large-table": [
         "page 90,000 takes as long as page 2",  # Measured: P13.
         "MariaDB sorts by the first 1,024 bytes",
