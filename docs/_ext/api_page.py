@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MODULES = (penstock, aio, models, query, testing, tethys, db_plugins, dbm, user)
 """Those that have public names, beside the errors."""
 
-PARENTS = "Exception, App, TestCase, DeclarativeBase"
+PARENTS = "Exception, App, Query, TestCase, DeclarativeBase"
 OF_SQLALCHEMY = "metadata, registry"
 CLASS = f"   :members:\n   :inherited-members: {PARENTS}\n   :exclude-members: {OF_SQLALCHEMY}\n"
 """What is shown of a class: what is ours, also of its parents."""
