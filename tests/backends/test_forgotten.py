@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from fix_apps import Base, Gage, all_ok
 from penstock import App, Database, EngineOptions
+from penstock.engines import forgotten
 from penstock.errors import BudgetExhausted
 from penstock.testing import stores_for_tests
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def _no_collector() -> Iterator[None]:
-    """Python collects no garbage by itself, however busy it is."""
+def _no_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Python collects no garbage by itself, however busy it is; and nobody waits for an earlier one."""
+    monkeypatch.setattr(forgotten._turn, "after", 0.0)
     gc.disable()
     yield
     gc.enable()
