@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 UTC_DATETIME = DateTime(timezone=True).with_variant(mysql.DATETIME(timezone=True, fsp=6), "mysql", "mariadb")
 """The type of a column of aware datetimes; only PostgreSQL knows that they are."""
 
+UTC_DATETIME_SOURCE = "sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')"
+UTC_DATETIME_IMPORT = "from sqlalchemy.dialects import mysql"
+"""What a migration writes for it, and what that needs."""
+
 
 class AlwaysAware:
     """What a type is whose values are aware datetimes, also where a server keeps no time zones."""

@@ -100,7 +100,7 @@ def unlike(found: Reached, wanted: str, words: str, where: str) -> PenstockError
     return None
 
 
-def shown(host: str, port: int) -> str:
+def shown(host: str, port: int | str) -> str:
     """An address as messages have it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
-from penstock.backends.datetimes import UTC_DATETIME, AlwaysAware, UTCNow
+from penstock.backends.datetimes import (
+    UTC_DATETIME,
+    UTC_DATETIME_IMPORT,
+    UTC_DATETIME_SOURCE,
+    AlwaysAware,
+    UTCNow,
+)
 from penstock.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -77,8 +83,8 @@ def render_item(kind: str, item: Any, context: Any) -> str | bool:
     """
     if kind != "type" or not isinstance(item, UTCDateTime):
         return False
-    context.imports.add("from sqlalchemy.dialects import mysql")
-    return "sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')"
+    context.imports.add(UTC_DATETIME_IMPORT)
+    return UTC_DATETIME_SOURCE
 
 
 def _in_utc(value: Any) -> datetime:

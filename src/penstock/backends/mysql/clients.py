@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from penstock.backends.clients import ClientCommand
+from penstock.backends.mysql.connecting import PORT
+from penstock.backends.reach import shown
 from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 
     from penstock.backends.place import Place
 
-_PORT = 3306
 _SOCKET = "unix_socket"
 # As option files escape them (https://mariadb.com/kb/en/configuring-mariadb-with-option-files/).
 _ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\b": r"\b"}
@@ -46,7 +47,7 @@ class MySQLClients:
             query |= {"sslMode": "verify-full", "serverSslCert": said["ssl_ca"]}
         written = _as_it_is if kind == "mariadb" else _percent_encoded
         options = "&".join(f"{key}={written(str(value))}" for key, value in query.items() if value)
-        server = f"{_bracketed(url.host or 'localhost')}:{url.port or _PORT}"
+        server = shown(url.host or "localhost", url.port or PORT)
         return f"jdbc:{kind}://{server}/{written(url.database or '')}?{options}"
 
     def environment(self, url: URL) -> dict[str, str]:
@@ -54,14 +55,14 @@ class MySQLClients:
             raise _unsaid("The environment", said)
         # By its name, the clients take the local host for a socket, whatever the port.
         host = "127.0.0.1" if url.host in (None, "", "localhost") else url.host
-        there = {"MYSQL_HOST": host, "MYSQL_TCP_PORT": str(url.port or _PORT)}
+        there = {"MYSQL_HOST": host, "MYSQL_TCP_PORT": str(url.port or PORT)}
         if _SOCKET in url.query:
             there = {"MYSQL_HOST": "localhost", "MYSQL_UNIX_PORT": _only(url, _SOCKET)}
         who = {"MYSQL_USER": url.username or "", "MYSQL_DATABASE": url.database or ""}
         return there | who | ({} if url.password is None else {"MYSQL_PWD": str(url.password)})
 
     def command(self, place: Place, url: URL, *, read_only: bool) -> ClientCommand:
-        where = [f"--host={url.host or 'localhost'}", f"--port={url.port or _PORT}", "--protocol=TCP"]
+        where = [f"--host={url.host or 'localhost'}", f"--port={url.port or PORT}", "--protocol=TCP"]
         if _SOCKET in url.query:
             where = [f"--socket={_only(url, _SOCKET)}", "--protocol=SOCKET"]
         who = [f"--user={url.username}", f"--database={url.database}", "--default-character-set=utf8mb4"]
@@ -125,7 +126,3 @@ def _unsaid(where: str, said: dict[str, str]) -> NotSupported:
 
 def _quoted(text: str) -> str:
     return '"' + "".join(_ESCAPES.get(character, character) for character in text) + '"'
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

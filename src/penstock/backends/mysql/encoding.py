@@ -113,10 +113,21 @@ class Form:
 _MOST_DIGITS, _SMALLEST = 65, -38
 """Of an exact number: how many digits it has at most, and the exponent of the least one."""
 
+_LARGEST = 10**_MOST_DIGITS
+
 
 def _is_exact(text: str) -> bool:
     """Whether a number may be exact for MariaDB, which reads nines for digits too many, in silence."""
     return _SMALLEST <= Decimal(text).adjusted() < _MOST_DIGITS
+
+
+def exact_or_float(value: Any) -> Any:
+    """A value for a driver, which writes all digits of a number: as a float, if those are too many."""
+    if type(value) is int:
+        return value if -_LARGEST < value < _LARGEST else float(value)
+    if type(value) is Decimal and value.is_finite():
+        return value if _SMALLEST <= value.adjusted() < _MOST_DIGITS else float(value)
+    return value
 
 
 def kind_of(kind: type) -> type:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from penstock.backends.expressions import Explained, as_compiled_by_sqlalchemy
 from penstock.backends.keys import marks_of, places_in_order
+from penstock.backends.mysql.encoding import exact_or_float
 from penstock.backends.mysql.faults import number_of
 from penstock.backends.mysql.keys import MySQLKeys
 from penstock.backends.mysql.ordering import chosen, stage
@@ -111,6 +112,7 @@ class MySQLRows(MySQLKeys):
         rows: Sequence[Mapping[str, Any]],
     ) -> Sequence[Any]:
         """Store rows that are not there; see `RowBackend.create`."""
+        rows = [{name: exact_or_float(value) for name, value in row.items()} for row in rows]
         statement = self.insert(into, writing)
         wanted = into.columns if isinstance(into, Table) else [into]
         with as_others(connection):

@@ -12,6 +12,7 @@ from penstock.backends.clients import ClientCommand
 from penstock.backends.place import without_password
 from penstock.backends.postgresql.pins import PORT, as_options, led_by_address
 from penstock.backends.postgresql.sessions import DRIVER
+from penstock.backends.reach import shown
 from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class PostgreSQLClients:
             )
         ports = str(said.get("port") or PORT).split(",")
         ports *= len(hosts) if len(ports) == 1 else 1
-        servers = ",".join(f"{_bracketed(host)}:{port}" for host, port in zip(hosts, ports, strict=True))
+        servers = ",".join(map(shown, hosts, ports))
         query = {_JAVA[key]: str(value) for key, value in said.items() if key in _JAVA}
         if (kind := _JAVA_SERVERS.get(str(said.get("target_session_attrs")))) is not None:
             query["targetServerType"] = kind
@@ -104,7 +105,3 @@ def _parameters(url: URL) -> dict[str, Any]:
     if "port" not in said and said.get("host"):
         said["port"] = PORT
     return {keyword: value for keyword, value in said.items() if keyword in known}
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
