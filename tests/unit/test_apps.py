@@ -32,7 +32,9 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     """Makes modules in the working directory, which is a project, forgotten after the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
+    ours = ("t_", "given_", "tethysapp")
+    for name in [name for name in sys.modules if name.startswith(ours)]:
+        monkeypatch.delitem(sys.modules, name)  # A namespace package keeps the folders it was found in.
 
     def write(path: str, text: str) -> Path:
         file = tmp_path / path
@@ -41,9 +43,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         return file
 
     yield write
-    for name in set(sys.modules) - before:
-        if name.startswith(("t_", "given_", "tethysapp")):
-            del sys.modules[name]
+    for name in [name for name in sys.modules if name.startswith(ours)]:
+        del sys.modules[name]
     sys.path_importer_cache.clear()
 
 
