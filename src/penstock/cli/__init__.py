@@ -23,6 +23,7 @@ _COMMANDS = {
     "settings": ("settings:settings", "What the apps say they need, and what answers it."),
     "syncstores": ("syncstores:syncstores", "Make the stores of apps, or bring them up to date."),
     "stores": ("stores:stores", "The databases of the apps: look, create, drop, adopt."),
+    "load": ("load:load", "Load files of rows into a table of a store."),
     "db": ("db:db", "A private PostgreSQL server of your own."),
     "doctor": ("doctor:doctor", "Check everything, and say what to do about it."),
     "run": ("run:run", "Run a program with the stores' addresses in its environment."),

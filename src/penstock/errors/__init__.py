@@ -38,6 +38,8 @@ from penstock.errors.registry import (
     WrongSetting,
 )
 from penstock.errors.rows import (
+    ColumnMissing,
+    FileUnreadable,
     InvalidCursor,
     InvalidValue,
     NoPrimaryKey,
@@ -45,6 +47,7 @@ from penstock.errors.rows import (
     RowRefused,
     RowStale,
     UnknownColumn,
+    UnknownTable,
 )
 from penstock.errors.servers import (
     BinariesNotFound,
@@ -88,6 +91,7 @@ __all__ = [
     "AppUnsafe",
     "BinariesNotFound",
     "BudgetExhausted",
+    "ColumnMissing",
     "ConfigError",
     "ConfigNotFound",
     "ConfigProblems",
@@ -97,6 +101,7 @@ __all__ = [
     "DeclarationError",
     "DefinedElsewhere",
     "EmbeddedError",
+    "FileUnreadable",
     "FromEnvNeeded",
     "HostRefused",
     "HostUnknown",
@@ -149,6 +154,7 @@ __all__ = [
     "UnknownService",
     "UnknownSetting",
     "UnknownStore",
+    "UnknownTable",
     "WrongObject",
     "WrongProtocol",
     "WrongSetting",

@@ -12,6 +12,24 @@ class UnknownColumn(UnknownObject):
     code = "column-unknown"
 
 
+class UnknownTable(UnknownObject):
+    """A store has no table of this name."""
+
+    code = "table-unknown"
+
+
+class ColumnMissing(PenstockError):
+    """A file has no column for one that every row of the table must have a value for."""
+
+    code = "column-missing"
+
+
+class FileUnreadable(PenstockError):
+    """A file is empty, cut off, or not of the format that its name says."""
+
+    code = "file-unreadable"
+
+
 class NoPrimaryKey(PenstockError):
     """A table has no primary key, and it was not said what names a row."""
 
@@ -25,9 +43,20 @@ class InvalidCursor(PenstockError, ValueError):
 
 
 class RowRefused(PenstockError, ValueError):
-    """A row of many can't be stored; none of them was."""
+    """A row of many can't be stored; none of them was.
+
+    Args:
+        what: What went wrong.
+        why: The cause.
+        hint: What to do next.
+        row: The number of the row among those that were given, from 0; None where it is not known.
+    """
 
     code = "row-refused"
+
+    def __init__(self, *what: object, why: str = "", hint: str = "", row: int | None = None) -> None:
+        super().__init__(*what, why=why, hint=hint)
+        self.row = row
 
 
 class RowStale(RowRefused):

@@ -8,6 +8,7 @@ from penstock.query.create import get_or_create, get_or_create_many
 from penstock.query.find import exists, find, find_one, update
 from penstock.query.frames import to_arrow, to_arrow_batches, to_pandas, to_polars
 from penstock.query.page import KeysetPage, Page, count_estimate, paginate, paginate_keyset
+from penstock.query.progress import Progress
 from penstock.query.target import Contains, StartsWith
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "KeysetPage",
     "OnConflict",
     "Page",
+    "Progress",
     "StartsWith",
     "Written",
     "bulk_insert",

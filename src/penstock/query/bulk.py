@@ -17,9 +17,10 @@ from penstock.query.filling import Filling, UpdateFilling
 from penstock.query.given import check_names
 from penstock.query.incoming import frame_of
 from penstock.query.looking import Look
-from penstock.query.nonfinite import nulls_nan, refused, strange_column
+from penstock.query.nonfinite import refused, strange_column
 from penstock.query.objects import values_of
 from penstock.query.placing import placed
+from penstock.query.progress import options_of, reported, total_of
 from penstock.query.shapes import Later, RowContext, Shape, Unlike, getter
 from penstock.query.target import Target, again, connection_of, rows_backend, target_of, writing
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Connection
 
     from penstock.backends.rows import RowBackend
-    from penstock.query.nonfinite import Missing
+    from penstock.query.progress import Options
     from penstock.query.target import Model, On
 
 Row: TypeAlias = Mapping[str, Any] | Sequence[Any] | object
@@ -51,7 +52,7 @@ def bulk_insert(
     columns: Sequence[str] | None = None,
     on_conflict: OnConflict | str = OnConflict.ERROR,
     key: Sequence[str] | None = None,
-    **missing: Unpack[Missing],
+    **options: Unpack[Options],
 ) -> Written:
     """Store many rows: all of them, or none.
 
@@ -70,8 +71,10 @@ def bulk_insert(
         columns: What sequences hold, in order.
         on_conflict: What is done about a row that is there: "error" (the default), "nothing", or "update".
         key: What tells whether a row is there; the primary key by default.
-        missing: `nan="keep"` (the default) stores NaN where a column of the server's holds it, and refuses
+        options: `nan="keep"` (the default) stores NaN where a column of the server's holds it, and refuses
             it elsewhere; `nan="null"` stores NULL for NaN, NaT and NA, also in documents and arrays.
+            `on_progress=` is called with a `Progress` after each block of 50,000 rows: with what was sent
+            so far. What it raises ends the call, and nothing is stored.
 
     Returns:
         How many were inserted, updated, skipped. Of rows with one key that are given together, the first
@@ -99,7 +102,7 @@ def bulk_insert(
     >>> bulk_insert(engine, gage, named, columns=("number", "name"), on_conflict="update")
     Written(inserted=1, updated=1, skipped=0)
     """
-    bulk = _Bulk(target_of(model), OnConflict(on_conflict), key, None, columns, missing)
+    bulk = _Bulk(target_of(model), OnConflict(on_conflict), key, None, columns, options)
     return bulk.write(on, rows)
 
 
@@ -111,7 +114,7 @@ def upsert(
     columns: Sequence[str] | None = None,
     key: Sequence[str] | None = None,
     update: Sequence[str] | None = None,
-    **missing: Unpack[Missing],
+    **options: Unpack[Options],
 ) -> Written:
     """Store many rows; those that are there get the new values. See `bulk_insert`.
 
@@ -122,13 +125,13 @@ def upsert(
         columns: What sequences hold, in order.
         key: What tells whether a row is there; the primary key by default.
         update: What rows that are there get, of what is given; by default all of it, but the key.
-        missing: `nan="keep"` or `nan="null"`.
+        options: `nan="keep"` or `nan="null"`, and `on_progress=`.
 
     Raises:
         UnknownColumn, NotSupported, RowRefused, NoPrimaryKey: See `bulk_insert`.
         RowStale: A row is given with another version than the one that is there.
     """
-    return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns, missing).write(on, rows)
+    return _Bulk(target_of(model), OnConflict.UPDATE, key, update, columns, options).write(on, rows)
 
 
 def bulk_update(
@@ -138,7 +141,7 @@ def bulk_update(
     *,
     columns: Sequence[str] | None = None,
     key: Sequence[str] | None = None,
-    **missing: Unpack[Missing],
+    **options: Unpack[Options],
 ) -> Written:
     """Give many rows that are there new values; those that are not there are skipped. See `bulk_insert`.
 
@@ -150,13 +153,13 @@ def bulk_update(
         rows: The rows: their keys, and what they get.
         columns: What sequences hold, in order.
         key: What tells which row is meant; the primary key by default.
-        missing: `nan="keep"` or `nan="null"`.
+        options: `nan="keep"` or `nan="null"`, and `on_progress=`.
 
     Raises:
         UnknownColumn, NotSupported, RowRefused, NoPrimaryKey: See `bulk_insert`.
         RowStale: A row is given with another version than the one that is there.
     """
-    return _Update(target_of(model), OnConflict.UPDATE, key, None, columns, missing).write(on, rows)
+    return _Update(target_of(model), OnConflict.UPDATE, key, None, columns, options).write(on, rows)
 
 
 class _Bulk:
@@ -172,7 +175,7 @@ class _Bulk:
         key: Sequence[str] | None,
         update: Sequence[str] | None,
         columns: Sequence[str] | None,
-        missing: Missing,
+        options: Options,
     ) -> None:
         check_names(key=key, update=update, columns=columns)
         target.check_writable(new=self._creates)
@@ -183,10 +186,12 @@ class _Bulk:
         self._key = [target.column(name) for name in names]
         self._update = None if update is None else [target.column(name) for name in update]
         self._columns = None if columns is None else tuple(columns)
-        self._nulls_nan = nulls_nan(**missing)
+        self._nulls_nan, self._on_progress = options_of(**options)
+        self._total: int | None = None
         self._shapes: dict[Any, Shape] = {}
 
     def write(self, on: On, rows: Iterable[Row]) -> Written:
+        self._total = total_of(rows)
         frame = frame_of(rows, self._target, self._columns)
         if frame is not None:
             self._columns, rows = frame.names, frame.rows()
@@ -200,7 +205,7 @@ class _Bulk:
             connection = connection_of(source, self._target)
             backend = rows_backend(connection)
             verb = self._verb(backend)
-            blocks = blocks_of(rows, connection, backend)
+            blocks = reported(blocks_of(rows, connection, backend), self._on_progress, self._total)
             with savepoint(connection, backend):
                 for first, block in blocks:
                     with suppress(Unlike):
@@ -266,6 +271,7 @@ class _Bulk:
                 raise RowRefused(
                     f"Row {number} has {len(given)} values, not {len(self._columns)}.",
                     hint="Give each row a value for each of the columns.",
+                    row=number,
                 )
             shape = self._shape(self._columns, sequence=True)
             return shape, shape.row(given)
@@ -396,6 +402,7 @@ class _Group:
             f"{which} of {self._target.name} can't be stored{where}.",
             why=self._backend.why_refused(error),
             hint="Nothing was stored. Mend the row, then write all of them again.",
+            row=None if place is None else self._numbers[place],
         )
 
     def _first_refused(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int | None:

@@ -311,7 +311,9 @@ def _key(target: Target, names: Sequence[str], number: int, row: Mapping[str, An
         return tuple(row[name] for name in names)
     except KeyError as error:
         raise RowRefused(
-            f"Row {number} has no value for {error}.", why="It tells whether the row is there already."
+            f"Row {number} has no value for {error}.",
+            why="It tells whether the row is there already.",
+            row=number,
         ) from None
 
 

@@ -273,6 +273,7 @@ def _converted(column: Column[Any], values: list[Any], first: int) -> list[Any]:
         raise RowRefused(
             f"Row {first + len(found)} can't be stored for its {column.name}.",
             why=f"What it has there is none of its type: {column.type}.",
+            row=first + len(found),
         ) from error
     return found
 

@@ -177,6 +177,7 @@ class Look:
                 f"Row {numbers[min(self.foreign)]} of {self._target.name} can't be stored:"
                 " the row with its key is of another class.",
                 hint="Nothing was stored. Mend the row, then write all of them again.",
+                row=numbers[min(self.foreign)],
             )
         stale = set(self.stale) - set(self.foreign)
         if stale:
@@ -184,6 +185,7 @@ class Look:
                 f"Row {numbers[min(stale)]} of {self._target.name} is stale: there is another version of it.",
                 why="Somebody has written it since it was read.",
                 hint="Nothing was stored. Read the row again, then write all of them again.",
+                row=numbers[min(stale)],
             )
         given = len(rows)
         if self.foreign:

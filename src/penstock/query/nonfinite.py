@@ -115,6 +115,7 @@ def refused(target: Target, number: int, column: Column[Any], value: Any) -> Row
         f"Row {number} of {target.name} can't be stored:"
         f" {what} is no value for {column.name} ({column.type}).",
         hint=hint,
+        row=number,
     )
 
 

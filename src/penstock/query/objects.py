@@ -41,6 +41,7 @@ def values_of(target: Target, number: int, given: Any, *, new: bool) -> Mapping[
         raise RowRefused(
             f"Row {number} is a {type(given).__name__}.",
             hint="Give mappings, objects of the very class, or sequences with columns=(…).",
+            row=number,
         )
     own = [(name, column) for name, column in target.columns.items() if not column.computed]
     if state.key is not None:
@@ -51,6 +52,7 @@ def values_of(target: Target, number: int, given: Any, *, new: bool) -> Mapping[
         raise RowRefused(
             f"Row {number} of {target.name} has SQL expressions for {', '.join(expressions)}.",
             hint="Give values, or have a session write the object.",
+            row=number,
         )
     if not new:
         return found
@@ -80,6 +82,7 @@ def _load(target: Target, number: int, given: Any, state: InstanceState[Any], na
             if isinstance(error, DetachedInstanceError)
             else f"Its session raised {type(error).__name__}.",
             hint="Give objects of an open session, or load them before: session.refresh(…).",
+            row=number,
         ) from error
 
 

@@ -1,0 +1,219 @@
+"""Loads files of rows into a table of a store."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.backends.rows import OnConflict, Written
+from penstock.cli import output
+from penstock.cli.bar import Bar, rate
+from penstock.cli.names import Target, complete_stores, target
+from penstock.cli.root import example, json_option
+from penstock.cli.state import State, pass_state
+from penstock.errors import PenstockError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from penstock.loading import Found, Loading, LoadOptions, Mapped
+    from penstock.query import Progress
+
+_FORMATS = click.Choice(["csv", "jsonl", "parquet"])
+_FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
+
+
+def _delimiter(ctx: click.Context, param: click.Parameter, given: str | None) -> str | None:
+    found = {"\\t": "\t", "tab": "\t"}.get(given or "", given)
+    if found is not None and (len(found) != 1 or not found.isascii() or found in '"\r\n'):
+        raise click.BadParameter("Give one character, or 'tab'.")
+    return found
+
+
+def _names(ctx: click.Context, param: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    from penstock.loading import renamed
+
+    try:
+        return renamed(given)
+    except ValueError as error:
+        raise click.BadParameter(f"Write FILE_COLUMN=TABLE_COLUMN, each once: {error}.") from None
+
+
+def _keys(ctx: click.Context, param: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for word in given for name in word.split(",") if name))
+
+
+@click.command()
+@click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
+@click.argument("table", metavar="TABLE")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.option("--format", "form", type=_FORMATS, help="Of the files; by default what their names say.")
+@click.option("--delimiter", metavar="CHARACTER", callback=_delimiter, help="Of CSV; a comma by default.")
+@click.option("--null", default="", metavar="WORD", help="What is NULL in CSV, without quotes; else nothing.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice([each.value for each in OnConflict]),
+    default="error",
+    help="What is done about a row that is there: an error (default), nothing, or it gets the new values.",
+)
+@click.option(
+    "--key", multiple=True, metavar="COLUMN", callback=_keys,
+    help="What tells whether a row is there, by default the primary key; repeatable, or with commas.",
+)  # fmt: skip
+@click.option(
+    "--map", "names", multiple=True, metavar="FILE_COLUMN=TABLE_COLUMN", callback=_names,
+    help="Where a column goes that is called otherwise; nowhere without TABLE_COLUMN. Repeatable.",
+)  # fmt: skip
+@click.option("--plan", is_flag=True, help="Show which column goes where, and store nothing.")
+@json_option
+@pass_state
+@example(
+    "penstock load my_first_app:example_db gage gages.csv",
+    "penstock load lab:main gage a.parquet b.parquet --on-conflict update --key number",
+    "zcat gages.csv.gz | penstock load lab:main gage - --format csv --map 'Site No=number'",
+)
+def load(state: State, store: Target, table: str, files: tuple[str, ...], /, **options: Any) -> None:
+    """Load files of CSV, JSON lines or Parquet into TABLE, all of them in one transaction.
+
+    All rows of all files are stored, or none: also when it is interrupted. TABLE may be SCHEMA.TABLE. Its
+    types are those that the app declares in the store's metadata, else those of the database. The first line
+    of CSV has the names of the columns. A FILE of - is standard input, which needs --format.
+    """
+    engine = state.desk.engine(state.app(store.app), store.name)
+    found = _table(state, engine, store, table)
+    how = _options(options)
+    loadings = [_loading(name, found, how, options) for name in files]
+    if options["plan"]:
+        _show_plan(engine, table, found, loadings, as_json=options["as_json"])
+    for loading in loadings:
+        loading.check()
+    if not options["plan"]:
+        _load(engine, table, loadings, as_json=options["as_json"])
+
+
+def _table(state: State, engine: Engine, store: Target, name: str) -> Found:
+    from penstock.declare import StoreName
+    from penstock.loading import find_table
+
+    setting = state.app(store.app).find(StoreName(store.name).setting)
+    with engine.connect().execution_options(penstock_readonly=True) as connection:
+        return find_table(connection, name, getattr(setting, "metadata", None))
+
+
+def _options(options: dict[str, Any]) -> LoadOptions:
+    from penstock.loading import LoadOptions
+
+    return LoadOptions(
+        on_conflict=OnConflict(options["on_conflict"]), key=options["key"], names=options["names"]
+    )
+
+
+def _loading(name: str, found: Found, how: LoadOptions, options: dict[str, Any]) -> Loading:
+    from penstock.loading import Dialect, Format, Loading, opened
+
+    dialect = Dialect(delimiter=options["delimiter"], null=options["null"])
+    kind = Format(options["form"]) if options["form"] else None
+    return Loading(opened(name, kind, dialect), found.table, how)
+
+
+# --- what will be done ----------------------------------------------------------------------------
+
+
+def _show_plan(
+    engine: Engine, name: str, found: Found, loadings: Sequence[Loading], *, as_json: bool
+) -> None:
+    with engine.connect() as connection:
+        plans = [[_row(each, connection) for each in loading.columns] for loading in loadings]
+    if as_json:
+        files = [
+            {"file": loading.source.name, "rows": loading.source.rows, "columns": rows}
+            for loading, rows in zip(loadings, plans, strict=True)
+        ]
+        output.document(
+            {"table": name, "declared": found.declared, "files": files, "error": _problem(loadings)}
+        )
+        return
+    columns = [
+        output.column("file column", "file_column"),
+        output.column("its type", "file_type"),
+        output.column("table column", "column"),
+        output.column("its type", "type"),
+        output.column("what is done", "fate"),
+    ]
+    types = "as the app declares it" if found.declared else "as the database has it"
+    for loading, rows in zip(loadings, plans, strict=True):
+        output.title(f"{loading.source.name} to {name}", types)
+        output.listing("columns", rows, columns, as_json=False)
+
+
+def _row(each: Mapped, connection: Connection) -> dict[str, Any]:
+    from penstock.loading import type_of
+
+    return {
+        "file_column": each.file,
+        "file_type": each.file_type,
+        "column": "" if each.column is None else each.column.name,
+        "type": "" if each.column is None else type_of(each.column, connection),
+        "fate": each.fate.value,
+    }
+
+
+def _problem(loadings: Sequence[Loading]) -> dict[str, str] | None:
+    """Why nothing could be loaded; None if it could."""
+    for loading in loadings:
+        try:
+            loading.check()
+        except PenstockError as error:
+            return output.problem_row(error)
+    return None
+
+
+# --- it is done -----------------------------------------------------------------------------------
+
+
+def _load(engine: Engine, name: str, loadings: Sequence[Loading], *, as_json: bool) -> None:
+    from penstock.loading import Transaction
+
+    began = time.monotonic()
+    transaction, bar = Transaction(engine), Bar([loading.source.size for loading in loadings])
+    try:
+        with bar.growing():
+            done = transaction.run(partial(_load_all, loadings, bar), f"{name} can't be loaded.")
+    except KeyboardInterrupt:
+        unsure = f"It was not heard whether the rows were stored: look into {name}."
+        output.say(unsure if transaction.committing else "\nNothing was stored.", err=True)
+        raise
+    _say_done(name, loadings, done, time.monotonic() - began, as_json=as_json)
+
+
+def _load_all(loadings: Sequence[Loading], bar: Bar, connection: Connection) -> Written:
+    done, rows = Written(), 0
+    for number, loading in enumerate(loadings):
+        bar.file(number, loading.source.name)
+        done += loading.load(connection, partial(_told, bar, (number, loading, rows)))
+        rows = done.inserted + done.updated + done.skipped
+    return done
+
+
+def _told(bar: Bar, where: tuple[int, Loading, int], progress: Progress) -> None:
+    number, loading, before = where
+    bar.told(number, loading.source.position, before + progress.rows)
+
+
+def _say_done(
+    name: str, loadings: Sequence[Loading], done: Written, seconds: float, *, as_json: bool
+) -> None:
+    counts = {"inserted": done.inserted, "updated": done.updated, "skipped": done.skipped}
+    rows = sum(counts.values())
+    if as_json:
+        files = [loading.source.name for loading in loadings]
+        output.document({"table": name, "files": files, **counts, "seconds": round(seconds, 3)})
+        return
+    said = ", ".join(f"{count:,} {word}" for word, count in counts.items())
+    files_said = "1 file" if len(loadings) == 1 else f"{len(loadings)} files"
+    output.done(f"{name}: {said}  ({rows:,} rows of {files_said} in {seconds:.1f} s, {rate(rows, seconds)})")

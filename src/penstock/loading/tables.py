@@ -1,0 +1,79 @@
+"""The table that a name means: the app's own where it declares it, else the store's."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import MetaData, Table, inspect
+from sqlalchemy.exc import CompileError, NoSuchTableError, SAWarning
+
+from penstock.errors import UnknownTable
+from penstock.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, Connection, Inspector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A table.
+
+    Args:
+        table: It.
+        declared: Whether it is the app's own, with its types and defaults; else it is as the database says.
+    """
+
+    table: Table
+    declared: bool
+
+
+def find_table(connection: Connection, name: str, metadata: Any = None) -> Found:
+    """The table of a name.
+
+    Args:
+        connection: To the store.
+        name: The table, or `schema.table`.
+        metadata: The tables that the app declares, if it does.
+
+    Raises:
+        UnknownTable: There is none in the store.
+    """
+    inspector = inspect(connection)
+    schema, _, plain = name.rpartition(".")
+    declared = getattr(metadata, "tables", {}).get(name)
+    if declared is not None:
+        if not inspector.has_table(declared.name, schema=declared.schema):
+            raise UnknownTable(
+                f"The store has no table {name}, though the app declares it.", hint="penstock syncstores"
+            )
+        return Found(table=declared, declared=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # A type that SQLAlchemy does not know is sent as text.
+        try:
+            table = Table(
+                plain, MetaData(), schema=schema or None, autoload_with=connection, resolve_fks=False
+            )
+        except NoSuchTableError:
+            raise _unknown(inspector, name, schema) from None
+    return Found(table=table, declared=False)
+
+
+def type_of(column: Column[Any], connection: Connection) -> str:
+    """The type of a column as the database calls it."""
+    try:
+        return str(column.type.compile(dialect=connection.dialect))
+    except CompileError:  # SQLAlchemy does not know it.
+        return "unknown"
+
+
+def _unknown(inspector: Inspector, name: str, schema: str) -> UnknownTable:
+    place = schema or None
+    known = [*inspector.get_table_names(place), *inspector.get_view_names(place)]
+    shown = [f"{schema}.{each}" if schema else each for each in known]
+    return UnknownTable(
+        f"The store has no table {name}.",
+        why=f"It has: {', '.join(sorted(shown))}." if shown else "It has none.",
+        hint=did_you_mean(name, shown) or "penstock syncstores makes the tables that an app declares.",
+    )
