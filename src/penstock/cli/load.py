@@ -77,7 +77,7 @@ def _keys(ctx: click.Context, param: click.Parameter, given: Sequence[str]) -> t
     "penstock load lab:main gage a.parquet b.parquet --on-conflict update --key number",
     "zcat gages.csv.gz | penstock load lab:main gage - --format csv --map 'Site No=number'",
 )
-def load(state: State, store: Target, table: str, files: tuple[str, ...], /, **options: Any) -> None:
+def load(state: State, /, store: Target, table: str, files: tuple[str, ...], **options: Any) -> None:
     """Load files of CSV, JSON lines or Parquet into TABLE, all of them in one transaction.
 
     All rows of all files are stored, or none: also when it is interrupted. TABLE may be SCHEMA.TABLE. Its

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from io import RawIOBase, TextIOWrapper
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.backends.arrow import load_arrow
 from penstock.loading.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from io import BufferedIOBase
 
     from penstock.loading.files import Input
 
@@ -69,7 +70,7 @@ class Delimited(Source):
             pass
         return super().place(row)
 
-    def _reader(self, stream: IO[bytes], names: Sequence[str]) -> Any:
+    def _reader(self, stream: BufferedIOBase, names: Sequence[str]) -> Any:
         from pyarrow import PythonFile
         from pyarrow import csv as arrow_csv
 
@@ -111,7 +112,7 @@ class Delimited(Source):
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """The rows by Python's own reader, the first line included, each with the line it begins in."""
         with self._input.open() as stream:
-            text = TextIOWrapper(stream, "utf-8-sig", newline="")
+            text = TextIOWrapper(cast("Any", stream), "utf-8-sig", newline="")
             reader = csv.reader(text, delimiter=self._delimiter)
             line = 1
             for fields in reader:
@@ -128,7 +129,7 @@ class _Sealed(RawIOBase):
         end: The row.
     """
 
-    def __init__(self, stream: IO[bytes], end: bytes) -> None:
+    def __init__(self, stream: BufferedIOBase, end: bytes) -> None:
         self._stream, self._end, self._last = stream, end, b""
 
     def readable(self) -> bool:

@@ -10,8 +10,8 @@ import sys
 import tempfile
 import zlib
 from contextlib import contextmanager
-from io import BufferedReader, FileIO
-from typing import IO, TYPE_CHECKING, Any
+from io import BufferedIOBase, BufferedReader, FileIO
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import FileUnreadable
 
@@ -57,13 +57,14 @@ class Input:
             return self.size
 
     @contextmanager
-    def open(self) -> Iterator[IO[bytes]]:
+    def open(self) -> Iterator[BufferedIOBase]:
         """A block with its bytes, decompressed if they are gzip's."""
         with FileIO(self.path) as file:
             self._opened = file
             compressed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
-            yield gzip.open(file) if compressed else BufferedReader(file, _BUFFER)
+            with gzip.GzipFile(fileobj=file) if compressed else BufferedReader(file, _BUFFER) as stream:
+                yield stream
 
     def unreadable(self, what: str, why: str = "") -> FileUnreadable:
         """The error of a file of which something is wrong: `what` goes on where its name ends."""
