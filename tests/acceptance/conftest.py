@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from acceptance.loads import GAGES
 from acceptance.terminal import LAB, PENSTOCK, Terminal
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ def plugged(site: Terminal, ground: Ground) -> Terminal:
     add_service(site, ground)
     for setting in ("gages", "basins", "servers"):
         site.ok("link", "main", f"lab:{setting}")
+    return site
+
+
+@pytest.fixture
+def loads(site: Terminal, ground: Ground) -> Terminal:
+    """A site whose store has two empty tables."""
+    site.app("lab", GAGES)
+    add_service(site, ground)
+    site.ok("link", "main", "lab:gages")
+    site.ok("syncstores", "lab")
     return site
 
 

@@ -70,6 +70,7 @@ class Bar:
         done = sum(self._sizes[:number]) + min(position, self._sizes[number])
         seconds = self._shown.tasks[0].elapsed or 0
         self._shown.update(self._task, completed=done, rows=rows, rate=rate(rows, seconds))
+        self._shown.refresh()  # It is told once per block, so seldom enough.
 
 
 def rate(rows: int, seconds: float) -> str:

@@ -12,14 +12,14 @@ from penstock.backends.rows import OnConflict, Written
 from penstock.cli import output
 from penstock.cli.bar import Bar, rate
 from penstock.cli.names import Target, complete_stores, target
-from penstock.cli.root import example, json_option
+from penstock.cli.root import example, exit_code, json_option
 from penstock.cli.state import State, pass_state
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Dialect, Engine
 
     from penstock.loading import Found, Loading, LoadOptions, Mapped
     from penstock.query import Progress
@@ -88,10 +88,12 @@ def load(state: State, /, store: Target, table: str, files: tuple[str, ...], **o
     found = _table(state, engine, store, table)
     how = _options(options)
     loadings = [_loading(name, found, how, options) for name in files]
+    problem = _problem(loadings)
     if options["plan"]:
-        _show_plan(engine, table, found, loadings, as_json=options["as_json"])
-    for loading in loadings:
-        loading.check()
+        show = _print_plan if options["as_json"] else _show_plan
+        show(engine, table, found, loadings, problem)
+    if problem is not None:
+        raise problem
     if not options["plan"]:
         _load(engine, table, loadings, as_json=options["as_json"])
 
@@ -101,8 +103,7 @@ def _table(state: State, engine: Engine, store: Target, name: str) -> Found:
     from penstock.loading import find_table
 
     setting = state.app(store.app).find(StoreName(store.name).setting)
-    with engine.connect().execution_options(penstock_readonly=True) as connection:
-        return find_table(connection, name, getattr(setting, "metadata", None))
+    return find_table(engine, name, getattr(setting, "metadata", None))
 
 
 def _options(options: dict[str, Any]) -> LoadOptions:
@@ -125,19 +126,9 @@ def _loading(name: str, found: Found, how: LoadOptions, options: dict[str, Any])
 
 
 def _show_plan(
-    engine: Engine, name: str, found: Found, loadings: Sequence[Loading], *, as_json: bool
+    engine: Engine, name: str, found: Found, loadings: Sequence[Loading], _: PenstockError | None
 ) -> None:
-    with engine.connect() as connection:
-        plans = [[_row(each, connection) for each in loading.columns] for loading in loadings]
-    if as_json:
-        files = [
-            {"file": loading.source.name, "rows": loading.source.rows, "columns": rows}
-            for loading, rows in zip(loadings, plans, strict=True)
-        ]
-        output.document(
-            {"table": name, "declared": found.declared, "files": files, "error": _problem(loadings)}
-        )
-        return
+    plans = _plans(engine, loadings)
     columns = [
         output.column("file column", "file_column"),
         output.column("its type", "file_type"),
@@ -151,25 +142,42 @@ def _show_plan(
         output.listing("columns", rows, columns, as_json=False)
 
 
-def _row(each: Mapped, connection: Connection) -> dict[str, Any]:
+def _print_plan(
+    engine: Engine, name: str, found: Found, loadings: Sequence[Loading], problem: PenstockError | None
+) -> None:
+    files = [
+        {"file": loading.source.name, "rows": loading.source.rows, "columns": rows}
+        for loading, rows in zip(loadings, _plans(engine, loadings), strict=True)
+    ]
+    error = output.problem_row(problem)
+    output.document({"table": name, "declared": found.declared, "files": files, "error": error})
+    if problem is not None:  # It is in the document.
+        click.get_current_context().exit(exit_code(problem))
+
+
+def _plans(engine: Engine, loadings: Sequence[Loading]) -> list[list[dict[str, Any]]]:
+    return [[_row(each, engine.dialect) for each in loading.columns] for loading in loadings]
+
+
+def _row(each: Mapped, dialect: Dialect) -> dict[str, Any]:
     from penstock.loading import type_of
 
     return {
         "file_column": each.file,
         "file_type": each.file_type,
         "column": "" if each.column is None else each.column.name,
-        "type": "" if each.column is None else type_of(each.column, connection),
+        "type": "" if each.column is None else type_of(each.column, dialect),
         "fate": each.fate.value,
     }
 
 
-def _problem(loadings: Sequence[Loading]) -> dict[str, str] | None:
-    """Why nothing could be loaded; None if it could."""
-    for loading in loadings:
-        try:
+def _problem(loadings: Sequence[Loading]) -> PenstockError | None:
+    """Why nothing can be loaded; None if it can."""
+    try:
+        for loading in loadings:
             loading.check()
-        except PenstockError as error:
-            return output.problem_row(error)
+    except PenstockError as error:
+        return error
     return None
 
 

@@ -14,13 +14,14 @@ from penstock.backends.rows import OnConflict, Written
 from penstock.errors import NoPrimaryKey, PenstockError, RowRefused, UnknownColumn
 from penstock.loading.casting import Cast, Misfit, cast_of, is_document
 from penstock.loading.mapping import Fate, check, mapped
+from penstock.loading.tables import type_of
 from penstock.query import bulk_insert
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Column, Connection, Engine, Table
+    from sqlalchemy import Column, Connection, Dialect, Engine, Table
 
     from penstock.loading.mapping import Mapped
     from penstock.loading.sources import Source
@@ -109,6 +110,7 @@ class Loading:
         self._options = options
         self.columns: list[Mapped] = mapped(source.columns, table, options.names)
         self._failure: PenstockError | None = None
+        self._dialect: Dialect
 
     def check(self) -> None:
         """Refuse columns that do not fit; see `mapping.check`.
@@ -143,6 +145,7 @@ class Loading:
             RowRefused: A row can't be stored; the message says where it is in the file, never what it has.
             FileUnreadable: The file is cut off, or damaged.
         """
+        self._dialect = connection.dialect
         key = [column.key for column in self._key()]
         try:
             return bulk_insert(
@@ -195,7 +198,7 @@ class Loading:
             where = f"{self.source.name}, {self.source.place(row)}"
             said = name if name == column.name else f"{name}, for {column.name}"
             raise RowRefused(
-                f"{where}, can't be stored: what it has for {said} is no {column.type!s}.",
+                f"{where}, can't be stored: what it has for {said} is no {type_of(column, self._dialect)}.",
                 hint=_AGAIN,
                 row=row,
             ) from None

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import MetaData, Table, inspect
-from sqlalchemy.exc import CompileError, NoSuchTableError, SAWarning
+from sqlalchemy.exc import CompileError, DBAPIError, NoSuchTableError, SAWarning
 
+from penstock.backends import backend_for
 from penstock.errors import UnknownTable
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, Connection, Inspector
+    from sqlalchemy import Column, Connection, Dialect, Engine, Inspector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,19 +30,40 @@ class Found:
     declared: bool
 
 
-def find_table(connection: Connection, name: str, metadata: Any = None) -> Found:
+def find_table(engine: Engine, name: str, metadata: Any = None) -> Found:
     """The table of a name.
 
     Args:
-        connection: To the store.
+        engine: Of the store.
         name: The table, or `schema.table`.
         metadata: The tables that the app declares, if it does.
 
     Raises:
         UnknownTable: There is none in the store.
+        ServerError: The server does not let it be looked at.
     """
+    try:
+        with engine.connect().execution_options(penstock_readonly=True) as connection:
+            return _found(connection, name, metadata)
+    except DBAPIError as error:
+        raise backend_for(engine.url).translate(error, f"The table {name} can't be looked at.") from error
+
+
+def type_of(column: Column[Any], dialect: Dialect) -> str:
+    """The type of a column as the database calls it."""
+    try:
+        return str(column.type.compile(dialect=dialect))
+    except CompileError:  # SQLAlchemy does not know it.
+        return "type that is known"
+
+
+def _found(connection: Connection, name: str, metadata: Any) -> Found:
     inspector = inspect(connection)
     schema, _, plain = name.rpartition(".")
+    if schema and schema not in inspector.get_schema_names():
+        raise UnknownTable(
+            f"The store has no schema {schema}.", hint=did_you_mean(schema, inspector.get_schema_names())
+        )
     declared = getattr(metadata, "tables", {}).get(name)
     if declared is not None:
         if not inspector.has_table(declared.name, schema=declared.schema):
@@ -58,14 +80,6 @@ def find_table(connection: Connection, name: str, metadata: Any = None) -> Found
         except NoSuchTableError:
             raise _unknown(inspector, name, schema) from None
     return Found(table=table, declared=False)
-
-
-def type_of(column: Column[Any], connection: Connection) -> str:
-    """The type of a column as the database calls it."""
-    try:
-        return str(column.type.compile(dialect=connection.dialect))
-    except CompileError:  # SQLAlchemy does not know it.
-        return "unknown"
 
 
 def _unknown(inspector: Inspector, name: str, schema: str) -> UnknownTable:
