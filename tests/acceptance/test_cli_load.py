@@ -27,7 +27,8 @@ SEEN = datetime.fromisoformat("2020-01-02T03:04:05.600000")
 def check_first(row: dict[str, Any], ground: Ground) -> None:
     """The row that each format of a file has."""
     assert (row["number"], row["name"], row["height"], row["gates"]) == ("007", "Weber, O", 1.5, 3)
-    assert (row["made"], row["seen"]) == (date(2020, 1, 2), SEEN)
+    seen = SEEN.replace(microsecond=0) if ground.kind == "mariadb" else SEEN  # A DATETIME has seconds there.
+    assert (row["made"], row["seen"]) == (date(2020, 1, 2), seen)
     assert (bool(row["works"]), row["extra"]) in ((False, {"a": [1]}), (False, '{"a": [1]}'))
     if ground.kind != "sqlite":  # It has no exact numbers.
         assert row["price"] == Decimal("12345678901234.123456")
@@ -134,7 +135,9 @@ def test_columns_are_mapped_and_left_out(loads: Terminal) -> None:
     assert "remark text - - left out" in lines
     assert any(line.startswith("- - price ") and line.endswith(" NULL") for line in lines)
     loads.ok("load", *words)
-    assert [row["number"] for row in stored(loads)] == ["1"]
+    write(loads, "b.csv", "number;height;works\n2;1.5;yes\n")  # What one of the files has is enough.
+    loads.ok("load", *words, "b.csv", "--on-conflict", "nothing")
+    assert [row["number"] for row in stored(loads)] == ["1", "2"]
 
 
 def test_a_plan_shows_what_does_not_fit_and_fails(loads: Terminal) -> None:

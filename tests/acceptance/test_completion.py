@@ -58,6 +58,7 @@ def test_names_are_completed_and_no_app_is_imported(marked: Terminal, shell: str
     assert completed(marked, shell, "penstock services test l") == ["local"]
     assert completed(marked, shell, "penstock syncstores l") == ["lab"]
     assert completed(marked, shell, "penstock stores url lab:g") == ["lab:gages"]
+    assert completed(marked, shell, "penstock load lab:g") == ["lab:gages"]
     assert completed(marked, shell, "penstock link local lab:") == ["lab:basins", "lab:gages", "lab:servers"]
     assert completed(marked, shell, "penstock --app lab.app:Lab apps show l") == ["lab"]
     assert not mark(marked).exists()

@@ -88,7 +88,7 @@ def load(state: State, /, store: Target, table: str, files: tuple[str, ...], **o
     found = _table(state, engine, store, table)
     how = _options(options)
     loadings = [_loading(name, found, how, options) for name in files]
-    problem = _problem(loadings)
+    problem = _problem(loadings, how)
     if options["plan"]:
         show = _print_plan if options["as_json"] else _show_plan
         show(engine, table, found, loadings, problem)
@@ -171,9 +171,12 @@ def _row(each: Mapped, dialect: Dialect) -> dict[str, Any]:
     }
 
 
-def _problem(loadings: Sequence[Loading]) -> PenstockError | None:
+def _problem(loadings: Sequence[Loading], how: LoadOptions) -> PenstockError | None:
     """Why nothing can be loaded; None if it can."""
+    from penstock.loading import check_names
+
     try:
+        check_names(how.names, {loading.source.name: loading.source.columns for loading in loadings})
         for loading in loadings:
             loading.check()
     except PenstockError as error:

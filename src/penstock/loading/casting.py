@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _WHOLE = r"^[+-]?[0-9]+$"
 _NOT_FINITE = r"[+-]?(?:nan|inf|infinity)"
 _NUMBER = rf"^(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|{_NOT_FINITE})$"
-_TRUE = ("true", "t", "yes", "y", "on", "1")
-_FALSE = ("false", "f", "no", "n", "off", "0")
+_TRUE, _FALSE = "^(?:true|t|yes|y|on|1)$", "^(?:false|f|no|n|off|0)$"
 _SPAN = re.compile(
     r"(?:(?P<days>-?\d+) days?)?\s*"
     r"(?:(?P<minus>-?)(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d(?:\.\d{1,6})?))?"
@@ -193,26 +192,22 @@ def _exact(array: Any) -> Any:
 
 
 def _boolean(array: Any) -> Any:
-    arrow = load_arrow()
-    texts = _words(array)
-    true, false = (arrow.compute.is_in(texts, value_set=arrow.array(words)) for words in (_TRUE, _FALSE))
-    if arrow.compute.all(arrow.compute.or_(arrow.compute.or_(true, false), texts.is_null())).as_py() is False:
+    compute = load_arrow().compute
+    texts = _trimmed(array)
+    true, false = (compute.match_substring_regex(texts, words, ignore_case=True) for words in (_TRUE, _FALSE))
+    if compute.all(compute.or_(true, false)).as_py() is False:
         raise ValueError
-    return arrow.compute.if_else(texts.is_valid(), true, None)
+    return true
 
 
 def _flag(array: Any) -> Any:
     """Whole numbers, of which 1 and 0 may be said as a boolean is."""
-    arrow = load_arrow()
-    texts = _words(array)
-    for words in (_TRUE, _FALSE):
-        known = arrow.compute.is_in(texts, value_set=arrow.array(words))
-        texts = arrow.compute.if_else(known, words[-1], texts)
+    compute = load_arrow().compute
+    texts = _trimmed(array)
+    for words, number in ((_TRUE, "1"), (_FALSE, "0")):
+        known = compute.match_substring_regex(texts, words, ignore_case=True)
+        texts = compute.if_else(known, number, texts)
     return _whole(texts)
-
-
-def _words(array: Any) -> Any:
-    return load_arrow().compute.utf8_lower(_trimmed(array))
 
 
 # --- others ---------------------------------------------------------------------------------------

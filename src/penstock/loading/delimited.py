@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from penstock.loading.files import Input
 
-_BLOCK = 8 << 20
+_BLOCK = 2 << 20
+"""Bytes of text that are taken apart at a time; Arrow reads up to 32 such blocks ahead."""
+
 _END = r"\."
 """Each field of the row that is put behind the last one; PostgreSQL ends its files so."""
 
@@ -32,12 +34,22 @@ class Delimited(Source):
     def __init__(self, given: Input, delimiter: str, null: str) -> None:
         super().__init__(given)
         self._delimiter, self._null = delimiter, null
+        self._sealed: _Sealed | None = None
+        self._taken = 0
         with given.reading(csv.Error):
             names = next(self._records(), (1, []))[1]
         if not names:
             raise given.unreadable(" has no names of columns in its first line.")
         self._check_columns(names)
         self.columns = dict.fromkeys(names, "text")
+
+    @property
+    def position(self) -> int:
+        """How many of its bytes hold the rows that were taken: many more have been read."""
+        if self._sealed is None or not self._sealed.count:
+            return 0
+        share = min(self._taken / self._sealed.count, 1)
+        return int(super().position * share)
 
     def types(self) -> Mapping[str, Any]:
         return dict.fromkeys(self.columns, load_arrow().string())
@@ -48,9 +60,10 @@ class Delimited(Source):
             self._input.reading(arrow.ArrowException, OSError, csv.Error),
             self._input.open() as stream,
         ):
-            kept = None
+            kept, self._taken = None, 0
             try:
                 for batch in self._reader(stream, names):
+                    self._taken += _BLOCK
                     if batch.num_rows:
                         if kept is not None:
                             yield kept
@@ -75,8 +88,9 @@ class Delimited(Source):
         from pyarrow import csv as arrow_csv
 
         end = self._delimiter.join([_END] * len(self.columns)) + "\n"
+        self._sealed = _Sealed(stream, end.encode())
         return arrow_csv.open_csv(
-            PythonFile(_Sealed(stream, end.encode()), mode="r"),
+            PythonFile(self._sealed, mode="r"),
             read_options=arrow_csv.ReadOptions(
                 block_size=_BLOCK, column_names=list(self.columns), skip_rows_after_names=1
             ),
@@ -127,10 +141,14 @@ class _Sealed(RawIOBase):
     Args:
         stream: The bytes.
         end: The row.
+
+    Attributes:
+        count: How many bytes were read.
     """
 
     def __init__(self, stream: BufferedIOBase, end: bytes) -> None:
         self._stream, self._end, self._last = stream, end, b""
+        self.count = 0
 
     def readable(self) -> bool:
         return True
@@ -142,4 +160,5 @@ class _Sealed(RawIOBase):
             found, self._end = (b"\n" if self._end and self._last != b"\n" else b"") + self._end, b""
         self._last = found[-1:]
         view[: len(found)] = found
+        self.count += len(found)
         return len(found)

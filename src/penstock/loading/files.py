@@ -108,7 +108,7 @@ def _copied(path: str) -> Any | None:
 _KNOWN = (
     ("utf8", "Its text is none in UTF-8."),
     ("utf-8", "Its text is none in UTF-8."),
-    ("straddling", "A row is longer than 8 MB, or its quotes are never closed."),
+    ("straddling", "A row is longer than 2 MB, or its quotes are never closed."),
     ("magic bytes", "It is no Parquet file, or it is cut off."),
     ("parquet", "It is no Parquet file, or it is cut off or damaged."),
     ("thrift", "It is cut off or damaged."),

@@ -119,7 +119,7 @@ class Loading:
             UnknownColumn: Also of what tells whether a row is there.
             NoPrimaryKey: It can't be told whether a row is there.
         """
-        check(self.source.name, self._table, self.columns, self._options.names)
+        check(self.source.name, self._table, self.columns)
         known = [column.name for column in self._table.columns]
         for name in self._options.key:
             if name not in known:

@@ -95,14 +95,34 @@ def mapped(columns: Mapping[str, str], table: Table, names: Mapping[str, str]) -
     return found + [Mapped(fate=_fate(column), column=column) for column in rest]
 
 
-def check(file: str, table: Table, columns: Sequence[Mapped], names: Mapping[str, str]) -> None:
+def check_names(names: Mapping[str, str], files: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse to call a column otherwise that no file has.
+
+    Args:
+        names: What columns of files are called in the table.
+        files: The columns of each file.
+
+    Raises:
+        UnknownColumn: There is such a name.
+    """
+    known = list(dict.fromkeys(name for columns in files.values() for name in columns))
+    for name in names:
+        if name not in known:
+            what = f"{next(iter(files))} has" if len(files) == 1 else "No file has"
+            raise UnknownColumn(
+                f"{what} {'no' if len(files) == 1 else 'a'} column {name!r}.",
+                why=f"There are: {', '.join(known)}.",
+                hint=did_you_mean(name, known),
+            )
+
+
+def check(file: str, table: Table, columns: Sequence[Mapped]) -> None:
     """Refuse a file whose columns do not fit the table.
 
     Args:
         file: Its name.
         table: The table.
         columns: What becomes of the columns.
-        names: What columns of the file are called in the table.
 
     Raises:
         UnknownColumn: The file has a column that the table does not have.
@@ -110,7 +130,7 @@ def check(file: str, table: Table, columns: Sequence[Mapped], names: Mapping[str
         NotSupported: Two columns go to the same one; or the database makes one itself.
         FileUnreadable: No column is one of the table's.
     """
-    _check_names(file, columns, names)
+    _check_twice(file, columns)
     if not any(each.fate in (Fate.LOADED, Fate.MADE) and each.file for each in columns):
         raise FileUnreadable(
             f"No column of {file} is one of {table.name}.",
@@ -132,14 +152,7 @@ def check(file: str, table: Table, columns: Sequence[Mapped], names: Mapping[str
         )
 
 
-def _check_names(file: str, columns: Sequence[Mapped], names: Mapping[str, str]) -> None:
-    there = [each.file for each in columns if each.file]
-    for name in names:
-        if name not in there:
-            hint = did_you_mean(name, there)
-            raise UnknownColumn(
-                f"{file} has no column {name!r}.", why=f"It has: {', '.join(there)}.", hint=hint
-            )
+def _check_twice(file: str, columns: Sequence[Mapped]) -> None:
     filled = [each.column.name for each in columns if each.file and each.column is not None]
     twice = sorted({name for name in filled if filled.count(name) > 1})
     if twice:
