@@ -20,6 +20,7 @@ from penstock.connect import credentials
 from penstock.declare import naming
 from penstock.embedded import ports
 from penstock.engines import EngineOptions, engine, pinned
+from penstock.loading import delimited
 from penstock.provision import rotation
 from penstock.query import blocks
 from penstock.registry import shape, trust
@@ -62,6 +63,8 @@ FIGURES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("how-to/come-from-db-plugins", "Counting ends at {:,} rows", (db_plugins_query._MOST,)),
     ("how-to/embedded-postgresql", "from {} to {}, and", (ports.FIRST, ports.FIRST + ports.COUNT - 1)),
     ("how-to/kubernetes-bindings", "within `refresh_interval` ({:g} seconds)", (OPTIONS.refresh_interval,)),
+    ("how-to/load-a-file", "a row has at most {:g} MB", (delimited._BLOCK / 1_000_000,)),
+    ("how-to/load-many-rows", "after each block of {:,} rows", (blocks._ROWS,)),
     ("how-to/load-many-rows", "the order of their keys, {:,} at a time", (blocks._ROWS,)),
     ("how-to/load-many-rows", "taken apart {:,} rows at a time", (blocks._ROWS,)),
     ("how-to/load-many-rows", "statements of up to {:,} rows each", (mysql_sending._ROWS,)),

@@ -80,7 +80,7 @@ class Cast(NamedTuple):
         return True
 
 
-_REFUSALS = (ValueError, TypeError, ArithmeticError, NotImplementedError, OverflowError)
+_REFUSALS = (ValueError, TypeError, ArithmeticError, RuntimeError)
 """What Arrow raises, whose errors are such as well, and what Python does."""
 
 

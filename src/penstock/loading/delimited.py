@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from penstock.loading.files import Input
 
-_BLOCK = 2 << 20
+_BLOCK = 2_000_000
 """Bytes of text that are taken apart at a time; Arrow reads up to 32 such blocks ahead."""
 
 _END = r"\."

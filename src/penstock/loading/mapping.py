@@ -1,4 +1,4 @@
-"""Which column of a file goes to which one of a table: decided before a row is read."""
+"""Which column of a file goes where: decided before a row is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table that a name means: the app's own where it declares it, else the store's."""
+"""The table that a name means: the app's own, else as the store has it."""
 
 from __future__ import annotations
 
