@@ -52,7 +52,8 @@ def stored(lab: Terminal, name: str = "gage") -> list[dict[str, Any]]:
     engine = create_engine(lab.ok("stores", "url", "lab:gages", "--reveal").strip())
     try:
         with engine.connect() as connection:
-            table = Table(name, MetaData(), autoload_with=connection)
+            schema, _, plain = name.rpartition(".")
+            table = Table(plain, MetaData(), schema=schema or None, autoload_with=connection)
             found = connection.execute(select(table).order_by(*table.primary_key)).mappings()
             return [dict(row) for row in found]
     finally:

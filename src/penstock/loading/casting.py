@@ -15,7 +15,7 @@ from penstock.backends.arrow import is_geometry, load_arrow, python_type
 from penstock.backends.datetimes import AlwaysAware
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Make: TypeAlias = Callable[[Any], Any]
 
@@ -125,7 +125,9 @@ def _of_text(kind: TypeEngine[Any], *, aware: bool) -> Cast:
         for _ in range(kind.dimensions or 1):
             made = arrow.list_(made)
         return Cast(made, lambda array: _each(array, _list, made))
-    known = None if isinstance(kind, Enum | JSON) or is_geometry(kind) else python_type(kind)
+    if isinstance(kind, Enum):
+        return Cast(arrow.string(), lambda array: _labels(array, kind.enums))
+    known = None if isinstance(kind, JSON) or is_geometry(kind) else python_type(kind)
     if known is datetime:
         moment = arrow.timestamp("us", "UTC" if aware or getattr(kind, "timezone", False) else None)
         return Cast(moment, lambda array: _trimmed(array).cast(moment))
@@ -211,6 +213,13 @@ def _flag(array: Any) -> Any:
 
 
 # --- others ---------------------------------------------------------------------------------------
+
+
+def _labels(array: Any, known: Sequence[str]) -> Any:
+    """Texts that are all among those that an enumeration has."""
+    if set(array.unique().to_pylist()) - {None, *known}:
+        raise ValueError
+    return array
 
 
 def _list(text: str) -> Any:
