@@ -188,6 +188,16 @@ def test_what_is_named_wrongly_is_refused(loads: Terminal, words: list[str], cod
     assert stored(loads) == []
 
 
+@pytest.mark.parametrize("ground", ["sqlite"], indirect=True)
+def test_what_is_not_installed_is_said_with_the_line_for_pip(loads: Terminal) -> None:
+    write(loads, "a.csv", "number,height,works\n1,1,yes\n")
+    (loads.folder / "hidden").mkdir()
+    write(loads, "hidden/pyarrow.py", "raise ImportError('It is hidden.')")
+    done = loads("load", "lab:gages", "gage", "a.csv", env={"PYTHONPATH": "hidden"})
+    assert (done.code, "error[extra-missing]" in done.err) == (1, True)
+    assert 'try: pip install "penstock[frames]"' in done.err
+
+
 def test_a_table_that_is_not_there_is_guessed(loads: Terminal) -> None:
     write(loads, "a.csv", "number\n1\n")
     assert "try: Did you mean gage?" in loads("load", "lab:gages", "gagee", "a.csv").err
