@@ -111,7 +111,7 @@ class Delimited(Source):
     def _without_end(self, batch: Any) -> Any:
         """The last batch without the row behind the last one; if that is not there, quotes are open."""
         last = [] if batch is None else batch.slice(batch.num_rows - 1).to_pylist()
-        if not last or set(last[0].values()) != {_END}:
+        if batch is None or set(last[0].values()) != {_END}:
             raise self._input.unreadable(" is cut off: its last quotes are not closed.")
         return batch.slice(0, batch.num_rows - 1)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Progress:
     """How many rows have been sent so far, in a transaction that has not ended yet.
 
+    Where an engine's transaction was ended by the server and is tried again, it begins again, too.
+
     Args:
         rows: How many, of those that are given: also those that are skipped.
         total: How many are given; None where what is given does not say, as an iterator.
