@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.util.concurrency import in_greenlet
 
 from penstock.backends import TRACED
 from penstock.engines import fork
 from penstock.engines.engine import is_good, point
+from penstock.engines.observed import observed
 from penstock.engines.pool import info_of
 from penstock.engines.shared import SharedDialect, shared_dialect
 from penstock.engines.tasks import TaskPool, aside, soon
@@ -49,7 +50,7 @@ class AsyncStoreEngine:
         self._due = 0.0
         self._maker: async_sessionmaker[AsyncSession] | None = None
         self.driver = driver
-        self.engine = AsyncEngine(self._make())
+        self.engine = self._make()
         if store.options.trace_sessions:
             self.engine.sync_engine.update_execution_options(**{TRACED: True})
         fork.remember(self)
@@ -137,7 +138,7 @@ class AsyncStoreEngine:
     def _connect_to(self, place: Place, entry: ConnectionPoolEntry) -> Any:
         store, dialect = self._store, self.engine.dialect
         info_of(entry)["mark"] = store.backend.mark(place)
-        raw = self.driver.connect(dialect, place, store.connection_options, aside)
+        raw = self.driver.connect(observed(dialect, entry), place, store.connection_options, aside)
         try:
             if self._shared is not None:
                 self._shared.set_up(raw, self.engine.url)
@@ -147,7 +148,7 @@ class AsyncStoreEngine:
             raise
         return raw
 
-    def _make(self) -> Engine:
+    def _make(self) -> AsyncEngine:
         store, options = self._store, self.driver.dialect_options
         url = store.backend.store_url(store.place).set(drivername=self.driver.name)
         echo, hide = store.options.echo, store.options.hide_parameters
@@ -155,8 +156,10 @@ class AsyncStoreEngine:
         if store.options.share_statements:
             key = (store.backend.server_key(store.place.server), url.drivername, store.place.spatial)
             self._shared = shared_dialect(key, lambda: SharedDialect(url, options, store.backend))
-            pool = TaskPool(self, self._shared.dialect, echo=echo)
-            return self._shared.engine(pool, url, echo=echo, hide_parameters=hide)
-        engine = create_engine(url, pool=TaskPool(self), echo=echo, hide_parameters=hide, **options)
-        store.backend.listen(engine)
+            pool = partial(TaskPool, self, echo=echo)
+            return self._shared.async_engine(pool, url, echo=echo, hide_parameters=hide)
+        engine = asyncio.create_async_engine(
+            url, pool=TaskPool(self), echo=echo, hide_parameters=hide, **options
+        )
+        store.backend.listen(engine.sync_engine)
         return engine

@@ -6,14 +6,17 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Engine, create_engine
+import sqlalchemy
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from penstock.backends import TRACED, ConnectionOptions, Place, backend_for
 from penstock.engines import fork
 from penstock.engines.budgets import budget_of
+from penstock.engines.observed import observed
 from penstock.engines.pool import StorePool, UnpooledUntilEnded, info_of
 from penstock.engines.shared import SharedDialect, shared_dialect
 from penstock.errors import NotSupported, PenstockError, RegistryError
@@ -210,7 +213,8 @@ class StoreEngine:
 
     def _connect_to(self, place: Place, entry: ConnectionPoolEntry) -> Any:
         info_of(entry)["mark"] = self.backend.mark(place)
-        raw = self.backend.connect(self.engine.dialect, place, self.connection_options)
+        dialect = observed(self.engine.dialect, entry)
+        raw = self.backend.connect(dialect, place, self.connection_options)
         try:
             if self._shared is not None:
                 self._shared.set_up(raw, self.engine.url)
@@ -250,10 +254,12 @@ class StoreEngine:
         self._shared: SharedDialect | None = None
         if self.options.share_statements:
             self._shared = _shared_for(self._place, self.backend, trusted=True)
-            pool = StorePool(self, self._shared.dialect, echo=echo)
+            pool = partial(StorePool, self, echo=echo)
             return self._shared.engine(pool, url, echo=echo, hide_parameters=hide)
         options = self.backend.dialect_options(self._place)
-        engine = create_engine(url, pool=StorePool(self), echo=echo, hide_parameters=hide, **options)
+        engine = sqlalchemy.create_engine(
+            url, pool=StorePool(self), echo=echo, hide_parameters=hide, **options
+        )
         self.backend.listen(engine)
         return engine
 
@@ -312,7 +318,7 @@ def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
         return raw
 
     pool = UnpooledUntilEnded(connect, backend, shared.dialect)
-    yield shared.engine(pool, url, echo=False, hide_parameters=False)
+    yield shared.own_engine(pool, url)
 
 
 def _shared_for(place: Place, backend: Backend, *, trusted: bool) -> SharedDialect:
