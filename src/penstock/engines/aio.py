@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
 from sqlalchemy.util.concurrency import in_greenlet
 
 from penstock.backends import TRACED
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
     from penstock.backends import AsyncDriver, Place
+    from penstock.declare import SessionOptions
     from penstock.engines.budget import Budget
     from penstock.engines.engine import StoreEngine
 
@@ -43,24 +45,41 @@ class AsyncStoreEngine:
         engine: The one async engine; asking for it connects to nothing.
     """
 
-    __slots__ = ("__weakref__", "_due", "_maker", "_shared", "_store", "driver", "engine")
+    __slots__ = ("__weakref__", "_due", "_makers", "_shared", "_store", "driver", "engine")
 
     def __init__(self, store: StoreEngine, driver: AsyncDriver) -> None:
         self._store = store
         self._due = 0.0
-        self._maker: async_sessionmaker[AsyncSession] | None = None
+        self._makers: dict[SessionOptions, async_sessionmaker[AsyncSession]] = {}
         self.driver = driver
         self.engine = self._make()
         if store.options.trace_sessions:
             self.engine.sync_engine.update_execution_options(**{TRACED: True})
+        if store.read_only:
+            self.engine.sync_engine.update_execution_options(penstock_readonly=True)
         fork.remember(self)
 
     @property
     def sessionmaker(self) -> async_sessionmaker[AsyncSession]:
-        """The one session factory."""
-        if self._maker is None:
-            self._maker = async_sessionmaker(self.engine)
-        return self._maker
+        """The session factory of the store's own options; one object."""
+        return self.sessions_by(self._store.sessions)
+
+    def sessions_by(self, options: SessionOptions) -> async_sessionmaker[AsyncSession]:
+        """The session factory of these options; one object for each."""
+        maker = self._makers.get(options)
+        return self._makers.setdefault(options, self._maker_by(options)) if maker is None else maker
+
+    def _maker_by(self, options: SessionOptions) -> async_sessionmaker[AsyncSession]:
+        engine = self.engine
+        if options.execution_options:
+            engine = engine.execution_options(**options.execution_options)
+        return async_sessionmaker(
+            engine,
+            sync_session_class=options.class_ or Session,
+            autoflush=options.autoflush,
+            expire_on_commit=bool(options.expire_on_commit),
+            info=dict(options.info) or None,
+        )
 
     def dispose(self) -> None:
         """Close the idle connections now, those in use when they come back; for any thread."""

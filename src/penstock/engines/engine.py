@@ -7,13 +7,14 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import sqlalchemy
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from penstock.backends import TRACED, ConnectionOptions, Place, backend_for
+from penstock.declare import SessionOptions
 from penstock.engines import fork
 from penstock.engines.budgets import budget_of
 from penstock.engines.observed import observed
@@ -37,6 +38,11 @@ _logger = logging.getLogger(__name__)
 
 _PING_AFTER = 30.0
 """Seconds of idleness after which a connection through a pooler is asked whether it still works."""
+
+
+SessionFactory: TypeAlias = sessionmaker[Session]
+
+PLAIN = SessionOptions()
 
 
 class Lookup(Protocol):
@@ -83,6 +89,8 @@ class StoreEngine:
         options: How connections are made and shared.
         owner: Whose figure of `max_connections` this is; it counts for as long as that lives.
         budget: What to share connections with; by default all that this process has to the server.
+        sessions: How its sessions are made, unless who asks for one says otherwise.
+        read_only: Whether its transactions are READ ONLY; default False.
 
     Attributes:
         engine: The one engine; asking for it connects to nothing.
@@ -90,8 +98,8 @@ class StoreEngine:
     """
 
     __slots__ = (
-        "__weakref__", "_generation", "_maker", "_owner", "_place", "_shared",
-        "backend", "budget", "engine", "lookup", "options", "twins",
+        "__weakref__", "_generation", "_makers", "_owner", "_place", "_shared",
+        "backend", "budget", "engine", "lookup", "options", "read_only", "sessions", "twins",
     )  # fmt: skip
 
     def __init__(
@@ -101,12 +109,16 @@ class StoreEngine:
         *,
         owner: object,
         budget: Budget | None = None,
+        sessions: SessionOptions = PLAIN,
+        read_only: bool = False,
     ) -> None:
         self.lookup = lookup
         self.options = options
+        self.sessions = sessions
+        self.read_only = read_only
         self.twins: list[Twin] = []
         self._owner = owner
-        self._maker: sessionmaker[Session] | None = None
+        self._makers: dict[SessionOptions, SessionFactory] = {}
         self._generation = lookup.generation(options.refresh_interval)
         self._place = lookup.place()
         self.backend = backend_for(self._place.server.login.url)
@@ -114,14 +126,21 @@ class StoreEngine:
         self.engine = self._make()
         if options.trace_sessions:
             self.engine.update_execution_options(**{TRACED: True})
+        if read_only:
+            self.engine.update_execution_options(penstock_readonly=True)
         fork.remember(self)
 
     @property
-    def sessionmaker(self) -> sessionmaker[Session]:
-        """The one session factory."""
-        if self._maker is None:
-            self._maker = sessionmaker(self.engine)
-        return self._maker
+    def sessionmaker(self) -> SessionFactory:
+        """The session factory of the store's own options; one object."""
+        return self.sessions_by(self.sessions)
+
+    def sessions_by(self, options: SessionOptions) -> SessionFactory:
+        """The session factory of these options; one object for each."""
+        maker = self._makers.get(options)
+        if maker is None:
+            maker = self._makers.setdefault(options, _session_factory(self.engine, options))
+        return maker
 
     @property
     def shares_statements(self) -> bool:
@@ -152,6 +171,7 @@ class StoreEngine:
         return ConnectionOptions(
             connect_timeout=self.options.connect_timeout,
             statement_timeout=self.options.statement_timeout,
+            read_only=self.read_only,
         )
 
     # --- what its pool asks (`Supply`) ---
@@ -292,6 +312,18 @@ def _answers(entry: ConnectionPoolEntry, dialect: Dialect) -> bool:
         return bool(entry.dbapi_connection and dialect.do_ping(entry.dbapi_connection))
     except dialect.loaded_dbapi.Error:
         return False
+
+
+def _session_factory(engine: Engine, options: SessionOptions) -> SessionFactory:
+    if options.execution_options:
+        engine = engine.execution_options(**options.execution_options)
+    return sessionmaker(
+        engine,
+        class_=options.class_ or Session,
+        autoflush=options.autoflush,
+        expire_on_commit=options.expire_on_commit is not False,
+        info=dict(options.info) or None,
+    )
 
 
 def point(engine: Engine, url: URL, backend: Backend) -> None:
