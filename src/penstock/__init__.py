@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from penstock.backends import StoreRole
     from penstock.declare import ConnectionSetting as PersistentStoreConnectionSetting
     from penstock.declare import DatabaseSetting as PersistentStoreDatabaseSetting
+    from penstock.declare import SessionOptions
     from penstock.engines import EngineOptions
     from penstock.errors import PenstockError
     from penstock.provision.dynamic import NewStore
@@ -40,6 +41,7 @@ _HOMES = {
     "Roles": ("penstock.registry", "Roles"),
     "Rotated": ("penstock.provision.rotation", "Rotated"),
     "SecretRef": ("penstock.secrets", "SecretRef"),
+    "SessionOptions": ("penstock.declare", "SessionOptions"),
     "Service": ("penstock.registry", "Service"),
     "Store": ("penstock.app", "Store"),
     "StoreRole": ("penstock.backends", "StoreRole"),
@@ -69,6 +71,7 @@ __all__ = [
     "Rotated",
     "SecretRef",
     "Service",
+    "SessionOptions",
     "Store",
     "StoreRole",
     "StoreStatus",

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.aio.stores import current_stores
+from penstock.backends import StoreRole
 from penstock.provision.provisioner import SyncOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractAsyncContextManager
 
+    from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-    from penstock.connect import Declares
+    from penstock.connect import Declares, RoleLike
+    from penstock.declare import SessionOptions
     from penstock.provision.fleet import SyncResult
     from penstock.provision.status import StoreStatus
 
@@ -24,28 +27,42 @@ class AsyncStore:
     Args:
         app: The app.
         name: The store's name: `gages`, or `basins.logan`.
+        role: Who logs in: `"app"`, by default, or `"reader"`.
     """
 
-    def __init__(self, app: Declares, name: str) -> None:
-        self.app, self.name = app, name
+    def __init__(self, app: Declares, name: str, role: RoleLike = StoreRole.APP) -> None:
+        self.app, self.name, self.role = app, name, role
+
+    @property
+    def reader(self) -> AsyncStore:
+        """The same store for who only reads: its transactions are READ ONLY (see `Stores.engine`)."""
+        return AsyncStore(self.app, self.name, StoreRole.READER)
 
     @property
     def engine(self) -> AsyncEngine:
         """The async engine; one object per process. The first time, this asks the registry."""
-        return current_stores().engine(self.app, self.name)
+        return current_stores().engine(self.app, self.name, role=self.role)
 
     @property
     def sessionmaker(self) -> async_sessionmaker[AsyncSession]:
         """The session factory; one object per process. The first time, this asks the registry."""
-        return current_stores().sessionmaker(self.app, self.name)
+        return current_stores().sessionmaker(self.app, self.name, role=self.role)
 
-    def session(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A new session for an `async with` block, whose end only closes it."""
-        return current_stores().session(self.app, self.name)
+    async def url(self) -> URL:
+        """The URL with its password; shows `***` when printed. See `Stores.url`."""
+        return await current_stores().url(self.app, self.name, role=self.role)
 
-    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
+    def session(self, options: SessionOptions | None = None) -> AbstractAsyncContextManager[AsyncSession]:
+        """A new session for an `async with` block, whose end only closes it.
+
+        Args:
+            options: How it is made; by default as the store's declaration says.
+        """
+        return current_stores().session(self.app, self.name, role=self.role, options=options)
+
+    def begin(self, options: SessionOptions | None = None) -> AbstractAsyncContextManager[AsyncSession]:
         """A new session in a transaction that is committed at the end of the `async with` block."""
-        return current_stores().begin(self.app, self.name)
+        return current_stores().begin(self.app, self.name, role=self.role, options=options)
 
     async def exists(self) -> bool:
         """Ask the server whether the store is there and complete."""
@@ -56,7 +73,8 @@ class AsyncStore:
         return await current_stores().store_status(self.app, self.name)
 
     def __repr__(self) -> str:
-        return f"<async store {self.app.package}:{self.name}>"
+        role = "" if self.role is StoreRole.APP else f" for a {StoreRole(self.role).value}"
+        return f"<async store {self.app.package}:{self.name}{role}>"
 
 
 class AsyncKind:
@@ -119,3 +137,15 @@ class AsyncConnection:
     def sessionmaker(self) -> async_sessionmaker[AsyncSession]:
         """The session factory; one object per process. The first time, this asks the registry."""
         return current_stores().connection_sessionmaker(self.app, self.name)
+
+    async def url(self) -> URL:
+        """The URL with its password; shows `***` when printed."""
+        return await current_stores().connection_url(self.app, self.name)
+
+    def session(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A new session for an `async with` block, whose end only closes it."""
+        return current_stores().connection_session(self.app, self.name)
+
+    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A new session in a transaction that is committed at the end of the `async with` block."""
+        return current_stores().connection_begin(self.app, self.name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from penstock import current
 from penstock.aio.awaited import awaited
+from penstock.backends import StoreRole
 from penstock.engines.twin import async_twin
 from penstock.stores import Stores
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-    from penstock.connect import AppLike
+    from penstock.connect import AppLike, RoleLike
+    from penstock.declare import SessionOptions
     from penstock.engines import StoreEngine
 
 
@@ -46,33 +48,59 @@ class AsyncStores:
 
     # --- use ---
 
-    def engine(self, app: AppLike, name: str) -> AsyncEngine:
-        """The async engine of a store: one object per process; nothing is connected yet.
+    def engine(self, app: AppLike, name: str, *, role: RoleLike = StoreRole.APP) -> AsyncEngine:
+        """The async engine of a store: one object per process and role; nothing is connected yet.
 
         It serves in any number of event loops. The first time, this asks the registry, so take it at
         start-up rather than in a busy loop; `session` and `begin` never hold the loop up.
+
+        Args:
+            app: The app.
+            name: The store.
+            role: Who logs in; see `Stores.engine`.
 
         Raises:
             UnknownStore, UnknownSetting: There is no such store.
             NotAssigned: No service is plugged into its setting.
             MissingExtra: The driver is not installed.
         """
-        return async_twin(self._desk.store_engine(app, name)).engine
+        return async_twin(self._desk.store_engine(app, name, role)).engine
 
-    def sessionmaker(self, app: AppLike, name: str) -> async_sessionmaker[AsyncSession]:
-        """The session factory of a store: one object per process; see `engine`."""
-        return async_twin(self._desk.store_engine(app, name)).sessionmaker
+    def sessionmaker(
+        self,
+        app: AppLike,
+        name: str,
+        *,
+        role: RoleLike = StoreRole.APP,
+        options: SessionOptions | None = None,
+    ) -> async_sessionmaker[AsyncSession]:
+        """The session factory of a store: one object per process, role and options; see `engine`."""
+        return _factory(self._desk.store_engine(app, name, role), options)
 
     @asynccontextmanager
-    async def session(self, app: AppLike, name: str) -> AsyncIterator[AsyncSession]:
+    async def session(
+        self,
+        app: AppLike,
+        name: str,
+        *,
+        role: RoleLike = StoreRole.APP,
+        options: SessionOptions | None = None,
+    ) -> AsyncIterator[AsyncSession]:
         """A new session for an `async with` block, whose end only closes it."""
-        async with async_twin(await self._store_engine(app, name)).sessionmaker() as session:
+        async with _factory(await self._store_engine(app, name, role), options)() as session:
             yield session
 
     @asynccontextmanager
-    async def begin(self, app: AppLike, name: str) -> AsyncIterator[AsyncSession]:
+    async def begin(
+        self,
+        app: AppLike,
+        name: str,
+        *,
+        role: RoleLike = StoreRole.APP,
+        options: SessionOptions | None = None,
+    ) -> AsyncIterator[AsyncSession]:
         """A new session in a transaction that is committed at the end of the `async with` block."""
-        async with async_twin(await self._store_engine(app, name)).sessionmaker.begin() as session:
+        async with _factory(await self._store_engine(app, name, role), options).begin() as session:
             yield session
 
     def connection_engine(self, app: AppLike, setting: str) -> AsyncEngine:
@@ -81,11 +109,26 @@ class AsyncStores:
 
     def connection_sessionmaker(self, app: AppLike, setting: str) -> async_sessionmaker[AsyncSession]:
         """The session factory of a connection setting; see `engine`."""
-        return async_twin(self._desk.connection_store_engine(app, setting)).sessionmaker
+        return _factory(self._desk.connection_store_engine(app, setting))
 
-    async def _store_engine(self, app: AppLike, name: str) -> StoreEngine:
-        known = self._desk.find_store_engine(app, name)
-        return known if known is not None else await asyncio.to_thread(self._desk.store_engine, app, name)
+    @asynccontextmanager
+    async def connection_session(self, app: AppLike, setting: str) -> AsyncIterator[AsyncSession]:
+        """A new session of a connection setting for an `async with` block, whose end only closes it."""
+        found = await asyncio.to_thread(self._desk.connection_store_engine, app, setting)
+        async with _factory(found)() as session:
+            yield session
+
+    @asynccontextmanager
+    async def connection_begin(self, app: AppLike, setting: str) -> AsyncIterator[AsyncSession]:
+        """The same, in a transaction that is committed at the end of the block."""
+        async with self.connection_session(app, setting) as session, session.begin():
+            yield session
+
+    async def _store_engine(self, app: AppLike, name: str, role: RoleLike) -> StoreEngine:
+        known = self._desk.find_store_engine(app, name, role)
+        if known is not None:
+            return known
+        return await asyncio.to_thread(self._desk.store_engine, app, name, role)
 
     # --- the desk's verbs, in a thread ---
 
@@ -126,6 +169,11 @@ class AsyncStores:
 
     async def __aexit__(self, *raised: object) -> None:
         await self.close()
+
+
+def _factory(found: StoreEngine, options: SessionOptions | None = None) -> async_sessionmaker[AsyncSession]:
+    twin = async_twin(found)
+    return twin.sessionmaker if options is None else twin.sessions_by(options)
 
 
 def current_stores() -> AsyncStores:

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from penstock.aio import AsyncConnection, AsyncKind, AsyncStore
+from penstock.backends import StoreRole
 from penstock.current import current_stores
 from penstock.declare import (
     AppDeclaration,
     ConnectionSetting,
     DatabaseSetting,
     Initializer,
+    SessionOptions,
     TableMaker,
     Tables,
 )
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.orm import Session, sessionmaker
 
+    from penstock.connect import RoleLike
     from penstock.provision.fleet import SyncResult
     from penstock.provision.status import StoreStatus
 
@@ -109,6 +112,14 @@ class Connection(_Handle):
         """The URL with its password; shows `***` when printed."""
         return current_stores().connection_url(self.app, self.name)
 
+    def session(self) -> Session:
+        """A new session; leaving its `with` block only closes it."""
+        return self.sessionmaker()
+
+    def begin(self) -> AbstractContextManager[Session]:
+        """A new session in a transaction that is committed at the end of the `with` block."""
+        return self.sessionmaker.begin()
+
     @property
     def aio(self) -> AsyncConnection:
         """The same, for the tasks of an event loop."""
@@ -121,33 +132,45 @@ class Store(_OfApp):
     Args:
         app: The app.
         name: The store's name: `gages`, or `basins.logan`.
+        role: Who logs in: `"app"`, by default, or `"reader"`.
     """
 
-    def __init__(self, app: AppClass, name: str) -> None:
-        self._app, self._name = app, name
+    _role: RoleLike = StoreRole.APP
+
+    def __init__(self, app: AppClass, name: str, role: RoleLike = StoreRole.APP) -> None:
+        self._app, self._name, self._role = app, name, role
+
+    @property
+    def reader(self) -> Store:
+        """The same store for who only reads: its transactions are READ ONLY (see `Stores.engine`)."""
+        return Store(self.app, self.name, StoreRole.READER)
 
     @property
     def engine(self) -> Engine:
         """The engine; one object per process. Asking for it connects to nothing."""
-        return current_stores().engine(self.app, self.name)
+        return current_stores().engine(self.app, self.name, role=self._role)
 
     @property
     def sessionmaker(self) -> sessionmaker[Session]:
         """The session factory; one object per process."""
-        return current_stores().sessionmaker(self.app, self.name)
+        return current_stores().sessionmaker(self.app, self.name, role=self._role)
 
     @property
     def url(self) -> URL:
-        """The URL with its password; shows `***` when printed."""
-        return current_stores().url(self.app, self.name)
+        """The URL with its password; shows `***` when printed. See `Stores.url`."""
+        return current_stores().url(self.app, self.name, role=self._role)
 
-    def session(self) -> Session:
-        """A new session; leaving its `with` block only closes it."""
-        return current_stores().session(self.app, self.name)
+    def session(self, options: SessionOptions | None = None) -> Session:
+        """A new session; leaving its `with` block only closes it.
 
-    def begin(self) -> AbstractContextManager[Session]:
+        Args:
+            options: How it is made; by default as the store's declaration says.
+        """
+        return current_stores().session(self.app, self.name, role=self._role, options=options)
+
+    def begin(self, options: SessionOptions | None = None) -> AbstractContextManager[Session]:
         """A new session in a transaction that is committed at the end of the `with` block."""
-        return current_stores().begin(self.app, self.name)
+        return current_stores().begin(self.app, self.name, role=self._role, options=options)
 
     def exists(self) -> bool:
         """Ask the server whether the store is there and complete."""
@@ -160,10 +183,11 @@ class Store(_OfApp):
     @property
     def aio(self) -> AsyncStore:
         """The same, for the tasks of an event loop."""
-        return AsyncStore(self.app, self.name)
+        return AsyncStore(self.app, self.name, self._role)
 
     def __repr__(self) -> str:
-        return f"<store {self.app.package}:{self.name}>"
+        role = "" if self._role is StoreRole.APP else f" for a {StoreRole(self._role).value}"
+        return f"<store {self.app.package}:{self.name}{role}>"
 
 
 class _Declared(_Handle):
@@ -200,6 +224,7 @@ class DatabaseOptions(TypedDict, total=False):
     tables: TableMaker | None
     initializer: Initializer
     spatial: bool
+    sessions: SessionOptions
 
 
 class Database(_Declared):
@@ -214,6 +239,7 @@ class Database(_Declared):
         initializer: A function, or its dotted path; see also the decorator of this name.
         spatial: Whether it needs spatial types and functions; default False.
         many: Whether this declares any number of stores, made at run time; default False.
+        sessions: How the store's sessions are made (`SessionOptions`).
 
     Returns:
         A `OneStore`, or a `Kind` with `many=True`.

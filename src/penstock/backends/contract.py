@@ -61,11 +61,13 @@ class ConnectionOptions:
             name that it did not qualify.
         connect_timeout: Seconds to wait for the server to answer; default 10.
         statement_timeout: Seconds after which the server ends a statement; None for its own figure.
+        read_only: Whether its transactions are READ ONLY unless they say otherwise; default False.
     """
 
     trusted: bool = True
     connect_timeout: float = 10.0
     statement_timeout: float | None = None
+    read_only: bool = False
 
     def at(self, url: URL) -> ConnectionOptions:
         """The same with the `connect_timeout` of an address, where that has one."""

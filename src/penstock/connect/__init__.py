@@ -5,7 +5,7 @@ from penstock.connect.engines import EngineCache
 from penstock.connect.explain import Explanation, explain
 from penstock.connect.resealing import Resealed, keys_in_use, reseal
 from penstock.connect.servers import Role, read_password, same_recipient, seal_password, server_of
-from penstock.connect.sessions import AppLike, Declares, SessionFactory, Sessions
+from penstock.connect.sessions import AppLike, Declares, RoleLike, SessionFactory, Sessions
 
 __all__ = [
     "Address",
@@ -16,6 +16,7 @@ __all__ = [
     "Explanation",
     "Resealed",
     "Role",
+    "RoleLike",
     "SessionFactory",
     "Sessions",
     "explain",

@@ -183,6 +183,17 @@ class AddressBook:
         found = self._find(app, StoreName(name))
         return found if role is StoreRole.APP else self._for_reader(found)
 
+    def get_for_reading(self, app: AppDeclaration, name: str) -> Address:
+        """Where a reader of the store logs in: with its login for readers, where it has one.
+
+        Raises:
+            NotSupported: It has none, and a pooler keeps its transactions from being READ ONLY.
+        """
+        found = self.get(app, name)
+        if found.place.own_login is not None or found.place.server.pooled:
+            return self._for_reader(found)
+        return found
+
     def _find(self, app: AppDeclaration, store: StoreName) -> Address:
         entry = self._registry.find_store(app.package, store.name)
         setting = app.find(store.setting)

@@ -1,13 +1,15 @@
-"""The one engine of every store and connection that this process has used."""
+"""The one engine of every store, role and connection that this process has used."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
+from penstock.backends import StoreRole
 from penstock.connect.standins import check_not_under_test
+from penstock.declare import DatabaseSetting, SessionOptions, StoreName
 from penstock.engines import Fixed, StoreEngine, budget_of, reserved, withdraw
 
 if TYPE_CHECKING:
@@ -20,7 +22,22 @@ if TYPE_CHECKING:
     from penstock.registry import Registry
 
 
-_Key: TypeAlias = tuple[str, str, str]
+class EngineKey(NamedTuple):
+    """What an engine is for.
+
+    Args:
+        app: The app's package.
+        name: The store's name, or the connection setting's.
+        role: Who logs in.
+        endpoint: Which of the store's servers; the one of its service by default.
+        is_connection: Whether it is a connection setting's, and no store's.
+    """
+
+    app: str
+    name: str
+    role: StoreRole = StoreRole.APP
+    endpoint: str = ""
+    is_connection: bool = False
 
 
 class EngineCache:
@@ -37,22 +54,29 @@ class EngineCache:
         self.book = book
         self.options = options
         book.connect_timeout = options.connect_timeout
-        self._engines: dict[_Key, StoreEngine] = {}
-        self._dropped: WeakValueDictionary[_Key, StoreEngine] = WeakValueDictionary()
+        self._engines: dict[EngineKey, StoreEngine] = {}
+        self._dropped: WeakValueDictionary[EngineKey, StoreEngine] = WeakValueDictionary()
         self._apps: dict[str, AppDeclaration] = {}
 
-    def known(self, app: str, name: str) -> StoreEngine | None:
+    def known(self, app: str, name: str, role: StoreRole = StoreRole.APP) -> StoreEngine | None:
         """The engine of a store that was used before; asks nobody."""
-        return self._engines.get(("store", app, name))
+        return self._engines.get(EngineKey(app, name, role))
 
-    def of_store(self, app: AppDeclaration, name: str) -> StoreEngine:
+    def of_store(self, app: AppDeclaration, name: str, role: StoreRole = StoreRole.APP) -> StoreEngine:
         """The engine of a store, created or not; asks the registry once, the store never."""
         self._apps[app.package] = app
+        key = EngineKey(app.package, name, role)
 
         def make() -> StoreEngine:
-            return StoreEngine(_StoreLookup(self, app.package, name), self.options, owner=self)
+            return StoreEngine(
+                _StoreLookup(self, key),
+                self.options,
+                owner=self,
+                sessions=_sessions_of(app, name),
+                read_only=role is StoreRole.READER,
+            )
 
-        return self._cached(("store", app.package, name), make)
+        return self._cached(key, make)
 
     def of_connection(self, app: AppDeclaration, setting: str) -> StoreEngine:
         """The engine of a connection setting."""
@@ -62,7 +86,7 @@ class EngineCache:
         def make() -> StoreEngine:
             return StoreEngine(_ConnectionLookup(self, app.package, setting), self.options, owner=self)
 
-        return self._cached(("connection", app.package, setting), make)
+        return self._cached(EngineKey(app.package, setting, is_connection=True), make)
 
     def at(self, place: Place) -> StoreEngine:
         """An engine of a place that nobody looks up, for one piece of work; whoever asked ends it."""
@@ -74,17 +98,18 @@ class EngineCache:
 
     def let_go(self, app: str, name: str) -> None:
         """Close this process's idle connections to a store; its engine stays usable."""
-        engine = self.known(app, name)
-        if engine is not None:
-            engine.dispose()
+        for role in StoreRole:
+            engine = self.known(app, name, role)
+            if engine is not None:
+                engine.dispose()
 
     def forget(self, app: str, name: str) -> None:
-        """Keep the engine of a store that was dropped only for as long as somebody else does."""
-        key = ("store", app, name)
-        engine = self._engines.pop(key, None)
-        if engine is not None:
-            self._dropped[key] = engine
-            engine.dispose()
+        """Keep the engines of a store that was dropped only for as long as somebody else does."""
+        for key in (EngineKey(app, name, role) for role in StoreRole):
+            engine = self._engines.pop(key, None)
+            if engine is not None:
+                self._dropped[key] = engine
+                engine.dispose()
 
     def dispose(self) -> None:
         """Close every idle connection."""
@@ -103,14 +128,14 @@ class EngineCache:
         self.dispose()
         withdraw(owner=self)
 
-    def _cached(self, key: _Key, make: Callable[[], StoreEngine]) -> StoreEngine:
+    def _cached(self, key: EngineKey, make: Callable[[], StoreEngine]) -> StoreEngine:
         """The engine of this key. Two threads may both make one; the same one is kept by both."""
         engine = self._engines.get(key)
         if engine is None:
             engine = self._engines.setdefault(key, self._find_dropped(key) or make())
         return engine
 
-    def _find_dropped(self, key: _Key) -> StoreEngine | None:
+    def _find_dropped(self, key: EngineKey) -> StoreEngine | None:
         """The engine of a store that was dropped and made again, if somebody still has it."""
         engine = self._dropped.get(key)
         if engine is not None:
@@ -123,17 +148,19 @@ class _StoreLookup:
     """Where one store is now."""
 
     cache: EngineCache
-    app: str
-    name: str
+    key: EngineKey
 
     def place(self) -> Place:
         """Its place; raises what the address book raises."""
-        return self.cache.book.get(self.cache.app(self.app), self.name).place
+        app, book = self.cache.app(self.key.app), self.cache.book
+        if self.key.role is StoreRole.READER:
+            return book.get_for_reading(app, self.key.name).place
+        return book.get(app, self.key.name).place
 
     def generation(self, max_age: float) -> int:
         """Changes when the place may have; raises RealStoreUnderTest."""
         if self.cache.book.copies is None:
-            check_not_under_test(self.app, self.name)
+            check_not_under_test(self.key.app, self.key.name)
         return self.cache.registry.generation(max_age)
 
 
@@ -152,3 +179,9 @@ class _ConnectionLookup:
     def generation(self, max_age: float) -> int:
         """Changes when the place may have."""
         return self.cache.registry.generation(max_age)
+
+
+def _sessions_of(app: AppDeclaration, name: str) -> SessionOptions:
+    """How the sessions of a store are made, by its declaration."""
+    setting = app.find(StoreName(name).setting)
+    return setting.sessions if isinstance(setting, DatabaseSetting) else SessionOptions()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from penstock.backends import StoreRole, backend_for
-from penstock.declare import AppDeclaration
-from penstock.errors import UnknownApp
+from penstock.declare import AppDeclaration, SessionOptions
+from penstock.errors import UnknownApp, WrongObject
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class Declares(Protocol):
 AppLike: TypeAlias = "str | AppDeclaration | Declares"
 
 SessionFactory: TypeAlias = sessionmaker[Session]
+
+RoleLike: TypeAlias = StoreRole | Literal["app", "reader"]
+"""Who logs in to a store."""
 
 
 class Sessions:
@@ -87,30 +90,66 @@ class Sessions:
         """A block in which these stores are used, for `use`; test copies shut the real ones meanwhile."""
         return nullcontext()
 
-    def engine(self, app: AppLike, name: str) -> Engine:
-        """The engine of a store: one object per process; nothing is connected yet.
+    def engine(self, app: AppLike, name: str, *, role: RoleLike = StoreRole.APP) -> Engine:
+        """The engine of a store: one object per process and role; nothing is connected yet.
+
+        Args:
+            app: The app.
+            name: The store.
+            role: Who logs in: `"app"`, by default, or `"reader"`. A reader's transactions are READ ONLY; it
+                has a login that may do no more where the store has one, else the app's.
 
         Raises:
             UnknownStore, UnknownSetting: There is no such store.
             NotAssigned: No service is plugged into its setting.
+            NotSupported: Nothing could keep a reader behind this pooler from writing.
         """
-        return self.store_engine(app, name).engine
+        return self.store_engine(app, name, role).engine
 
-    def sessionmaker(self, app: AppLike, name: str) -> SessionFactory:
-        """The session factory of a store: one object per process."""
-        return self.store_engine(app, name).sessionmaker
+    def sessionmaker(
+        self,
+        app: AppLike,
+        name: str,
+        *,
+        role: RoleLike = StoreRole.APP,
+        options: SessionOptions | None = None,
+    ) -> SessionFactory:
+        """The session factory of a store: one object per process, role and options.
 
-    def session(self, app: AppLike, name: str) -> Session:
-        """A new session; leaving its `with` block only closes it."""
-        return self.sessionmaker(app, name)()
+        Args:
+            app: The app.
+            name: The store.
+            role: Who logs in; see `engine`.
+            options: How its sessions are made; by default as the store's declaration says.
+        """
+        found = self.store_engine(app, name, role)
+        return found.sessionmaker if options is None else found.sessions_by(options)
+
+    def session(
+        self,
+        app: AppLike,
+        name: str,
+        *,
+        role: RoleLike = StoreRole.APP,
+        options: SessionOptions | None = None,
+    ) -> Session:
+        """A new session; leaving its `with` block only closes it. See `sessionmaker`."""
+        return self.sessionmaker(app, name, role=role, options=options)()
 
     @contextmanager
-    def begin(self, app: AppLike, name: str) -> Iterator[Session]:
+    def begin(
+        self,
+        app: AppLike,
+        name: str,
+        *,
+        role: RoleLike = StoreRole.APP,
+        options: SessionOptions | None = None,
+    ) -> Iterator[Session]:
         """A new session in a transaction that is committed at the end of the `with` block."""
-        with self.sessionmaker(app, name).begin() as session:
+        with self.sessionmaker(app, name, role=role, options=options).begin() as session:
             yield session
 
-    def url(self, app: AppLike, name: str, *, role: StoreRole = StoreRole.APP) -> URL:
+    def url(self, app: AppLike, name: str, *, role: RoleLike = StoreRole.APP) -> URL:
         """The store's URL with its password, for `create_engine`; shows `***` when printed.
 
         Args:
@@ -121,7 +160,7 @@ class Sessions:
         Raises:
             NotSupported: The store has no login for readers.
         """
-        address = self.book.get(self.declaration(app), name, role)
+        address = self.book.get(self.declaration(app), name, _role(role))
         return _with_password(address.backend.store_url(address.place), address.place.login.password())
 
     def address(self, app: AppLike, name: str) -> Address:
@@ -145,18 +184,27 @@ class Sessions:
         place = self.book.connection_place(self.declaration(app), setting)
         return _with_password(backend_for(place.login.url).store_url(place), place.login.password())
 
-    def store_engine(self, app: AppLike, name: str) -> StoreEngine:
+    def store_engine(self, app: AppLike, name: str, role: RoleLike = StoreRole.APP) -> StoreEngine:
         """The engine of a store and what goes with it, for other ways to use it, as `penstock.aio`."""
-        known = self.find_store_engine(app, name)
-        return known if known is not None else self._engines.of_store(self.declaration(app), name)
+        known = self.find_store_engine(app, name, role)
+        return known or self._engines.of_store(self.declaration(app), name, _role(role))
 
-    def find_store_engine(self, app: AppLike, name: str) -> StoreEngine | None:
+    def find_store_engine(
+        self, app: AppLike, name: str, role: RoleLike = StoreRole.APP
+    ) -> StoreEngine | None:
         """The same, if it was used before; asks nobody."""
-        return self._engines.known(app if isinstance(app, str) else app.package, name)
+        return self._engines.known(app if isinstance(app, str) else app.package, name, _role(role))
 
     def connection_store_engine(self, app: AppLike, setting: str) -> StoreEngine:
         """The engine of a connection setting and what goes with it."""
         return self._engines.of_connection(self.declaration(app), setting)
+
+
+def _role(role: RoleLike) -> StoreRole:
+    try:
+        return StoreRole(role)
+    except ValueError:
+        raise WrongObject(f"There is no role {role!r}.", hint='Write "app" or "reader".') from None
 
 
 def _with_password(url: URL, password: str | None) -> URL:

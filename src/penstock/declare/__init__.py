@@ -3,6 +3,7 @@
 from penstock.declare.app import AppDeclaration
 from penstock.declare.naming import Copies, StoreName, physical_name, run_of_copy
 from penstock.declare.others import OtherDeclaration
+from penstock.declare.sessions import SessionOptions
 from penstock.declare.settings import (
     ConnectionSetting,
     DatabaseSetting,
@@ -19,6 +20,7 @@ __all__ = [
     "DatabaseSetting",
     "Initializer",
     "OtherDeclaration",
+    "SessionOptions",
     "Setting",
     "StoreName",
     "TableMaker",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from penstock.declare.naming import checked_label
+from penstock.declare.sessions import SessionOptions
 from penstock.errors import DeclarationError, InvalidName
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class _DatabaseOptions:
     metadata: Tables | None = None
     tables: TableMaker | None = None
     many: bool = False
+    sessions: SessionOptions = field(default_factory=SessionOptions)
 
     @property
     def app_makes_tables(self) -> bool:
@@ -79,6 +81,7 @@ class DatabaseSetting(_DatabaseOptions):
         tables: Who makes tables: `"penstock"`, and the app reads and writes rows; or the `"app"`, which may
             then do all that the store's owner may. By default the app, if there is no `metadata`.
         many: Whether this is a kind: one declaration, any number of stores made at run time.
+        sessions: How the store's sessions are made.
 
     Raises:
         InvalidName: The name is empty, too long, has a dot, or characters no server can carry.

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
 from sqlalchemy.util.concurrency import in_greenlet
 
 from penstock.backends import TRACED
 from penstock.engines import fork
 from penstock.engines.engine import is_good, point
+from penstock.engines.observed import observed
 from penstock.engines.pool import info_of
 from penstock.engines.shared import SharedDialect, shared_dialect
 from penstock.engines.tasks import TaskPool, aside, soon
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
     from penstock.backends import AsyncDriver, Place
+    from penstock.declare import SessionOptions
     from penstock.engines.budget import Budget
     from penstock.engines.engine import StoreEngine
 
@@ -42,24 +45,41 @@ class AsyncStoreEngine:
         engine: The one async engine; asking for it connects to nothing.
     """
 
-    __slots__ = ("__weakref__", "_due", "_maker", "_shared", "_store", "driver", "engine")
+    __slots__ = ("__weakref__", "_due", "_makers", "_shared", "_store", "driver", "engine")
 
     def __init__(self, store: StoreEngine, driver: AsyncDriver) -> None:
         self._store = store
         self._due = 0.0
-        self._maker: async_sessionmaker[AsyncSession] | None = None
+        self._makers: dict[SessionOptions, async_sessionmaker[AsyncSession]] = {}
         self.driver = driver
-        self.engine = AsyncEngine(self._make())
+        self.engine = self._make()
         if store.options.trace_sessions:
             self.engine.sync_engine.update_execution_options(**{TRACED: True})
+        if store.read_only:
+            self.engine.sync_engine.update_execution_options(penstock_readonly=True)
         fork.remember(self)
 
     @property
     def sessionmaker(self) -> async_sessionmaker[AsyncSession]:
-        """The one session factory."""
-        if self._maker is None:
-            self._maker = async_sessionmaker(self.engine)
-        return self._maker
+        """The session factory of the store's own options; one object."""
+        return self.sessions_by(self._store.sessions)
+
+    def sessions_by(self, options: SessionOptions) -> async_sessionmaker[AsyncSession]:
+        """The session factory of these options; one object for each."""
+        maker = self._makers.get(options)
+        return self._makers.setdefault(options, self._maker_by(options)) if maker is None else maker
+
+    def _maker_by(self, options: SessionOptions) -> async_sessionmaker[AsyncSession]:
+        engine = self.engine
+        if options.execution_options:
+            engine = engine.execution_options(**options.execution_options)
+        return async_sessionmaker(
+            engine,
+            sync_session_class=options.class_ or Session,
+            autoflush=options.autoflush,
+            expire_on_commit=bool(options.expire_on_commit),
+            info=dict(options.info) or None,
+        )
 
     def dispose(self) -> None:
         """Close the idle connections now, those in use when they come back; for any thread."""
@@ -137,7 +157,7 @@ class AsyncStoreEngine:
     def _connect_to(self, place: Place, entry: ConnectionPoolEntry) -> Any:
         store, dialect = self._store, self.engine.dialect
         info_of(entry)["mark"] = store.backend.mark(place)
-        raw = self.driver.connect(dialect, place, store.connection_options, aside)
+        raw = self.driver.connect(observed(dialect, entry), place, store.connection_options, aside)
         try:
             if self._shared is not None:
                 self._shared.set_up(raw, self.engine.url)
@@ -147,7 +167,7 @@ class AsyncStoreEngine:
             raise
         return raw
 
-    def _make(self) -> Engine:
+    def _make(self) -> AsyncEngine:
         store, options = self._store, self.driver.dialect_options
         url = store.backend.store_url(store.place).set(drivername=self.driver.name)
         echo, hide = store.options.echo, store.options.hide_parameters
@@ -155,8 +175,10 @@ class AsyncStoreEngine:
         if store.options.share_statements:
             key = (store.backend.server_key(store.place.server), url.drivername, store.place.spatial)
             self._shared = shared_dialect(key, lambda: SharedDialect(url, options, store.backend))
-            pool = TaskPool(self, self._shared.dialect, echo=echo)
-            return self._shared.engine(pool, url, echo=echo, hide_parameters=hide)
-        engine = create_engine(url, pool=TaskPool(self), echo=echo, hide_parameters=hide, **options)
-        store.backend.listen(engine)
+            pool = partial(TaskPool, self, echo=echo)
+            return self._shared.async_engine(pool, url, echo=echo, hide_parameters=hide)
+        engine = asyncio.create_async_engine(
+            url, pool=TaskPool(self), echo=echo, hide_parameters=hide, **options
+        )
+        store.backend.listen(engine.sync_engine)
         return engine

@@ -6,14 +6,18 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from sqlalchemy import Engine, create_engine
+import sqlalchemy
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from penstock.backends import TRACED, ConnectionOptions, Place, backend_for
+from penstock.declare import SessionOptions
 from penstock.engines import fork
 from penstock.engines.budgets import budget_of
+from penstock.engines.observed import observed
 from penstock.engines.pool import StorePool, UnpooledUntilEnded, info_of
 from penstock.engines.shared import SharedDialect, shared_dialect
 from penstock.errors import NotSupported, PenstockError, RegistryError
@@ -34,6 +38,11 @@ _logger = logging.getLogger(__name__)
 
 _PING_AFTER = 30.0
 """Seconds of idleness after which a connection through a pooler is asked whether it still works."""
+
+
+SessionFactory: TypeAlias = sessionmaker[Session]
+
+PLAIN = SessionOptions()
 
 
 class Lookup(Protocol):
@@ -80,6 +89,8 @@ class StoreEngine:
         options: How connections are made and shared.
         owner: Whose figure of `max_connections` this is; it counts for as long as that lives.
         budget: What to share connections with; by default all that this process has to the server.
+        sessions: How its sessions are made, unless who asks for one says otherwise.
+        read_only: Whether its transactions are READ ONLY; default False.
 
     Attributes:
         engine: The one engine; asking for it connects to nothing.
@@ -87,8 +98,8 @@ class StoreEngine:
     """
 
     __slots__ = (
-        "__weakref__", "_generation", "_maker", "_owner", "_place", "_shared",
-        "backend", "budget", "engine", "lookup", "options", "twins",
+        "__weakref__", "_generation", "_makers", "_owner", "_place", "_shared",
+        "backend", "budget", "engine", "lookup", "options", "read_only", "sessions", "twins",
     )  # fmt: skip
 
     def __init__(
@@ -98,12 +109,16 @@ class StoreEngine:
         *,
         owner: object,
         budget: Budget | None = None,
+        sessions: SessionOptions = PLAIN,
+        read_only: bool = False,
     ) -> None:
         self.lookup = lookup
         self.options = options
+        self.sessions = sessions
+        self.read_only = read_only
         self.twins: list[Twin] = []
         self._owner = owner
-        self._maker: sessionmaker[Session] | None = None
+        self._makers: dict[SessionOptions, SessionFactory] = {}
         self._generation = lookup.generation(options.refresh_interval)
         self._place = lookup.place()
         self.backend = backend_for(self._place.server.login.url)
@@ -111,14 +126,21 @@ class StoreEngine:
         self.engine = self._make()
         if options.trace_sessions:
             self.engine.update_execution_options(**{TRACED: True})
+        if read_only:
+            self.engine.update_execution_options(penstock_readonly=True)
         fork.remember(self)
 
     @property
-    def sessionmaker(self) -> sessionmaker[Session]:
-        """The one session factory."""
-        if self._maker is None:
-            self._maker = sessionmaker(self.engine)
-        return self._maker
+    def sessionmaker(self) -> SessionFactory:
+        """The session factory of the store's own options; one object."""
+        return self.sessions_by(self.sessions)
+
+    def sessions_by(self, options: SessionOptions) -> SessionFactory:
+        """The session factory of these options; one object for each."""
+        maker = self._makers.get(options)
+        if maker is None:
+            maker = self._makers.setdefault(options, _session_factory(self.engine, options))
+        return maker
 
     @property
     def shares_statements(self) -> bool:
@@ -149,6 +171,7 @@ class StoreEngine:
         return ConnectionOptions(
             connect_timeout=self.options.connect_timeout,
             statement_timeout=self.options.statement_timeout,
+            read_only=self.read_only,
         )
 
     # --- what its pool asks (`Supply`) ---
@@ -210,7 +233,8 @@ class StoreEngine:
 
     def _connect_to(self, place: Place, entry: ConnectionPoolEntry) -> Any:
         info_of(entry)["mark"] = self.backend.mark(place)
-        raw = self.backend.connect(self.engine.dialect, place, self.connection_options)
+        dialect = observed(self.engine.dialect, entry)
+        raw = self.backend.connect(dialect, place, self.connection_options)
         try:
             if self._shared is not None:
                 self._shared.set_up(raw, self.engine.url)
@@ -250,10 +274,12 @@ class StoreEngine:
         self._shared: SharedDialect | None = None
         if self.options.share_statements:
             self._shared = _shared_for(self._place, self.backend, trusted=True)
-            pool = StorePool(self, self._shared.dialect, echo=echo)
+            pool = partial(StorePool, self, echo=echo)
             return self._shared.engine(pool, url, echo=echo, hide_parameters=hide)
         options = self.backend.dialect_options(self._place)
-        engine = create_engine(url, pool=StorePool(self), echo=echo, hide_parameters=hide, **options)
+        engine = sqlalchemy.create_engine(
+            url, pool=StorePool(self), echo=echo, hide_parameters=hide, **options
+        )
         self.backend.listen(engine)
         return engine
 
@@ -288,6 +314,18 @@ def _answers(entry: ConnectionPoolEntry, dialect: Dialect) -> bool:
         return False
 
 
+def _session_factory(engine: Engine, options: SessionOptions) -> SessionFactory:
+    if options.execution_options:
+        engine = engine.execution_options(**options.execution_options)
+    return sessionmaker(
+        engine,
+        class_=options.class_ or Session,
+        autoflush=options.autoflush,
+        expire_on_commit=options.expire_on_commit is not False,
+        info=dict(options.info) or None,
+    )
+
+
 def point(engine: Engine, url: URL, backend: Backend) -> None:
     """Let an engine lead to another database of the same kind, once its pool is empty."""
     engine.url = url
@@ -312,7 +350,7 @@ def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
         return raw
 
     pool = UnpooledUntilEnded(connect, backend, shared.dialect)
-    yield shared.engine(pool, url, echo=False, hide_parameters=False)
+    yield shared.own_engine(pool, url)
 
 
 def _shared_for(place: Place, backend: Backend, *, trusted: bool) -> SharedDialect:

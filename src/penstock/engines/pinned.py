@@ -167,10 +167,12 @@ def _dialect_of(dialect: Dialect, manners: type[_Savepoints]) -> Dialect:
         kept = object.__new__(type(kind.__name__, (manners, kind), ours | manners.more(dialect)))
         kept.__dict__ = dialect.__dict__
         dialect.__dict__[manners.__name__] = kept
-    if "default_schema_name" in getattr(type(dialect), "__slots__", ()):  # All but that is shared.
+    own = getattr(type(dialect), "__slots__", ())  # What a store does not share, its listeners for one.
+    if own:
         kept = object.__new__(type(kept))
         kept.__dict__ = dialect.__dict__
-        kept.default_schema_name = dialect.default_schema_name
+        for name in own:
+            setattr(kept, name, getattr(dialect, name))
     return cast("Dialect", kept)
 
 

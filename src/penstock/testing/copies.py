@@ -7,6 +7,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from penstock.backends import StoreRole
 from penstock.connect.standins import standing_in
 from penstock.declare import AppDeclaration, Copies, StoreName
 from penstock.engines.pinned import TURN, Pin
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from penstock.connect import Address, AppLike
+    from penstock.connect import Address, AppLike, RoleLike
     from penstock.engines import StoreEngine
     from penstock.provision.dynamic import NewStore
     from penstock.provision.provisioner import SyncOptions
@@ -179,13 +180,15 @@ class CopiedStores(Stores):
             finally:
                 stores.drop_all()
 
-    def store_engine(self, app: AppLike, name: str) -> StoreEngine:
-        """The engine of a store; inside `rolled_back`, it is held back."""
-        return self._held_back(super().store_engine(app, name))
+    def store_engine(self, app: AppLike, name: str, role: RoleLike = StoreRole.APP) -> StoreEngine:
+        """The engine of a store; inside `rolled_back`, it is held back, and a reader's is the app's."""
+        return self._held_back(super().store_engine(app, name, self._role_here(role)))
 
-    def find_store_engine(self, app: AppLike, name: str) -> StoreEngine | None:
+    def find_store_engine(
+        self, app: AppLike, name: str, role: RoleLike = StoreRole.APP
+    ) -> StoreEngine | None:
         """The same, if it was used before."""
-        found = super().find_store_engine(app, name)
+        found = super().find_store_engine(app, name, self._role_here(role))
         return None if found is None else self._held_back(found)
 
     def as_template(self, address: Address) -> Template:
@@ -195,6 +198,10 @@ class CopiedStores(Stores):
         return Template(address.database, roles.names if roles is not None and found.any_roles else None)
 
     # --- helpers ---
+
+    def _role_here(self, role: RoleLike) -> RoleLike:
+        """A reader inside `rolled_back` has the app's connection, or it would not see what a test wrote."""
+        return role if self._pins is None else StoreRole.APP
 
     def _held_back(self, engine: StoreEngine) -> StoreEngine:
         with self._pinning:  # Nobody gets an engine that is held back by half.

@@ -78,6 +78,8 @@ def start_up(purpose: str, options: ConnectionOptions) -> dict[str, Any]:
         _either("tx_isolation = 'READ-COMMITTED'", "transaction_isolation = 'READ-COMMITTED'"),
         " /*M! , check_constraint_checks = 1 */",
     ]
+    if options.read_only:
+        own.append(_either("tx_read_only = 1", "transaction_read_only = 1"))
     timeout = options.statement_timeout if options.trusted else options.statement_timeout or 0
     if timeout is not None:
         milliseconds = max(round(timeout * 1000), 1) if timeout else 0

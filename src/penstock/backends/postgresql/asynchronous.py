@@ -114,7 +114,7 @@ class AsyncpgDriver:
             ValueError,
         )
         try:
-            return dbapi.connect(**params)
+            return dialect.connect(**params)
         except refused as error:  # A TimeoutError is an OSError.
             made = dbapi.OperationalError(str(error) or "The server did not answer in time.")
             made.sqlstate = made.pgcode = getattr(error, "sqlstate", None)

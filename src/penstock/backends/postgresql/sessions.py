@@ -84,6 +84,8 @@ def settings_of(options: ConnectionOptions) -> dict[str, str]:
     settings["search_path"] = TRUSTED_PATH if options.trusted else PINNED_PATH
     if options.statement_timeout is not None:
         settings["statement_timeout"] = str(max(1, round(options.statement_timeout * 1000)))
+    if options.read_only:
+        settings["default_transaction_read_only"] = "on"
     return settings
 
 

@@ -71,10 +71,11 @@ def _begun(connection: Connection) -> None:
     if options.get(PINNED):
         return
     level = options.get("isolation_level")
-    if level != "AUTOCOMMIT" and options.get("penstock_readonly"):
+    if options.get("penstock_readonly"):
         connection.info[_QUERY_ONLY] = True
         _run(connection, "PRAGMA query_only=ON")
-        _run(connection, "BEGIN")
+        if level != "AUTOCOMMIT":
+            _run(connection, "BEGIN")
         return
     _allow_writing(connection)
     if level == "AUTOCOMMIT":
