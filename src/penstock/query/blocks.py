@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from penstock.backends.columnar import Columns
     from penstock.backends.rows import RowBackend
 
 _Row = TypeVar("_Row")
@@ -38,6 +39,20 @@ def blocks_of(rows: Iterable[_Row], connection: Connection, backend: RowBackend)
     """
     blocks = _read(rows, connection, backend)
     return chain(list(islice(blocks, 1)), blocks)
+
+
+def blocks_of_columns(
+    blocks: Iterable[tuple[int, Columns]], connection: Connection, backend: RowBackend
+) -> Iterator[tuple[int, Columns]]:
+    """The blocks of a frame, of which the first is read now. See `blocks_of`."""
+
+    def read() -> Iterator[tuple[int, Columns]]:
+        for block in blocks:
+            backend.check(connection)
+            yield block
+
+    checked = read()
+    return chain(list(islice(checked, 1)), checked)
 
 
 def _read(rows: Iterable[_Row], connection: Connection, backend: RowBackend) -> Iterator[Block[_Row]]:

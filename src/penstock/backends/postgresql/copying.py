@@ -10,6 +10,8 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
+from penstock.backends.columnar import Columns
+from penstock.backends.postgresql.columns import streamed
 from penstock.backends.postgresql.encoder import HEADER, TRAILER, Encoder
 from penstock.backends.postgresql.sessions import codec_of
 from penstock.backends.rows import Unfit
@@ -67,10 +69,12 @@ def copy(
         DBAPIError: The server refuses a row, or does not answer.
     """
     raw: Any = connection.connection.driver_connection
+    by_psycopg = isinstance(raw, psycopg.BaseConnection)
+    stream = _stream(fields, rows, codec_of(raw) if by_psycopg else "utf-8")
     try:
-        if isinstance(raw, psycopg.BaseConnection):
-            return _by_psycopg(raw, into.statement(connection), _stream(fields, rows, codec_of(raw)))
-        return await_only(_by_asyncpg(raw, into, _stream(fields, rows, "utf-8")))
+        if by_psycopg:
+            return _by_psycopg(raw, into.statement(connection), stream)
+        return await_only(_by_asyncpg(raw, into, stream))
     except Unfit:
         raise
     except Exception as error:
@@ -78,6 +82,12 @@ def copy(
 
 
 def _stream(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> Iterator[bytes]:
+    """What is sent: of columns by way of Arrow, if that knows their types."""
+    made = streamed(rows, fields, codec) if isinstance(rows, Columns) else None
+    return _by_rows(fields, rows, codec) if made is None else made
+
+
+def _by_rows(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> Iterator[bytes]:
     encoder = Encoder(fields, codec)
     yield HEADER
     for start in range(0, len(rows), _AT_A_TIME):
