@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from penstock.backends.arrow import load_arrow
-from penstock.backends.rows import Parted, column_of
+from penstock.backends.rows import Parted
 from penstock.backends.values import column_without_nan
 
 if TYPE_CHECKING:
@@ -55,19 +55,38 @@ class Held:
 
     def chosen(self, numbers: Sequence[int]) -> Held:
         """Some of the values, in this order."""
-        array = None if self.array is None else self.array.take(load_arrow().array(numbers, "int64"))
-        return _Chosen(array, lambda _, __: [self.values[n] for n in numbers], converts=self.converts)
+        return _Chosen(
+            _taken(self.array, numbers),
+            lambda _, __: [self.values[n] for n in numbers],
+            converts=self.converts,
+        )
 
     def without_nan(self, column: Column[Any]) -> Held:
         """The same, with NULL for NaN, NaT and NA."""
         arrow = load_arrow()
-        if self.array is None or self.converts or arrow.types.is_nested(self.array.type):
+        if self.array is None or self.converts or not _is_plain(self.array.type):
             return Held.of_values(column_without_nan(column, self.values))
         if not arrow.types.is_floating(self.array.type):
             return self
         missing = arrow.scalar(None, self.array.type)
         array = arrow.compute.if_else(arrow.compute.is_nan(self.array), missing, self.array)
         return Held(array, self._make)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether only a number of this type can be NaN, and nothing inside of it."""
+    types = load_arrow().types
+    inside = types.is_nested(kind) or (types.is_dictionary(kind) and types.is_floating(kind.value_type))
+    return not (inside or isinstance(kind, load_arrow().BaseExtensionType))
+
+
+def _taken(array: Any | None, numbers: Sequence[int]) -> Any | None:
+    """Some of an array; None if Arrow can't take some of its type."""
+    arrow = load_arrow()
+    try:
+        return None if array is None else array.take(arrow.array(numbers, "int64"))
+    except arrow.ArrowNotImplementedError:
+        return None
 
 
 class _Chosen(Held):

@@ -93,7 +93,9 @@ class Frame:
         """Its rows, 50,000 at a time but for the last ones, with the number of the first of them."""
         first = 0
         for arrays in self._parts():
-            held = [self._held(column, each, first) for column, each in zip(self._columns, arrays, strict=True)]
+            held = [
+                self._held(column, each, first) for column, each in zip(self._columns, arrays, strict=True)
+            ]
             count = len(arrays[0]) if arrays else 0
             if count:
                 yield first, Columns(count, held)
@@ -211,9 +213,21 @@ def _joined(batches: Sequence[Any]) -> list[Any]:
 
 def _one(parts: Sequence[Any]) -> Any:
     arrow = load_arrow()
+    parts = list(map(_without_views, parts))
     if len(parts) > 1 and arrow.types.is_dictionary(parts[0].type):  # Each may have its own.
         parts = [part.dictionary_decode() for part in parts]
     return parts[0] if len(parts) == 1 else arrow.concat_arrays(parts)
+
+
+def _without_views(array: Any) -> Any:
+    """The array; texts and bytes that are views as such, of which Arrow can't take some."""
+    arrow, types = load_arrow(), load_arrow().types
+    if types.is_dictionary(array.type):
+        known = _without_views(array.dictionary)
+        return array if known is array.dictionary else arrow.DictionaryArray.from_arrays(array.indices, known)
+    if types.is_string_view(array.type):
+        return array.cast(arrow.large_string())
+    return array.cast(arrow.large_binary()) if types.is_binary_view(array.type) else array
 
 
 # --- values of pandas -----------------------------------------------------------------------------
@@ -248,7 +262,7 @@ def _array(column: Column[Any], series: Any) -> Any:
         array = arrow.array(series)  # What is missing is NULL in it.
     except (arrow.ArrowException, TypeError, ValueError) as error:
         raise _no_column(column, f"It is {series.dtype}.") from error
-    return array.combine_chunks() if isinstance(array, arrow.ChunkedArray) else array
+    return _without_views(array.combine_chunks() if isinstance(array, arrow.ChunkedArray) else array)
 
 
 # --- values of Arrow ------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import logging
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.backends.arrow import load_arrow
-from penstock.backends.postgresql.encoder import TRAILER, single
+from penstock.backends.postgresql.encoder import single
 from penstock.backends.rows import Unfit
 
 if TYPE_CHECKING:
@@ -20,13 +21,19 @@ if TYPE_CHECKING:
     Rule: TypeAlias = Callable[[Any], Any]
     """Makes of an array one that pgpq writes as the column wants it; or None, or raises if it can't."""
 
+_logger = logging.getLogger(__name__)
+
 _AT_A_TIME = 4096
 """Rows that are encoded while the server stores those before them."""
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (of types with and without time zone)
+_EARLIEST, _LATEST = datetime.min, datetime.max  # noqa: DTZ901
 _UTF8 = "utf-8"
 
 
-def streamed(rows: Columns, fields: Sequence[Field], codec: str) -> Iterator[bytes] | None:
+def streamed(
+    rows: Columns, fields: Sequence[Field], codec: str, names: Sequence[str]
+) -> Iterator[bytes] | None:
     """What is sent for rows; None if it is left to the way of rows.
 
     A column whose type Arrow and pgpq do not know, or write otherwise, is encoded by itself from its values
@@ -36,6 +43,7 @@ def streamed(rows: Columns, fields: Sequence[Field], codec: str) -> Iterator[byt
         rows: The rows.
         fields: How each column is written.
         codec: In what the server expects texts, as Python calls it.
+        names: What the columns are called.
 
     Raises:
         Unfit: A value is of a type that its column can't hold.
@@ -44,7 +52,10 @@ def streamed(rows: Columns, fields: Sequence[Field], codec: str) -> Iterator[byt
     if encoder_of is None:
         return None
     arrays = [_native(held, field, codec) for held, field in zip(rows.columns, fields, strict=True)]
-    if arrays.count(None) > len(arrays) / 2:
+    by_python = [name for name, array in zip(names, arrays, strict=True) if array is None]
+    if by_python:
+        _logger.debug("Python makes the values of %s", ", ".join(by_python))
+    if len(by_python) == len(arrays):
         return None
     for number, (held, field) in enumerate(zip(rows.columns, fields, strict=True)):
         if arrays[number] is None:
@@ -58,7 +69,7 @@ def _pieces(encoder: Any, batch: Any) -> Iterator[bytes]:
     yield encoder.write_header()
     for start in range(0, batch.num_rows, _AT_A_TIME):
         yield encoder.write_batch(batch.slice(start, _AT_A_TIME))
-    yield TRAILER
+    yield encoder.finish()  # What it still holds, and the end.
 
 
 @cache
@@ -88,14 +99,12 @@ def _native(held: Held, field: Field, codec: str) -> Any | None:
         return None
     if arrow.types.is_null(array.type):
         return arrow.nulls(len(array), "binary")
-    if arrow.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
     rules = _CONVERTED if held.converts else _RULES
     rule = rules.get(field.oid)
     if rule is None or (field.oid in _OF_TEXTS and codecs.lookup(codec).name != _UTF8):
         return None
     try:
-        return rule(array)
+        return rule(array.dictionary_decode() if arrow.types.is_dictionary(array.type) else array)
     except (arrow.ArrowException, ValueError, TypeError, OverflowError):
         return None
 
@@ -162,8 +171,7 @@ def _moment(array: Any, *, zoned: bool) -> Any | None:
         array = arrow.compute.floor_temporal(array, unit="microsecond")
     made = array.cast(arrow.timestamp("us"))
     margin = timedelta(days=1 if zoned else 0)
-    early, late = _microseconds(datetime.min + margin), _microseconds(datetime.max - margin)
-    return made if _is_within(made.cast("int64"), early, late) else None
+    return made if _is_within(made.cast("int64"), _us(_EARLIEST + margin), _us(_LATEST - margin)) else None
 
 
 def _span(array: Any) -> Any | None:
@@ -200,15 +208,14 @@ def _decimal(array: Any) -> Any | None:
     return array.cast(arrow.decimal128(digits, array.type.scale))
 
 
-def _list(rule: Rule, array: Any) -> Any | None:
+def _list(rule: Rule, kind: str, array: Any) -> Any | None:
     """Lists of one dimension, of what a rule takes."""
     arrow = load_arrow()
-    if not (arrow.types.is_list(array.type) or arrow.types.is_large_list(array.type)):
+    types = arrow.types
+    listed = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    if not any(is_so(array.type) for is_so in listed) or rule(arrow.array([], array.type.value_type)) is None:
         return None
-    inner = rule(array.values)
-    if inner is None:
-        return None
-    return type(array).from_arrays(array.offsets, inner, mask=array.is_null())
+    return array.cast(arrow.list_(getattr(arrow, kind)()))
 
 
 # --- help -----------------------------------------------------------------------------------------
@@ -223,8 +230,8 @@ def _days(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
 
-def _microseconds(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)  # noqa: DTZ001
+def _us(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _fixed(data: bytes, size: int, like: Any) -> Any:
@@ -246,9 +253,9 @@ _RULES: dict[int, Rule] = {
     25: _text,
     700: partial(_float, 32),
     701: partial(_float, 64),
-    1009: partial(_list, _text),
-    1016: partial(_list, partial(_integer, 64)),
-    1022: partial(_list, partial(_float, 64)),
+    1009: partial(_list, _text, "string"),
+    1016: partial(_list, partial(_integer, 64), "int64"),
+    1022: partial(_list, partial(_float, 64), "float64"),
     1042: _text,
     1043: _text,
     1082: _date,

@@ -70,7 +70,9 @@ def copy(
     """
     raw: Any = connection.connection.driver_connection
     by_psycopg = isinstance(raw, psycopg.BaseConnection)
-    stream = _stream(fields, rows, codec_of(raw) if by_psycopg else "utf-8")
+    codec = codec_of(raw) if by_psycopg else "utf-8"
+    made = streamed(rows, fields, codec, into.columns) if isinstance(rows, Columns) else None
+    stream = _stream(fields, rows, codec) if made is None else made
     try:
         if by_psycopg:
             return _by_psycopg(raw, into.statement(connection), stream)
@@ -82,12 +84,6 @@ def copy(
 
 
 def _stream(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> Iterator[bytes]:
-    """What is sent: of columns by way of Arrow, if that knows their types."""
-    made = streamed(rows, fields, codec) if isinstance(rows, Columns) else None
-    return _by_rows(fields, rows, codec) if made is None else made
-
-
-def _by_rows(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> Iterator[bytes]:
     encoder = Encoder(fields, codec)
     yield HEADER
     for start in range(0, len(rows), _AT_A_TIME):

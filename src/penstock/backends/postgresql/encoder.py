@@ -238,4 +238,6 @@ def write(rows, out):
 
 @lru_cache(maxsize=256)
 def _compiled_single(made: str) -> CodeType:
-    return compile(f"def write(values):\n    return [{made} for c0 in values]\n", "<a column of a COPY>", "exec")
+    return compile(
+        f"def write(values):\n    return [{made} for c0 in values]\n", "<a column of a COPY>", "exec"
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import Format
-from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, literal_column
+from sqlalchemy import ARRAY, JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, literal_column
 from sqlalchemy.types import TypeDecorator
 
 from penstock.backends.columnar import each_of
@@ -107,7 +107,7 @@ class _Column:
             if isinstance(first, str):  # What psycopg makes of a text is one.
                 return self._as_text(chain([first], values)) or Sent(field)
         compared = self._type.compared if self._bind is None else None
-        if self._bind in (None, _decimal):
+        if self._is_plain:
             field = replace(field, oid=self._type.oid)
         return Sent(field, "", compared, self._type.by_bytes)
 
@@ -122,6 +122,14 @@ class _Column:
         if isinstance(self._inner, JSON) and self._type.oid in _JSONS:
             return Field(_JSONS[self._type.oid], bind=self._bind)
         return field_of(self._type.oid, self._bind) if isinstance(self._inner, _SAME) else None
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing is made of a value, or of those in an array, that is one of the column's type."""
+        if self._bind in (None, _decimal) or not isinstance(self._kind, ARRAY):
+            return self._bind in (None, _decimal)
+        inner = self._kind.item_type.dialect_impl(self._connection.dialect)
+        return _binder(self._connection, inner, 0) is None
 
     @property
     def _inner(self) -> TypeEngine[Any]:
