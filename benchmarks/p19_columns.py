@@ -26,7 +26,7 @@ DRIVER, PANDAS, BY_ROWS = "adbc_ingest", "pandas.to_sql", "bulk_insert, rows of 
 TARGETS = [
     Target("P19", "bulk_insert, Arrow", DRIVER, 1.0),
     Target("P19", "bulk_insert, Arrow", PANDAS, 1 / 8),
-    Target("P20", "bulk_insert, pandas", DRIVER, 1.15),
+    Target("P19", "bulk_insert, pandas", DRIVER, 1.15),
     Target("", "bulk_insert, pandas", PANDAS),
     Target("", BY_ROWS, DRIVER),
     Target("", "upsert, Arrow, all new", DRIVER),

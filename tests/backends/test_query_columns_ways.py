@@ -219,6 +219,30 @@ def test_texts_are_sent_in_the_encoding_of_the_connection(postgresql_samples: En
         assert connection.scalar(select(Sample.text)) == "Ü"
 
 
+@pytest.mark.parametrize("door_to", POSTGRESQL, indirect=True)
+def test_a_frame_is_stored_where_rows_cannot_be_copied(door_to: Doors) -> None:
+    door, frame = door_to(KEYED), pa.table({"whole": [2, 1], "word": ["a", "b"], "value": [0.5, None]})
+
+    def outcome(session: Session) -> Written:
+        rule = text("CREATE RULE nothing_else AS ON UPDATE TO keyed DO ALSO NOTHING")
+        session.execute(rule)
+        return bulk_insert(session, keyed, frame)
+
+    assert door.do(outcome) == Written(inserted=2)
+
+
+def test_objects_after_missing_ones_are_stored(postgresql_samples: Engine) -> None:
+    values: list[Any] = [None, pd.NA, np.nan, "a", "b"]
+    frame = pd.DataFrame(
+        {"number": range(5), "text": values, "document": [None, pd.NA, [1, 2], {"a": 1}, {}]}
+    )
+    bulk_insert(postgresql_samples, Sample, frame)
+    with postgresql_samples.connect() as connection:
+        rows = connection.execute(select(Sample.text, Sample.document).order_by(Sample.number)).all()
+    documents = [None, None, [1, 2], {"a": 1}, {}]
+    assert [tuple(row) for row in rows] == list(zip([None, None, None, "a", "b"], documents, strict=True))
+
+
 def test_only_columns_that_need_it_are_made_of_python(
     postgresql_samples: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -57,7 +57,8 @@ def bulk_insert(
     """Store many rows: all of them, or none.
 
     On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take, which is logged at
-    debug level; on MariaDB by statements of many rows, or as a file where the address has `local_infile=1`.
+    debug level; of columns of Arrow no values of Python's are made for it. On MariaDB they are sent by
+    statements of many rows, or as a file where the address has `local_infile=1`.
     What a session has pending is neither written nor lost.
 
     Args:

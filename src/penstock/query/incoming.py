@@ -246,7 +246,8 @@ def _of_series(column: Column[Any], series: Any) -> list[Any]:
 def _texts(series: Any) -> Any | None:
     """The array of a column of objects that are all texts; None if they are not."""
     arrow = load_arrow()
-    if not isinstance(next(filter(None, series), None), str):
+    known = series.notna().to_numpy()
+    if not (known.any() and isinstance(series.iloc[known.argmax()], str)):
         return None
     try:
         array = arrow.array(series)

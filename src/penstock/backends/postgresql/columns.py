@@ -28,6 +28,9 @@ _AT_A_TIME = 4096
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (of types with and without time zone)
 _EARLIEST, _LATEST = datetime.min, datetime.max  # noqa: DTZ901
+_DAY = 86_400_000_000
+"""A day in microseconds."""
+
 _UTF8 = "utf-8"
 
 
@@ -158,7 +161,8 @@ def _time(array: Any) -> Any | None:
     arrow = load_arrow()
     if not arrow.types.is_time(array.type):
         return None
-    return array.cast(arrow.time64("us"), safe=False)
+    made = array.cast(arrow.time64("us"), safe=False)
+    return made if _is_within(made.cast("int64"), 0, _DAY - 1) else None
 
 
 def _moment(array: Any, *, zoned: bool) -> Any | None:
@@ -182,9 +186,7 @@ def _span(array: Any) -> Any | None:
     import numpy as np
 
     whole = array.cast(arrow.duration("us"), safe=False).cast("int64")
-    days, rest = np.divmod(whole.fill_null(0).to_numpy(), 86_400_000_000)
-    if days.size and (abs(days).max() > timedelta.max.days):
-        return None
+    days, rest = np.divmod(whole.fill_null(0).to_numpy(), _DAY)
     made = np.zeros(len(array), [("rest", ">i8"), ("days", ">i4"), ("months", ">i4")])
     made["rest"], made["days"] = rest, days
     return _fixed(made.tobytes(), 16, array)
