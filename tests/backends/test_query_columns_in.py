@@ -227,7 +227,7 @@ def taken_apart(frame: pa.Table, target: Any) -> Iterator[tuple[Any, ...]]:
 def test_columns_are_stored_as_the_same_rows_are(door_to: Doors) -> None:
     door = door_to(TableBase.metadata)
 
-    @settings(max_examples=150)
+    @settings(max_examples=100)
     @given_by(data=st.data())
     def every_type(data: st.DataObject) -> None:
         check(door, Sample, CASES, data)
@@ -239,7 +239,7 @@ def test_columns_are_stored_as_the_same_rows_are(door_to: Doors) -> None:
 def test_columns_of_more_types_of_postgresql_are_stored_as_the_same_rows_are(door_to: Doors) -> None:
     door = door_to(LISTED)
 
-    @settings(max_examples=150)
+    @settings(max_examples=100)
     @given_by(data=st.data())
     def every_type(data: st.DataObject) -> None:
         check(door, arrays, MORE, data)
