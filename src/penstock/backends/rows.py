@@ -100,9 +100,11 @@ class RowBackend(KeyBackend, Transactions, Protocol):
     Attributes:
         returns_new_only: What an INSERT with RETURNING gives are rows that were not there before.
         nonfinite: What columns of numbers hold of "NaN", "Infinity" and "-Infinity".
+        takes_columns: Whether it makes use of rows that are held as columns (see `Columns`).
     """
 
     returns_new_only: bool
+    takes_columns: bool
     nonfinite: frozenset[str]
 
     @property
@@ -235,6 +237,7 @@ class StandardRows:
     """What dialects do alike that have ON CONFLICT and RETURNING (see `RowBackend`)."""
 
     returns_new_only = True
+    takes_columns = False
     _of_dialect: Callable[[Any], Any]
     """The dialect's own, which has the methods for conflicts."""
 

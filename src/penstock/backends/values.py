@@ -70,6 +70,12 @@ def without_nan(columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]]) -
     return [list(map(_without_nan, row, nulls, inside)) for row in rows]
 
 
+def column_without_nan(column: Column[Any], values: Iterable[Any]) -> list[Any]:
+    """The values of one column, with NULL for NaN, NaT and NA."""
+    instead, inside = null_of(column.type), isinstance(column.type, JSON | ARRAY)
+    return [_without_nan(value, instead, inside) for value in values]
+
+
 def null_of(kind: TypeEngine[Any]) -> Any:
     """What stands for NULL in a column: None may be a value of JSON, too."""
     return null() if isinstance(kind, JSON) and not kind.none_as_null else None

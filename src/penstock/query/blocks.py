@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from penstock.query.incoming import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Connection
 
+    from penstock.backends.columnar import Columns
     from penstock.backends.rows import RowBackend
 
 _Row = TypeVar("_Row")
@@ -22,8 +25,10 @@ _ROWS = 50_000
 """Rows that are held in memory at a time, and written in the order of their keys."""
 
 
-def blocks_of(rows: Iterable[_Row], connection: Connection, backend: RowBackend) -> Iterator[Block[_Row]]:
-    """The rows, of which the first are read now: before anything is sent.
+def blocks_of(
+    rows: Iterable[Any] | Frame, connection: Connection, backend: RowBackend
+) -> Iterator[tuple[int, Any]]:
+    """The rows, or columns, of which the first are read now: before anything is sent.
 
     They may come from a result of the same connection that is read row by row. Where a statement would
     lose the rest of it, or add to it what is written, the rest is read first, however many rows it has.
@@ -36,8 +41,20 @@ def blocks_of(rows: Iterable[_Row], connection: Connection, backend: RowBackend)
     Raises:
         NotSupported: See `RowBackend.check`.
     """
-    blocks = _read(rows, connection, backend)
+    blocks: Iterator[tuple[int, Any]]
+    if not isinstance(rows, Frame):
+        blocks = _read(rows, connection, backend)
+    elif backend.takes_columns:
+        blocks = _read_columns(rows, connection, backend)
+    else:
+        blocks = _read(rows.rows(), connection, backend)
     return chain(list(islice(blocks, 1)), blocks)
+
+
+def _read_columns(frame: Frame, connection: Connection, backend: RowBackend) -> Iterator[tuple[int, Columns]]:
+    for block in frame.blocks():
+        backend.check(connection)
+        yield block
 
 
 def _read(rows: Iterable[_Row], connection: Connection, backend: RowBackend) -> Iterator[Block[_Row]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 from sqlalchemy.exc import DBAPIError, StatementError
 
+from penstock.backends.columnar import Columns
 from penstock.backends.rows import OnConflict, Unfit, Writing, Written
 from penstock.backends.transactions import savepoint
 from penstock.backends.values import cleaned, without_nan
@@ -15,7 +16,7 @@ from penstock.errors import RowRefused
 from penstock.query.blocks import blocks_of
 from penstock.query.filling import Filling, UpdateFilling
 from penstock.query.given import check_names
-from penstock.query.incoming import frame_of
+from penstock.query.incoming import Frame, frame_of
 from penstock.query.looking import Look
 from penstock.query.nonfinite import refused, strange_column
 from penstock.query.objects import values_of
@@ -57,7 +58,8 @@ def bulk_insert(
     """Store many rows: all of them, or none.
 
     On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take, which is logged at
-    debug level; on MariaDB by statements of many rows, or as a file where the address has `local_infile=1`.
+    debug level; of columns of Arrow no values of Python's are made for it. On MariaDB they are sent by
+    statements of many rows, or as a file where the address has `local_infile=1`.
     What a session has pending is neither written nor lost.
 
     Args:
@@ -194,12 +196,12 @@ class _Bulk:
         self._total = total_of(rows)
         frame = frame_of(rows, self._target, self._columns)
         if frame is not None:
-            self._columns, rows = frame.names, frame.rows()
-        if isinstance(rows, Iterator):  # It can be read once.
-            return self._write_once(on, rows)
+            self._columns = frame.names
+        if frame is not None or isinstance(rows, Iterator):  # It can be read once.
+            return self._write_once(on, rows if frame is None else frame)
         return again(on, lambda: self._write_once(on, rows))
 
-    def _write_once(self, on: On, rows: Iterable[Row]) -> Written:
+    def _write_once(self, on: On, rows: Iterable[Row] | Frame) -> Written:
         done = Written()
         with writing(on, self._target, reads_first=True) as source:
             connection = connection_of(source, self._target)
@@ -219,7 +221,7 @@ class _Bulk:
     ) -> Written:
         done = Written()
         for shape, numbers, values in groups:
-            given = without_nan(shape.writing.columns, values) if self._nulls_nan else values
+            given = self._without_nan(shape, values) if self._nulls_nan else values
             group = _Group(self._target, placed(connection, shape.writing), numbers, backend, verb)
             look = Look(self._target, shape, backend)
             if not look.is_needed:
@@ -232,11 +234,20 @@ class _Bulk:
                 done += group.of(rest.numbers).write(connection, rest.rows)
         return done
 
+    def _without_nan(self, shape: Shape, values: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        if isinstance(values, Columns):
+            return values.without_nan(shape.writing.columns)
+        return without_nan(shape.writing.columns, values)
+
     def _verb(self, backend: RowBackend) -> _Verb:
         return backend.write
 
-    def _at_once(self, first: int, block: list[Row]) -> Iterable[_Rows]:
+    def _at_once(self, first: int, block: list[Row] | Columns) -> Iterable[_Rows]:
         """Rows that seem to have the same names, with their numbers; looked at when they are sent."""
+        if isinstance(block, Columns):
+            shape = self._shape(cast("tuple[str, ...]", self._columns), sequence=True)
+            yield shape, range(first, first + len(block)), shape.completed(block)
+            return
         kinds = set(map(type, block))
         sequence = kinds == {tuple} and self._columns is not None
         if not sequence and kinds != {dict}:
@@ -373,7 +384,8 @@ class _Group:
         except _REFUSALS as error:
             if isinstance(error, DBAPIError) and not self._backend.blames_row(error):
                 raise
-            clean = cleaned(self._writing.columns, rows)
+            # What the server would not take of columns is sent as rows, one of which it refuses then.
+            clean = list(rows) if isinstance(rows, Columns) else cleaned(self._writing.columns, rows)
             if clean is None:
                 cause = error.__cause__ if isinstance(error, Unfit) else error
                 # A traceback prints the cause, too, with what a server says of values.

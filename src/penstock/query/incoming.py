@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, JSON, Float, Integer, Numeric, Uuid
 
 from penstock.backends.arrow import is_geometry, load_arrow, uuid_of
+from penstock.backends.columnar import Columns, Held
 from penstock.backends.values import null_of, plain
 from penstock.errors import NotSupported, RowRefused
 from penstock.query.given import check_rows
@@ -88,12 +89,38 @@ class Frame:
             yield from zip(*columns, strict=True)
             first += len(columns[0]) if columns else 0
 
+    def blocks(self) -> Iterator[tuple[int, Columns]]:
+        """Its rows, 50,000 at a time but for the last ones, with the number of the first of them."""
+        first = 0
+        for arrays in self._parts():
+            held = [
+                self._held(column, each, first) for column, each in zip(self._columns, arrays, strict=True)
+            ]
+            count = len(arrays[0]) if arrays else 0
+            if count:
+                yield first, Columns(count, held)
+            first += count
+
+    def _held(self, column: Column[Any], given: Any, first: int) -> Held:
+        """One column of a block, of what `_parts` gives."""
+
+        def make(part: Any, start: int) -> list[Any]:
+            return _converted(column, _of_array(column, part), first + start)
+
+        if load_arrow().types.is_floating(given.type) and isinstance(column.type, Integer):
+            given = _whole(given)
+        return Held(given, make, converts=_converter(column.type) is not None)
+
     def mappings(self) -> Iterator[dict[str, Any]]:
         """Its rows, by attribute."""
         return (dict(zip(self.names, row, strict=True)) for row in self.rows())
 
     def _blocks(self) -> Iterator[list[list[Any]]]:
         """The values of each column, of some rows at a time."""
+        raise NotSupported("A frame of no known kind.")
+
+    def _parts(self) -> Iterator[list[Any]]:
+        """The arrays of each column, of as many rows as there are in a block."""
         raise NotSupported("A frame of no known kind.")
 
 
@@ -121,6 +148,20 @@ class _Stream(Frame):
                 some = batch.slice(start, _BLOCK)
                 yield list(map(_of_array, self._columns, some.columns))
 
+    def _parts(self) -> Iterator[list[Any]]:
+        waiting: list[Any] = []
+        for batch in self._reader:
+            start = 0
+            while start < batch.num_rows:
+                some = batch.slice(start, _BLOCK - sum(map(len, waiting)))
+                start += some.num_rows
+                waiting.append(some)
+                if sum(map(len, waiting)) == _BLOCK:
+                    yield _joined(waiting)
+                    waiting = []
+        if waiting:
+            yield _joined(waiting)
+
 
 class _Pandas(Frame):
     """A data frame of pandas: its columns, not its index."""
@@ -136,6 +177,17 @@ class _Pandas(Frame):
             yield [
                 _of_series(column, some[name]) for column, name in zip(self._columns, self.names, strict=True)
             ]
+
+    def _parts(self) -> Iterator[list[Any]]:
+        for start in range(0, len(self._given), _BLOCK):
+            some = self._given.iloc[start : start + _BLOCK]
+            yield [some[name] for name in self.names]
+
+    def _held(self, column: Column[Any], given: Any, first: int) -> Held:
+        array = _texts(given) if given.dtype == object else _array(column, given)
+        if array is None:
+            return Held.of_values(_converted(column, _of_series(column, given), first))
+        return super()._held(column, array, first)
 
 
 def _schema(given: Any) -> Iterable[tuple[str, Any]]:
@@ -154,22 +206,64 @@ def _reader(given: Any) -> Any:
     return arrow.RecordBatchReader.from_batches(batch.schema, [batch])
 
 
+def _joined(batches: Sequence[Any]) -> list[Any]:
+    """The arrays of each column of some batches, one after the other."""
+    return [_one(parts) for parts in zip(*(batch.columns for batch in batches), strict=True)]
+
+
+def _one(parts: Sequence[Any]) -> Any:
+    arrow = load_arrow()
+    parts = list(map(_without_views, parts))
+    if len(parts) > 1 and arrow.types.is_dictionary(parts[0].type):  # Each may have its own.
+        parts = [part.dictionary_decode() for part in parts]
+    return parts[0] if len(parts) == 1 else arrow.concat_arrays(parts)
+
+
+def _without_views(array: Any) -> Any:
+    """The array; texts and bytes that are views as such, of which Arrow can't take some."""
+    arrow, types = load_arrow(), load_arrow().types
+    if types.is_dictionary(array.type):
+        known = _without_views(array.dictionary)
+        return array if known is array.dictionary else arrow.DictionaryArray.from_arrays(array.indices, known)
+    if types.is_string_view(array.type):
+        return array.cast(arrow.large_string())
+    return array.cast(arrow.large_binary()) if types.is_binary_view(array.type) else array
+
+
 # --- values of pandas -----------------------------------------------------------------------------
 
 
 def _of_series(column: Column[Any], series: Any) -> list[Any]:
     """The values of a column; what pandas calls missing is None."""
-    arrow = load_arrow()
     if series.dtype == object:
         return [
             None if missing else plain(value)
             for value, missing in zip(series.tolist(), series.isna().tolist(), strict=True)
         ]
+    return _of_array(column, _array(column, series))
+
+
+def _texts(series: Any) -> Any | None:
+    """The array of a column of objects that are all texts; None if they are not."""
+    arrow = load_arrow()
+    known = series.notna().to_numpy()
+    if not (known.any() and isinstance(series.iloc[known.argmax()], str)):
+        return None
+    try:
+        array = arrow.array(series)
+    except (arrow.ArrowException, TypeError, ValueError, OverflowError):
+        return None
+    return array if array.type == arrow.string() else None
+
+
+def _array(column: Column[Any], series: Any) -> Any:
+    """The array of a column of no objects."""
+    arrow = load_arrow()
     try:
         array = arrow.array(series)  # What is missing is NULL in it.
     except (arrow.ArrowException, TypeError, ValueError) as error:
         raise _no_column(column, f"It is {series.dtype}.") from error
-    return _of_array(column, array)
+    return _without_views(array.combine_chunks() if isinstance(array, arrow.ChunkedArray) else array)
 
 
 # --- values of Arrow ------------------------------------------------------------------------------

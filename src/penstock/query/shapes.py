@@ -16,6 +16,8 @@ from penstock.errors import NotSupported
 if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Table
 
+    from penstock.backends.columnar import Columns
+
     Make: TypeAlias = Callable[["RowContext"], Any]
 
 _AT_A_TIME = 1000
@@ -51,12 +53,42 @@ class Shape:
             return self.values
         return self._with_defaults
 
+    def completed(self, rows: Columns) -> Sequence[Sequence[Any]]:
+        """Rows with what Python makes, for each row in turn; it can look at what is given."""
+        if not self.defaults:
+            return rows
+        made = []
+        for number in range(len(rows)):
+            values = self.context.values = _Seen(rows, number)
+            for make in self.defaults:
+                values.more.append(make(self.context))
+            made.append(values.more)
+        return rows.with_more(list(map(list, zip(*made, strict=True))))
+
     def _with_defaults(self, given: Any) -> Sequence[Any]:
         values = [*self.values(given)]
         self.context.values = values
         for make in self.defaults:  # A default sees those before it.
             values.append(make(self.context))
         return values
+
+
+class _Seen(Sequence[Any]):
+    """A row as a default sees it: of what is given, Python makes values only if it looks."""
+
+    def __init__(self, rows: Columns, number: int) -> None:
+        self._rows = rows
+        self._number = number
+        self.more: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(self._rows.columns) + len(self.more)
+
+    def __getitem__(self, which: Any) -> Any:
+        return list(self)[which]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((*self._rows[self._number], *self.more))
 
 
 class Unlike(Exception):

@@ -66,6 +66,7 @@ class MySQLRows(MySQLKeys):
     """
 
     returns_new_only = False
+    takes_columns = False
     nonfinite: frozenset[str] = frozenset()
     pages = MySQLPages()
 

@@ -10,6 +10,8 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
+from penstock.backends.columnar import Columns
+from penstock.backends.postgresql.columns import streamed
 from penstock.backends.postgresql.encoder import HEADER, TRAILER, Encoder
 from penstock.backends.postgresql.sessions import codec_of
 from penstock.backends.rows import Unfit
@@ -67,10 +69,14 @@ def copy(
         DBAPIError: The server refuses a row, or does not answer.
     """
     raw: Any = connection.connection.driver_connection
+    by_psycopg = isinstance(raw, psycopg.BaseConnection)
+    codec = codec_of(raw) if by_psycopg else "utf-8"
+    made = streamed(rows, fields, codec, into.columns) if isinstance(rows, Columns) else None
+    stream = _stream(fields, rows, codec) if made is None else made
     try:
-        if isinstance(raw, psycopg.BaseConnection):
-            return _by_psycopg(raw, into.statement(connection), _stream(fields, rows, codec_of(raw)))
-        return await_only(_by_asyncpg(raw, into, _stream(fields, rows, "utf-8")))
+        if by_psycopg:
+            return _by_psycopg(raw, into.statement(connection), stream)
+        return await_only(_by_asyncpg(raw, into, stream))
     except Unfit:
         raise
     except Exception as error:

@@ -73,21 +73,30 @@ class Field:
         code: As what struct packs it; empty if it is bytes of any length.
         dump: What makes its bytes if there is no expression for it; None is NULL.
         bind: What is made of a value before; None is NULL.
+        oid: The number of the type, if a value of Arrow's that is of this type needs no `bind`; or 0.
     """
 
     make: str = ""
     code: str = ""
     dump: Callable[[Any], Any] | None = None
     bind: Binder | None = None
+    oid: int = 0
 
     def written(self, number: int) -> str:
         """The expression that writes a value of the column with this number, or NULL."""
+        return self._made(number, "NULL", self._framed)
+
+    def bare(self) -> str:
+        """The expression that makes the bytes of a value, `c0`, without their length; or None."""
+        return self._made(0, "None", self._unframed)
+
+    def _made(self, number: int, null: str, framed: Callable[[int, str], str]) -> str:
         value, test = f"c{number}", f"c{number} is None"
         if self.bind is not None:
             value, test = f"v{number}", f"(v{number} := bind{number}({value})) is None"
         if self.dump is not None:
             value, test = f"v{number}", f"{test} or (v{number} := dump{number}({value})) is None"
-        return f"NULL if {test} else {self._framed(number, value)}"
+        return f"{null} if {test} else {framed(number, value)}"
 
     def _framed(self, number: int, value: str) -> str:
         """The bytes of a value, with their length before them."""
@@ -96,6 +105,10 @@ class Field:
             return f"pack{number}({calcsize('!' + self.code)}, {made})"
         return f"size(len(b{number} := {made})) + b{number}"
 
+    def _unframed(self, number: int, value: str) -> str:
+        made = self.make.format(value) if self.make else value
+        return f"pack({made})" if self.code else f"({made})"
+
 
 def field_of(oid: int, bind: Binder | None = None) -> Field | None:
     """How a type is written that is known here; None for a stranger."""
@@ -103,6 +116,22 @@ def field_of(oid: int, bind: Binder | None = None) -> Field | None:
         code, make = _FIXED[oid]
         return Field(make, code, bind=bind)
     return Field(_SIZED[oid], bind=bind) if oid in _SIZED else None
+
+
+def single(field: Field, values: Sequence[Any], codec: str) -> list[bytes | None]:
+    """The bytes of the values of one column.
+
+    Args:
+        field: How they are written.
+        values: What they are.
+        codec: In what the server expects texts, as Python calls it.
+    """
+    names = {"codec": codec, "bind0": field.bind, "dump0": field.dump}
+    names["pack"] = Struct(f"!{field.code}").pack
+    made: dict[str, Any] = {}
+    exec(_compiled_single(field.bare()), {**_NAMES, **names}, made)  # noqa: S102
+    found: list[bytes | None] = made["write"](values)
+    return found
 
 
 class Encoder:
@@ -205,3 +234,10 @@ def write(rows, out):
         out += ({pieces},)
 """
     return compile(source, "<rows of a COPY>", "exec")
+
+
+@lru_cache(maxsize=256)
+def _compiled_single(made: str) -> CodeType:
+    return compile(
+        f"def write(values):\n    return [{made} for c0 in values]\n", "<a column of a COPY>", "exec"
+    )

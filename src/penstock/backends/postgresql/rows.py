@@ -72,6 +72,7 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
 
     _of_dialect = staticmethod(insert)
     nonfinite = NONFINITE
+    takes_columns = True
     pages = PostgreSQLPages()
 
     def create(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from itertools import chain
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import Format
-from sqlalchemy import JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, literal_column
+from sqlalchemy import ARRAY, JSON, Boolean, Enum, LargeBinary, Numeric, bindparam, literal_column
 from sqlalchemy.types import TypeDecorator
 
+from penstock.backends.columnar import each_of
 from penstock.backends.postgresql.encoder import Field, field_of
 from penstock.backends.postgresql.ordering import Comparison
 
@@ -36,6 +37,7 @@ _JSONS = {114: "{}.encode(codec)", 3802: "b'\\1' + {}.encode(codec)"}
 _SAME = (Boolean, Enum, LargeBinary)
 _GEOMETRY = ("geometry", "geography")
 _BYTES = 17
+_TEXT = 25
 _NUMERIC = 1700
 # What psycopg writes or refuses: json, text[], int8[], float8[], timetz, numeric, jsonb. Of others it cuts
 # off what is too large (int4[], int4range), or takes anything for what it should be.
@@ -76,8 +78,7 @@ def sent(
         one = None
         known = relation.columns.get(column.name)
         if known is not None:
-            values = (row[number] for row in rows)
-            one = _Column(connection, column, known).sent(values)
+            one = _Column(connection, column, known).sent(each_of(rows, number))
         if one is None or (one.made and column in writing.key):
             _logger.debug("%s is not copied: its %s is left to INSERT", writing.table, column.name)
             return None
@@ -106,6 +107,8 @@ class _Column:
             if isinstance(first, str):  # What psycopg makes of a text is one.
                 return self._as_text(chain([first], values)) or Sent(field)
         compared = self._type.compared if self._bind is None else None
+        if self._is_plain:
+            field = replace(field, oid=self._type.oid)
         return Sent(field, "", compared, self._type.by_bytes)
 
     # --- as what it is ---
@@ -119,6 +122,14 @@ class _Column:
         if isinstance(self._inner, JSON) and self._type.oid in _JSONS:
             return Field(_JSONS[self._type.oid], bind=self._bind)
         return field_of(self._type.oid, self._bind) if isinstance(self._inner, _SAME) else None
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing is made of a value, or of those in an array, that is one of the column's type."""
+        if self._bind in (None, _decimal) or not isinstance(self._kind, ARRAY):
+            return self._bind in (None, _decimal)
+        inner = self._kind.item_type.dialect_impl(self._connection.dialect)
+        return _binder(self._connection, inner, 0) is None
 
     @property
     def _inner(self) -> TypeEngine[Any]:
@@ -142,7 +153,7 @@ class _Column:
             return None
         if self._type.name in _GEOMETRY and all(map(_HEXADECIMAL, texts)):
             return Sent(Field("bytes.fromhex({})", bind=self._bind))
-        return Sent(Field("{}.encode(codec)", bind=self._bind), made)
+        return Sent(Field("{}.encode(codec)", bind=self._bind, oid=0 if self._bind else _TEXT), made)
 
     def _made(self) -> str:
         """The SQL that makes it of a text in a column of the same name; empty if that can't be said."""
