@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
-from operator import is_not
+from operator import is_not, ne
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import ARRAY, JSON, DateTime, Float, Integer, Numeric, null
 from sqlalchemy.types import TypeDecorator
 
-from penstock.backends.rows import Unfit
+from penstock.backends.rows import Unfit, column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from sqlalchemy import Column
     from sqlalchemy.types import TypeEngine
@@ -25,6 +26,9 @@ NAN = "NaN"
 
 _MISSING = {"NaTType": "NaT", "NAType": "NA"}
 """The types of what pandas has for a value that is missing, and what it is called."""
+
+_SIMPLE = frozenset({type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, UUID})
+"""Types of values that hold no others, and of which NaN alone is none."""
 
 
 def nonfinite(value: Any) -> str:
@@ -63,11 +67,26 @@ def unheld(column: Column[Any], value: Any, held: frozenset[str]) -> str:
     return "" if is_held(column.type, name, held) else name
 
 
-def without_nan(columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-    """The rows with NULL for NaN, NaT and NA, also in documents and arrays."""
-    nulls = [null_of(column.type) for column in columns]
-    inside = [isinstance(column.type, JSON | ARRAY) for column in columns]
-    return [list(map(_without_nan, row, nulls, inside)) for row in rows]
+def without_nan(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """The rows with NULL for NaN, NaT and NA, also in documents and arrays; themselves if they have none."""
+    places = [place for place in range(len(columns)) if _may_miss(column_of(rows, place))]
+    if not places:
+        return rows
+    kinds = [(place, columns[place].type) for place in places]
+    doubtful = [(place, null_of(kind), isinstance(kind, JSON | ARRAY)) for place, kind in kinds]
+    made = [list(row) for row in rows]
+    for row in made:
+        for place, instead, inside in doubtful:
+            row[place] = _without_nan(row[place], instead, inside)
+    return made
+
+
+def _may_miss(values: Sequence[Any]) -> bool:
+    """Whether one of these may be, or hold, what stands for a missing value."""
+    kinds = set(map(type, values))
+    if not kinds <= _SIMPLE:
+        return True
+    return float in kinds and any(map(ne, values, values))  # NaN is the one that differs from itself.
 
 
 def null_of(kind: TypeEngine[Any]) -> Any:
