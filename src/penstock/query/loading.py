@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, Table, inspect, literal_column, select
+from sqlalchemy import Column, Connection, Table, inspect, literal_column, select
 from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -14,9 +15,7 @@ from penstock.query.stored import parameters
 from penstock.query.target import Target, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sqlalchemy import Column, Row, Select
+    from sqlalchemy import Select
     from sqlalchemy.orm import InstanceState
 
 _LATER = frozenset({True, "select", "raise", "raise_on_sql", "write_only", "dynamic"})
@@ -39,13 +38,13 @@ class Loader:
     columns: Sequence[Column[Any]]
     key: Sequence[int]
 
-    def loaded(self, session: Session, row: Row[Any]) -> Any:
+    def loaded(self, session: Session, row: Sequence[Any]) -> Any:
         """The object of a row, as the session loads it: what it has of one already, stays so.
 
         Returns:
             None for a row of which the ORM makes no object.
         """
-        here = self._here(session, row)
+        here = self.here(session, row)
         if here is None:
             return self.made(session, row)
         held = cast("InstanceState[Any]", inspect(here)).dict
@@ -54,13 +53,13 @@ class Loader:
                 set_committed_value(here, name, value)
         return here
 
-    def made(self, session: Session, row: Row[Any]) -> Any:
+    def made(self, session: Session, row: Sequence[Any]) -> Any:
         """The object of a row that is new; what the session has of another with this key, is forgotten.
 
         Returns:
             None for a row of which the ORM makes no object.
         """
-        here = self._here(session, row)
+        here = self.here(session, row)
         if here is not None:
             identity = tuple(row[place] for place in self.key)
             return session.get(self.mapper.class_, identity, populate_existing=True)
@@ -73,7 +72,8 @@ class Loader:
         session.add(made)
         return made
 
-    def _here(self, session: Session, row: Row[Any]) -> Any:
+    def here(self, session: Session, row: Sequence[Any]) -> Any:
+        """The object that the session has of a row; None if it has none."""
         identity = tuple(row[place] for place in self.key)
         return session.identity_map.get(self.mapper.identity_key_from_primary_key(identity))
 
@@ -83,10 +83,11 @@ def loader_of(source: Session | Connection, target: Target) -> Loader | None:
 
     What listens to an event is not public; what has no such attribute has no such event.
     """
-    if not target.mapped or not isinstance(source, Session) or not _is_ordinary(type(source)):
+    kind: Any = type(source)
+    if not target.mapped or not isinstance(source, Session) or not _is_ordinary(kind):
         return None
-    key: Any = target.model
-    loader = _loader(key)
+    model: Any = target.model
+    loader = loader_of_class(model)
     if loader is None or getattr(source, "execution_options", None):
         return None
     heard, of_class = source.dispatch, loader.mapper.class_manager.dispatch
@@ -107,7 +108,7 @@ def row_query(model: Any, names: tuple[str, ...]) -> Select[Any]:
     """The SELECT of what the loader of a class takes, for the rows with these values; two are enough."""
     target = target_of(model)
     given = parameters(target, names)
-    query = select(*cast("Loader", _loader(model)).columns)
+    query = select(*cast("Loader", loader_of_class(model)).columns)
     return query.where(*(target.columns[name] == given[name] for name in names)).limit(literal_column("2"))
 
 
@@ -118,7 +119,7 @@ def _is_ordinary(kind: type[Session]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _loader(model: Any) -> Loader | None:
+def loader_of_class(model: Any) -> Loader | None:
     """The loader of a class; None if its objects are more than their rows."""
     mapper, target = inspect(model), target_of(model)
     if isinstance(model, Table) or not _is_alone(mapper, target):
