@@ -1,4 +1,4 @@
-"""An object that `get_or_create` makes of its row is what the ORM would have loaded."""
+"""An object that get_or_create makes of its row is what the ORM would load."""
 
 from __future__ import annotations
 
