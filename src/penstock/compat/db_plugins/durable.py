@@ -88,7 +88,7 @@ def _made_of(session: Session, loader: Loader, row: Any) -> Any:
     """The row as an object of the session."""
     found = row._mapping
     values = [found[column] for column in loader.columns]
-    here = loader.here(session, values)
+    _, here = loader.here(session, values)
     if here is None:
         return loader.made(session, values)
     return _refreshed(here, zip(loader.names, values, strict=True))
