@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from math import isfinite
+from math import isfinite, isnan
 from operator import is_not, ne
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -37,9 +37,13 @@ def nonfinite(value: Any) -> str:
         return _MISSING[type(value).__name__]
     if is_of_numpy(value):
         return "NaT" if value.dtype.kind in "mM" and value != value else nonfinite(plain(value))  # noqa: PLR0124
-    if not isinstance(value, float | Decimal) or isfinite(value):
+    if isinstance(value, Decimal):  # A NaN that signals can't be compared, nor made a float.
+        finite, unlike = value.is_finite(), value.is_nan()
+    elif isinstance(value, float):
+        finite, unlike = isfinite(value), isnan(value)
+    else:
         return ""
-    return NAN if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124
+    return "" if finite else NAN if unlike else "Infinity" if value > 0 else "-Infinity"
 
 
 def nonfinite_in(column: Column[Any], value: Any) -> str:
@@ -153,7 +157,7 @@ def _of_type(column: Column[Any], value: Any) -> Any:
     kind = column.type
     if isinstance(kind, Integer) and isinstance(value, float) and isfinite(value):
         return round(value)  # Halves become the even one.
-    if isinstance(kind, Integer) and isinstance(value, Decimal) and isfinite(value) and value == int(value):
+    if isinstance(kind, Integer) and isinstance(value, Decimal) and value.is_finite() and value == int(value):
         return int(value)
     if isinstance(kind, DateTime) and not kind.timezone and type(value) is date:
         return datetime.combine(value, time())
