@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from measure import Target, Way, arguments, desk, interleaved, report, server
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -25,6 +25,7 @@ TARGETS = [
     Target("P5", "many, hit", "two raw statements, hit", 3.0),
     Target("P6", "one by one, hit", "savepoint, hit", 1 / 1.5),
     Target("P6", "one by one, miss", "savepoint, miss", 1 / 2),
+    Target("", "one by one, hit", "limit: one statement through the session, hit"),
 ]
 
 
@@ -76,6 +77,8 @@ def ways(engine: Engine) -> Mapping[str, Way]:
         work = partial(way, engine)
         found[f"{name}, miss"] = Way(work=work, before=partial(empty, engine), count=count)
         found[f"{name}, hit"] = Way(work=work, count=count)
+    least = partial(through_the_session, engine)
+    found["limit: one statement through the session, hit"] = Way(work=least, count=SINGLE)
     return found
 
 
@@ -125,6 +128,14 @@ def classic(engine: Engine) -> None:
                         session.add(Object(**row))
                 except IntegrityError:
                     session.scalars(select(Object).filter_by(oid=row["oid"])).one()
+
+
+def through_the_session(engine: Engine) -> None:
+    """The least that loads an object: a SELECT that was made before, by the session."""
+    query = select(Object).where(Object.oid == bindparam("oid"))
+    with Session(engine) as session, session.begin():
+        for row in rows(SINGLE):
+            session.scalars(query, {"oid": row["oid"]}).one()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from measure import Target, Way, arguments, desk, interleaved, report, server
-from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy import URL, Engine, bindparam, create_engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -28,6 +28,8 @@ BULK = [
 SINGLE = [
     Target("P22", "get_or_create, made", "their technique, made", 1 / 3),
     Target("P22", "get_or_create, there", "their technique, there", 1 / 3),
+    Target("", "limit: one INSERT of the driver's, made", "their technique, made", 1 / 3),
+    Target("", "limit: one SELECT by a connection, there", "their technique, there", 1 / 3),
 ]
 
 
@@ -75,8 +77,12 @@ def main() -> None:
         peer = peers_engine(stores.url(Lab, "alerts"))
         bulk = interleaved(bulk_ways(engine, peer, given), rounds, unit="ms")
         single = interleaved(single_ways(engine, peer), rounds, unit="us")
+        not_for_the_disk(engine, peer)
+        quick = interleaved(single_ways(engine, peer), rounds, unit="us")
     report(f"{count:,} mappings of 30 columns, each call for good", bulk, BULK, unit="ms", rows=count)
     report("One object, each call for good", single, SINGLE, unit="us")
+    shown = [target._replace(row="") for target in SINGLE]
+    report("One object, where no commit waits for the disk", quick, shown, unit="us")
 
 
 def peers_engine(url: URL) -> Engine:
@@ -153,7 +159,18 @@ def single_ways(engine: Engine, peer: Engine) -> Mapping[str, Way]:
     for name, work in ways.items():
         found[f"{name}, made"] = Way(work=work, before=partial(empty, engine, "object"), count=KEYS)
         found[f"{name}, there"] = Way(work=work, count=KEYS)
+    before, least = partial(empty, engine, "object"), partial(inserted, engine)
+    found["limit: one INSERT of the driver's, made"] = Way(work=least, before=before, count=KEYS)
+    found["limit: one SELECT by a connection, there"] = Way(work=partial(selected, engine), count=KEYS)
     return found
+
+
+def not_for_the_disk(*engines: Engine) -> None:
+    """Have commits not wait for the disk, from the next connection on: what they cost else is the disk's."""
+    with engines[0].connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ALTER ROLE CURRENT_USER SET synchronous_commit = off"))
+    for engine in engines:
+        engine.dispose()
 
 
 def singly(engine: Engine) -> None:
@@ -180,6 +197,27 @@ def classic(engine: Engine) -> None:
                     session.rollback()
                     found = session.query(Object).filter_by(**which).one()
             assert found.ndet == 0
+
+
+def inserted(engine: Engine) -> None:
+    """The least that makes a row for good: an INSERT of the driver's, in autocommit."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        driver: Any = connection.connection.driver_connection
+        cursor = driver.cursor()
+        names = ", ".join(["oid", *VALUES])
+        places = ", ".join(["%s"] * (len(VALUES) + 1))
+        for number in range(KEYS):
+            cursor.execute(
+                f"INSERT INTO object ({names}) VALUES ({places})", [f"ZTF{number}", *VALUES.values()]
+            )
+
+
+def selected(engine: Engine) -> None:
+    """The least that looks: a SELECT that was made before, by a connection; its rows become no objects."""
+    query = select(Object.__table__).where(Object.oid == bindparam("given"))
+    with engine.connect() as connection:
+        for number in range(KEYS):
+            assert connection.execute(query, {"given": f"ZTF{number}"}).one().ndet == 0
 
 
 if __name__ == "__main__":

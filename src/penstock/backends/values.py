@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from math import isfinite
-from operator import is_not
+from math import isfinite, isnan
+from operator import is_not, ne
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import ARRAY, JSON, DateTime, Float, Integer, Numeric, null
 from sqlalchemy.types import TypeDecorator
 
-from penstock.backends.rows import Unfit
+from penstock.backends.rows import Unfit, column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from sqlalchemy import Column
     from sqlalchemy.types import TypeEngine
@@ -26,6 +27,9 @@ NAN = "NaN"
 _MISSING = {"NaTType": "NaT", "NAType": "NA"}
 """The types of what pandas has for a value that is missing, and what it is called."""
 
+_SIMPLE = frozenset({type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, UUID})
+"""Types of values that hold no others, and of which NaN alone is none."""
+
 
 def nonfinite(value: Any) -> str:
     """What a value is called that is no number, no moment, or infinite; empty for any other."""
@@ -33,9 +37,13 @@ def nonfinite(value: Any) -> str:
         return _MISSING[type(value).__name__]
     if is_of_numpy(value):
         return "NaT" if value.dtype.kind in "mM" and value != value else nonfinite(plain(value))  # noqa: PLR0124
-    if not isinstance(value, float | Decimal) or isfinite(value):
+    if isinstance(value, Decimal):  # A NaN that signals can't be compared, nor made a float.
+        finite, unlike = value.is_finite(), value.is_nan()
+    elif isinstance(value, float):
+        finite, unlike = isfinite(value), isnan(value)
+    else:
         return ""
-    return NAN if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124
+    return "" if finite else NAN if unlike else "Infinity" if value > 0 else "-Infinity"
 
 
 def nonfinite_in(column: Column[Any], value: Any) -> str:
@@ -63,11 +71,26 @@ def unheld(column: Column[Any], value: Any, held: frozenset[str]) -> str:
     return "" if is_held(column.type, name, held) else name
 
 
-def without_nan(columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-    """The rows with NULL for NaN, NaT and NA, also in documents and arrays."""
-    nulls = [null_of(column.type) for column in columns]
-    inside = [isinstance(column.type, JSON | ARRAY) for column in columns]
-    return [list(map(_without_nan, row, nulls, inside)) for row in rows]
+def without_nan(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """The rows with NULL for NaN, NaT and NA, also in documents and arrays; themselves if they have none."""
+    places = [place for place in range(len(columns)) if _may_miss(column_of(rows, place))]
+    if not places:
+        return rows
+    kinds = [(place, columns[place].type) for place in places]
+    doubtful = [(place, null_of(kind), isinstance(kind, JSON | ARRAY)) for place, kind in kinds]
+    made = [list(row) for row in rows]
+    for row in made:
+        for place, instead, inside in doubtful:
+            row[place] = _without_nan(row[place], instead, inside)
+    return made
+
+
+def _may_miss(values: Sequence[Any]) -> bool:
+    """Whether one of these may be, or hold, what stands for a missing value."""
+    kinds = set(map(type, values))
+    if not kinds <= _SIMPLE:
+        return True
+    return float in kinds and any(map(ne, values, values))  # NaN is the one that differs from itself.
 
 
 def column_without_nan(column: Column[Any], values: Iterable[Any]) -> list[Any]:
@@ -140,7 +163,7 @@ def _of_type(column: Column[Any], value: Any) -> Any:
     kind = column.type
     if isinstance(kind, Integer) and isinstance(value, float) and isfinite(value):
         return round(value)  # Halves become the even one.
-    if isinstance(kind, Integer) and isinstance(value, Decimal) and isfinite(value) and value == int(value):
+    if isinstance(kind, Integer) and isinstance(value, Decimal) and value.is_finite() and value == int(value):
         return int(value)
     if isinstance(kind, DateTime) and not kind.timezone and type(value) is date:
         return datetime.combine(value, time())

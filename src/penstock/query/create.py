@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, cast, overload
 
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from penstock.errors import RowRefused
 from penstock.query.among import among
 from penstock.query.given import asked, check_names, check_values
 from penstock.query.incoming import frame_of
+from penstock.query.loading import has_pending, loader_of, row_query
 from penstock.query.making import made_one, make_many
 from penstock.query.nonfinite import all_in_python, check_nonfinite, in_python, nulls_nan, without_nan_in
 from penstock.query.stored import (
@@ -326,6 +327,11 @@ def _one(
         return one_as_stored(source, target, where, latest=latest)
     if latest:
         query = _latest(source, target, query)
+    loader = None if latest else loader_of(source, target)
+    if loader is not None and not has_pending(session := cast("Session", source)):
+        rows = connection_of(source, target).execute(row_query(*key), numbered(where)).all()
+        if len(rows) < 2:  # Several may be of one object.
+            return loader.loaded(session, rows[0]) if rows else None
     return objects_or_rows(source, target.model, query, numbered(where)).one_or_none()
 
 

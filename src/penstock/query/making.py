@@ -15,6 +15,7 @@ from penstock.backends.keys import places_in_order
 from penstock.backends.rows import OnConflict, Writing
 from penstock.backends.transactions import savepoint
 from penstock.query.filling import asks_for_others, own_values, with_defaults
+from penstock.query.loading import loader_of
 from penstock.query.nonfinite import check_nonfinite
 from penstock.query.objects import made_by_orm
 from penstock.query.stored import numbered, parameters
@@ -129,10 +130,13 @@ def made_one(
     # There is no INSERT of nothing that says ON CONFLICT, on some servers.
     given = given or {name: None for name in values if not target.columns[name].primary_key}
     key: Any = (target.model, tuple(given), on_conflict, backend)
-    statement: Any = _insertion(*key)
     session: Any = source
+    loader = loader_of(source, target)
     with _whole(connection, backend, single=True), session.no_autoflush:
-        return session.scalars(statement, numbered(given)).unique().one_or_none()
+        if loader is None:
+            return session.scalars(_insertion(*key), numbered(given)).unique().one_or_none()
+        row = connection.execute(_plain_insertion(*key), numbered(given)).one_or_none()
+        return None if row is None else loader.made(session, row)
 
 
 def _holds_none(target: Target, name: str) -> bool:
@@ -143,8 +147,21 @@ def _holds_none(target: Target, name: str) -> bool:
 def _insertion(model: Any, names: tuple[str, ...], on_conflict: OnConflict, backend: RowBackend) -> Any:
     """The INSERT of a row with these values, which gives the object."""
     target = target_of(model)
+    statement = _row_insertion(target, names, on_conflict, backend).returning(*target.table.columns)
+    return select(model).from_statement(statement).execution_options(populate_existing=True)
+
+
+@lru_cache(maxsize=1024)
+def _plain_insertion(model: Any, names: tuple[str, ...], on_conflict: OnConflict, backend: RowBackend) -> Any:
+    """The INSERT of a row with these values, which gives what the loader of the class takes."""
+    target = target_of(model)
+    return _row_insertion(target, names, on_conflict, backend).returning(*target.columns.values())
+
+
+def _row_insertion(
+    target: Target, names: tuple[str, ...], on_conflict: OnConflict, backend: RowBackend
+) -> Any:
     given = parameters(target, names)
     values = {**target.fixed, **{target.columns[name]: given[name] for name in names}}
     wanted = Writing(table=target.table, columns=(), on_conflict=on_conflict)
-    statement = backend.insert(target.table, wanted).values(values).returning(*target.table.columns)
-    return select(model).from_statement(statement).execution_options(populate_existing=True)
+    return backend.insert(target.table, wanted).values(values)

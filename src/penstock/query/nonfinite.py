@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
+from math import isfinite
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from uuid import UUID
@@ -84,12 +85,17 @@ def in_python(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def check_nonfinite(target: Target, rows: Sequence[Mapping[str, Any]], backend: RowBackend) -> None:
     """Raise RowRefused if a row has NaN, or an infinite number, for a column that does not hold it."""
-    if kinds_of(rows) <= _CERTAIN:
+    kinds = kinds_of(rows)
+    if kinds <= _CERTAIN or (kinds <= _CERTAIN | {float} and all(map(isfinite, _floats(rows)))):
         return
     for number, row in enumerate(rows):
         for name, value in row.items():
             if unheld(target.columns[name], value, backend.nonfinite):
                 raise refused(target, number, target.columns[name], value)
+
+
+def _floats(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [value for row in rows for value in row.values() if type(value) is float]
 
 
 def _said_of(column: Column[Any], value: Any) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, inspect
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from penstock import query
 from penstock.compat.db_plugins.work import engine_apart, own_tables, work_of
 from penstock.errors import RowRefused, UnknownColumn
 from penstock.query import OnConflict
+from penstock.query.loading import Loader, loader_of_class
 from penstock.query.target import target_of
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ def _apart(
     session: Session, engine: Engine, model: Any, where: Mapping[str, Any], values: Mapping[str, Any]
 ) -> tuple[Any, bool]:
     alone = work_of(session).autocommit(engine)
-    if _is_plain(model):  # Its rows become objects in half the time that a session of their own takes.
+    loader = _loader(model)
+    if loader or isinstance(model, Table):  # It takes half the time that a session of its own takes.
         with alone.connect() as connection:
             row, new = query.get_or_create(connection, model, where, values)
-        return (row if isinstance(model, Table) else _made_of(session, model, row)), new
+        return (row if loader is None else _made_of(session, loader, row)), new
     with Session(alone, autoflush=False, expire_on_commit=False) as own:
         found, new = query.get_or_create(own, model, where, values)
     if target_of(model).joins:  # Others that were loaded along may be in the session already.
@@ -73,32 +75,23 @@ def _apart(
 
 
 @lru_cache(maxsize=1024)
-def _is_plain(model: Any) -> bool:
-    """Whether an object is what its row is, and the ORM adds nothing when it makes or loads one."""
-    if isinstance(model, Table):
-        return True
-    mapper, target = inspect(model), target_of(model)
-    defaults = any(each.default is not None or each.server_default is not None for each in target.table.c)
-    special = target.joins or target.made_by_orm or target.version or mapper.polymorphic_on is not None
-    deferred = any(each.deferred or len(each.columns) > 1 for each in mapper.column_attrs)
+def _loader(model: Any) -> Loader | None:
+    """What makes objects of rows; None where an object is more than its row, or the ORM adds to new ones."""
+    loader = loader_of_class(model)
+    if any(each.default is not None or each.server_default is not None for each in target_of(model).table.c):
+        return None
     # Reconstructors, composites and extensions listen to this event; there is no public way to ask.
-    return not (defaults or special or deferred or mapper.class_manager.dispatch.load)
+    return None if loader is None or loader.mapper.class_manager.dispatch.load else loader
 
 
-def _made_of(session: Session, model: Any, row: Any) -> Any:
+def _made_of(session: Session, loader: Loader, row: Any) -> Any:
     """The row as an object of the session."""
-    mapper = inspect(model)
     found = row._mapping
-    here = session.identity_map.get(mapper.identity_key_from_row(row))
-    values = {each.key: found[each.columns[0]] for each in mapper.column_attrs}
-    if here is not None:
-        return _refreshed(here, values)
-    made = mapper.class_manager.new_instance()
-    for name, value in values.items():
-        set_committed_value(made, name, value)
-    make_transient_to_detached(made)
-    session.add(made)
-    return made
+    values = [found[column] for column in loader.columns]
+    _, here = loader.here(session, values)
+    if here is None:
+        return loader.made(session, values)
+    return _refreshed(here, zip(loader.names, values, strict=True))
 
 
 def _adopted(session: Session, found: Any) -> Any:
@@ -107,15 +100,15 @@ def _adopted(session: Session, found: Any) -> Any:
     here = session.identity_map.get(state.key)
     if here is not None:
         names = (each.key for each in state.mapper.column_attrs)
-        return _refreshed(here, {name: state.dict[name] for name in names if name in state.dict})
+        return _refreshed(here, [(name, state.dict[name]) for name in names if name in state.dict])
     session.add(found)
     return found
 
 
-def _refreshed(here: Any, values: Mapping[str, Any]) -> Any:
+def _refreshed(here: Any, values: Iterable[tuple[str, Any]]) -> Any:
     """An object of the session with what is stored of it now; what is changed of it there, stays so."""
     changed = inspect(here).committed_state
-    for name, value in values.items():
+    for name, value in values:
         if name not in changed:
             set_committed_value(here, name, value)
     return here
