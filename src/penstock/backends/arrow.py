@@ -16,7 +16,7 @@ from penstock.backends.datetimes import AlwaysAware
 from penstock.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlalchemy import ColumnElement, Dialect
 
@@ -201,12 +201,3 @@ def uuid_of(value: Any) -> Any:
     if isinstance(value, str):
         return UUID(value)
     return UUID(bytes=value) if isinstance(value, bytes) and len(value) == 16 else value
-
-
-def arrays_of(rows: Sequence[Sequence[Any]], plans: Sequence[Plan]) -> list[list[Any]]:
-    """Rows as columns of what Arrow takes."""
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in plans]
-    return [
-        column if plan.shape is None else [None if value is None else plan.shape(value) for value in column]
-        for plan, column in zip(plans, columns, strict=True)
-    ]

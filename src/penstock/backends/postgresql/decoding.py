@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.backends.arrow import load_arrow, missing
-from penstock.backends.frames import fitted, unlike
+from penstock.backends.column_makers import unlike
+from penstock.backends.frames import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import ARRAY
-from sqlalchemy.orm import Session
 
-from penstock.backends.frames import REWRITES, RowFrames, Selected
+from penstock.backends.frames import RowFrames, Selected, quiet
 from penstock.backends.postgresql.adbc import asked_of, read_beside
 from penstock.backends.postgresql.within import read_within
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import Session
 
     from penstock.backends.arrow import Plan
 
@@ -38,29 +38,14 @@ class PostgreSQLFrames(RowFrames):
 
     def within(self, source: Session | Connection, selected: Selected) -> AbstractContextManager[Any]:
         """By COPY, of what is read as a whole; by rows, where something wants to see these on their way."""
-        connection = _quiet(source, selected) if selected.whole else None
-        if connection is not None:
+        connection = quiet(source, selected)
+        if connection is None:
+            return super().within(source, selected)
+        if selected.whole and isinstance(connection.connection.driver_connection, psycopg.Connection):
             plans = selected.plans(connection.dialect, zones=self.zones)
             if _copied(connection, plans) and all(plan.type is not None for plan in plans):
                 return read_within(connection, selected, plans)
-        return super().within(source, selected)
-
-
-def _quiet(source: Session | Connection, selected: Selected) -> Connection | None:
-    """A connection that can send COPY, with nothing of the caller's listening; what is pending is written."""
-    if isinstance(source, Session):
-        for listener in source.dispatch.do_orm_execute:
-            rewritten = getattr(listener, REWRITES, None)
-            if rewritten is None:
-                return None
-            selected.statement = rewritten(source, selected.statement)
-        if source.autoflush:
-            source.flush()
-        connection = source.connection(bind_arguments={"clause": selected.statement})
-    else:
-        connection = source
-    raw = connection.connection.driver_connection
-    return connection if isinstance(raw, psycopg.Connection) else None
+        return super().within(connection, selected)
 
 
 def _copied(source: Engine | Connection, plans: Sequence[Plan]) -> bool:
