@@ -76,7 +76,8 @@ def plan_of(name: str, column: ColumnElement[Any], dialect: Dialect, *, zones: b
     made = column.type.dialect_impl(dialect)
     kind, computed = _without_python(made, dialect)
     exact = isinstance(column.element if isinstance(column, Label) else column, Column)
-    zones = zones or isinstance(column.type, AlwaysAware)
+    if isinstance(column.type, AlwaysAware):  # What its Python does, a column with a zone does.
+        zones, computed = True, False
     return Plan(name, kind, _type_of(kind, exact=exact, zones=zones), shape_of(kind, dialect), computed)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
@@ -157,6 +157,18 @@ def _parsed(values: Sequence[Any], type_: Any) -> Any:
     return texts.cast(type_) if first is None or first >= "0001" else None
 
 
+def _parsed_utc(values: Sequence[Any], type_: Any) -> Any:
+    moments = _parsed(values, load_arrow().timestamp("us"))
+    return moments if moments is None else moments.cast(type_)
+
+
+def _utc(values: Sequence[Any], type_: Any) -> Any:
+    """Moments without a zone; what has one goes the long way."""
+    if any(value is not None and value.tzinfo is not None for value in values):
+        return None
+    return load_arrow().array(values, type=type_)
+
+
 def _clocks(values: Sequence[Any], type_: Any) -> Any:
     arrow = load_arrow()
     texts = arrow.compute.binary_join_element_wise("1970-01-01", _strings(values), " ")
@@ -247,6 +259,8 @@ _PROBES: tuple[tuple[Any, Any, Any, Quick], ...] = (
     (Numeric | Float, 1.5, 1.5, _plain),
     (LargeBinary, b"\0", b"\0", _bytes),
     (DateTime, "2001-02-03 04:05:06.000007", datetime(2001, 2, 3, 4, 5, 6, 7), _parsed),  # noqa: DTZ001
+    (DateTime, "2001-02-03 04:05:06.000007", datetime(2001, 2, 3, 4, 5, 6, 7, UTC), _parsed_utc),
+    (DateTime, datetime(2001, 2, 3), datetime(2001, 2, 3, tzinfo=UTC), _utc),  # noqa: DTZ001
     (Date, "2001-02-03", date(2001, 2, 3), _parsed),
     (Time, "04:05:06.000007", time(4, 5, 6, 7), _clocks),
     (Time, timedelta(hours=4, microseconds=7), time(4, 0, 0, 7), _clocks_of_spans),

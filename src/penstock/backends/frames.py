@@ -143,15 +143,22 @@ def _by_rows(
     with on.execute(selected.statement, execution_options=how) as result:
         makers = None if connection is None else _makers(selected, plans, result)
         if makers is None:
-            yield reader_of([ColumnMaker(plan) for plan in plans], _columns(result.fetchmany, size))
+            # A text may give its columns in another order than they were declared.
+            rows = result.columns(*selected.names) if by_name(selected.statement) else result
+            yield reader_of([ColumnMaker(plan) for plan in plans], _columns(rows.fetchmany, size))
         else:
             yield reader_of(makers, _columns(partial(_raw_rows, result), size))
+
+
+def by_name(statement: Any) -> bool:
+    """Whether its columns are found by what they are called, and not by their places."""
+    return isinstance(statement, TextualSelect) and not statement.positional
 
 
 def _makers(selected: Selected, plans: Sequence[Plan], result: CursorResult[Any]) -> list[ColumnMaker] | None:
     """What makes columns of what the driver gives; None where its columns may be others than the SELECT's."""
     given: Any = getattr(result.cursor, "description", None)
-    if not given or len(given) != len(plans) or isinstance(selected.statement, TextualSelect):
+    if not given or len(given) != len(plans) or by_name(selected.statement):
         return None
     columns = selected.statement.selected_columns
     process = result.context.get_result_processor

@@ -9,6 +9,8 @@ from sqlalchemy import ARRAY
 
 from penstock.backends.frames import RowFrames, Selected, quiet
 from penstock.backends.postgresql.adbc import asked_of, read_beside
+from penstock.backends.postgresql.asking import is_plain_list
+from penstock.backends.postgresql.sessions import UTF8, codec_of
 from penstock.backends.postgresql.within import read_within
 
 if TYPE_CHECKING:
@@ -31,7 +33,13 @@ class PostgreSQLFrames(RowFrames):
     ) -> AbstractContextManager[Any] | None:
         """By ADBC; None for a driver, for types, or for sessions that this can't serve."""
         plans = selected.plans(engine.dialect, zones=self.zones)
-        if not _copied(engine, plans) or engine.dialect.is_async or engine.dialect.driver != "psycopg":
+        lists = any(isinstance(plan.kind, ARRAY) for plan in plans)  # ADBC forgets of dimensions.
+        if (
+            lists
+            or not _copied(engine, plans)
+            or engine.dialect.is_async
+            or engine.dialect.driver != "psycopg"
+        ):
             return None
         asked = asked_of(engine, selected, plans)
         return None if asked is None else read_beside(engine, asked, selected, room)
@@ -43,7 +51,7 @@ class PostgreSQLFrames(RowFrames):
             return super().within(source, selected)
         if selected.whole and isinstance(connection.connection.driver_connection, psycopg.Connection):
             plans = selected.plans(connection.dialect, zones=self.zones)
-            if _copied(connection, plans) and all(plan.type is not None for plan in plans):
+            if _copied(connection, plans) and _decoded(connection, plans):
                 return read_within(connection, selected, plans)
         return super().within(connection, selected)
 
@@ -51,4 +59,13 @@ class PostgreSQLFrames(RowFrames):
 def _copied(source: Engine | Connection, plans: Sequence[Plan]) -> bool:
     """Whether COPY sends all that SQLAlchemy makes of a row."""
     translated = source.get_execution_options().get("schema_translate_map")
-    return not translated and not any(plan.computed or isinstance(plan.kind, ARRAY) for plan in plans)
+    return not translated and not any(plan.computed for plan in plans)
+
+
+def _decoded(connection: Connection, plans: Sequence[Plan]) -> bool:
+    """Whether we know how to read what COPY sends."""
+    lists = [plan.kind for plan in plans if isinstance(plan.kind, ARRAY)]
+    raw: Any = connection.connection.driver_connection
+    if lists and codec_of(raw) != UTF8:
+        return False  # Of texts in arrays the server can't change the encoding.
+    return all(plan.type is not None for plan in plans) and all(map(is_plain_list, lists))
