@@ -1,4 +1,4 @@
-"""P17: what it costs to read 200,000 rows of SQLite and MariaDB into pandas, beside pandas' own way."""
+"""P17: what it costs to read rows of SQLite and MariaDB, beside pandas."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class RowFrames:
 
     def within(self, source: Session | Connection, selected: Selected) -> AbstractContextManager[Any]:
         """Read rows, a batch at a time."""
-        streamed = selected.alone or selected.whole or self._interleaved
+        streamed = selected.alone or self._interleaved
         return _by_rows(source, selected, zones=self.zones, streamed=streamed)
 
 

@@ -143,7 +143,7 @@ def to_polars(on: On, statement: Executable) -> pl.DataFrame:
 
 @contextmanager
 def _opened(on: On, selected: Selected) -> Iterator[Any]:
-    selected.alone = isinstance(on, Engine)
+    selected.alone = isinstance(on, Engine) and not on.get_execution_options().get(PINNED)
     beside = _beside(on, selected) if isinstance(on, Engine) else None
     if beside is not None:
         with beside as reader:
