@@ -262,6 +262,7 @@ def test_a_number_with_a_fraction_is_no_whole_number() -> None:
 
 def test_batches_are_read_in_bounded_memory(samples: Engine) -> None:
     bulk_insert(samples, Sample, ((n, "x" * 1000) for n in range(20_000)), columns=("number", "text"))
+    assert to_arrow(samples, select(Sample.number).limit(1)).num_rows == 1  # What is imported is no batch.
     tracemalloc.start()
     try:
         with to_arrow_batches(samples, select(Sample.number, Sample.text), batch_size=200) as reader:
