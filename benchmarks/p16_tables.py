@@ -31,6 +31,7 @@ TARGETS = [
     Target("P17", "to_pandas", "pandas.read_sql", 1 / 5),
     Target("", DRIVER, LIMIT),
     Target("", "to_arrow", DRIVER),
+    Target("P16", "to_arrow, in a transaction", DRIVER, 2.0),
     Target("", "to_arrow, in a transaction", LIMIT),
 ]
 

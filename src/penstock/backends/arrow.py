@@ -16,7 +16,7 @@ from penstock.backends.datetimes import AlwaysAware
 from penstock.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlalchemy import ColumnElement, Dialect
 
@@ -76,7 +76,8 @@ def plan_of(name: str, column: ColumnElement[Any], dialect: Dialect, *, zones: b
     made = column.type.dialect_impl(dialect)
     kind, computed = _without_python(made, dialect)
     exact = isinstance(column.element if isinstance(column, Label) else column, Column)
-    zones = zones or isinstance(column.type, AlwaysAware)
+    if isinstance(column.type, AlwaysAware):  # What its Python does, a column with a zone does.
+        zones, computed = True, False
     return Plan(name, kind, _type_of(kind, exact=exact, zones=zones), shape_of(kind, dialect), computed)
 
 
@@ -201,12 +202,3 @@ def uuid_of(value: Any) -> Any:
     if isinstance(value, str):
         return UUID(value)
     return UUID(bytes=value) if isinstance(value, bytes) and len(value) == 16 else value
-
-
-def arrays_of(rows: Sequence[Sequence[Any]], plans: Sequence[Plan]) -> list[list[Any]]:
-    """Rows as columns of what Arrow takes."""
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in plans]
-    return [
-        column if plan.shape is None else [None if value is None else plan.shape(value) for value in column]
-        for plan, column in zip(plans, columns, strict=True)
-    ]

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from sqlalchemy import TextualSelect
 from sqlalchemy.orm import Session
 
-from penstock.backends.arrow import Plan, arrays_of, load_arrow, plan_of
-from penstock.errors import NotSupported
+from penstock.backends.arrow import Plan, load_arrow, plan_of
+from penstock.backends.column_makers import ColumnMaker, unlike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import Connection, Dialect, Engine
+    from sqlalchemy import Connection, CursorResult, Dialect, Engine
 
 BATCH = 50_000
 """How many rows a batch has, where nobody says and rows are read one by one."""
+
+_AT_A_TIME = 500
+"""How many rows are fetched at a time."""
 
 
 REWRITES = "penstock_rewrites"
@@ -107,59 +112,101 @@ class RowFrames:
         return _by_rows(source, selected, zones=self.zones, streamed=streamed)
 
 
+def quiet(source: Session | Connection, selected: Selected) -> Connection | None:
+    """A connection on which nothing of the caller's sees rows on their way; what is pending is written."""
+    if not isinstance(source, Session):
+        return source
+    listeners = list(source.dispatch.do_orm_execute)
+    rewrites = [getattr(each, REWRITES) for each in listeners if hasattr(each, REWRITES)]
+    if len(rewrites) < len(listeners):
+        return None
+    for rewritten in rewrites:
+        selected.statement = rewritten(source, selected.statement)
+    if source.autoflush:
+        source.flush()
+    return source.connection(bind_arguments={"clause": selected.statement})
+
+
 @contextmanager
 def _by_rows(
     source: Session | Connection, selected: Selected, *, zones: bool, streamed: bool
 ) -> Iterator[Any]:
     size = selected.batch or BATCH
+    connection = quiet(source, selected)
+    on: Any = source if connection is None else connection
     bind = source.get_bind(clause=selected.statement) if isinstance(source, Session) else source
     plans = selected.plans(bind.dialect, zones=zones)
     options = bind.get_execution_options()
     # A cursor of the server's, which this asks for, lives in a transaction.
     streamed = streamed and options.get("isolation_level") != "AUTOCOMMIT"
     how = {"yield_per": size} if streamed else {}
-    with source.execute(selected.statement, execution_options=how) as result:
-        yield reader_of(plans, map(list, result.partitions(size)))
+    with on.execute(selected.statement, execution_options=how) as result:
+        makers = None if connection is None else _makers(selected, plans, result)
+        if makers is None:
+            # A text may give its columns in another order than they were declared.
+            rows = result.columns(*selected.names) if by_name(selected.statement) else result
+            yield reader_of([ColumnMaker(plan) for plan in plans], _columns(rows.fetchmany, size))
+        else:
+            yield reader_of(makers, _columns(partial(_raw_rows, result), size))
 
 
-def reader_of(plans: Sequence[Plan], parts: Iterator[list[Any]]) -> Any:
-    """A reader of batches made of rows; what only the values tell of a type, those of the first part do."""
+def by_name(statement: Any) -> bool:
+    """Whether its columns are found by what they are called, and not by their places."""
+    return isinstance(statement, TextualSelect) and not statement.positional
+
+
+def _makers(selected: Selected, plans: Sequence[Plan], result: CursorResult[Any]) -> list[ColumnMaker] | None:
+    """What makes columns of what the driver gives; None where its columns may be others than the SELECT's."""
+    given: Any = getattr(result.cursor, "description", None)
+    if not given or len(given) != len(plans) or by_name(selected.statement):
+        return None
+    columns = selected.statement.selected_columns
+    process = result.context.get_result_processor
+    return [
+        ColumnMaker(plan, process(column.type, name, code), is_raw=True)
+        for plan, column, (name, code, *_) in zip(plans, columns, given, strict=True)
+    ]
+
+
+def _raw_rows(result: CursorResult[Any], count: int) -> Sequence[Any]:
+    """Rows as the driver gives them; its errors are raised as SQLAlchemy's."""
+    cursor: Any = result.cursor  # None when all is read.
+    return cast("Sequence[Any]", result.cursor_strategy.fetchmany(result, cursor, count))
+
+
+def _columns(fetch: Callable[[int], Sequence[Any]], size: int) -> Iterator[list[list[Any]]]:
+    """Rows as columns, so many rows at a time.
+
+    Of the rows there are few at once: of many objects Python would look for garbage, again and again.
+    """
+    while rows := fetch(min(size, _AT_A_TIME)):
+        count, columns = len(rows), [list(column) for column in zip(*rows, strict=True)]
+        while count < size and (rows := fetch(min(size - count, _AT_A_TIME))):
+            count += len(rows)
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                column.extend(values)
+        yield columns
+
+
+def reader_of(makers: Sequence[ColumnMaker], parts: Iterator[list[list[Any]]]) -> Any:
+    """A reader of batches made of columns; a type that only values tell is that of the first part's."""
     arrow = load_arrow()
-    first = next(parts, [])
-    types = [plan.type for plan in plans]
-    arrays = _arrays(plans, types, first)
-    schema = arrow.schema([(plan.name, array.type) for plan, array in zip(plans, arrays, strict=True)])
+    first: list[list[Any]] = next(parts, [[] for _ in makers])
+    arrays = _arrays(makers, [maker.plan.type for maker in makers], first)
+    schema = arrow.schema(
+        [(maker.plan.name, array.type) for maker, array in zip(makers, arrays, strict=True)]
+    )
 
     def batches() -> Iterator[Any]:
         yield arrow.record_batch(arrays, schema=schema)
         for part in parts:
-            yield arrow.record_batch(_arrays(plans, schema.types, part), schema=schema)
+            yield arrow.record_batch(_arrays(makers, schema.types, part), schema=schema)
 
     return arrow.RecordBatchReader.from_batches(schema, batches())
 
 
-def _arrays(plans: Sequence[Plan], types: Sequence[Any], rows: list[Any]) -> list[Any]:
-    columns = arrays_of(rows, plans)
-    return [
-        _array(plan.name, type_, values) for plan, type_, values in zip(plans, types, columns, strict=True)
-    ]
-
-
-def _array(name: str, type_: Any, values: list[Any]) -> Any:
-    arrow = load_arrow()
-    try:
-        return arrow.array(values, type=type_)
-    except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise unlike(name, type_) from error
-
-
-def unlike(name: str, type_: Any, why: str = "") -> NotSupported:
-    """The error of a value that is not of its column's type; it does not say which value."""
-    return NotSupported(
-        f"Column {name!r} of the table has values that are no {type_ or 'type of Arrow'}.",
-        why=why,
-        hint="Say in the SELECT what they are: cast(column, Type).",
-    )
+def _arrays(makers: Sequence[ColumnMaker], types: Sequence[Any], columns: list[list[Any]]) -> list[Any]:
+    return [maker.array(type_, values) for maker, type_, values in zip(makers, types, columns, strict=True)]
 
 
 def fitted(field: Any, array: Any) -> Any:

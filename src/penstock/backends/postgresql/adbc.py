@@ -15,7 +15,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.arrow import Plan, load_arrow, missing
-from penstock.backends.frames import fitted, unlike
+from penstock.backends.column_makers import unlike
+from penstock.backends.frames import fitted
 from penstock.backends.postgresql.asking import Statement, sent_beside, text_of
 from penstock.backends.postgresql.refusals import holds_values, said_of
 

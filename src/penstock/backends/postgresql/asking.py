@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
-from sqlalchemy import JSON, BigInteger, Enum, Text, cast, extract, func, select
-from sqlalchemy.types import NullType
+from sqlalchemy import ARRAY, JSON, BigInteger, Enum, Text, cast, extract, func, select
+from sqlalchemy.types import NullType, TypeDecorator
 
 from penstock.backends.arrow import is_geometry, load_arrow, python_type
+from penstock.backends.frames import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +52,7 @@ def text_of(connection: Connection, selected: Selected, made: Sequence[_Made | N
     """
     raw: Any = connection.connection.driver_connection
     statement = selected.statement
-    if any(made):
+    if any(made) or by_name(statement):
         columns = zip(made, statement.subquery().c, strict=True)
         statement = select(*(column if make is None else make(column) for make, column in columns))
     compiled: Any = statement.compile(dialect=connection.dialect)
@@ -82,22 +83,41 @@ def _sent(kind: TypeEngine[Any]) -> _Made | None:
     return _text if strange else None
 
 
-def sent_within(kind: TypeEngine[Any] | None, *, converted: bool) -> _Made | None:
+def sent_within(kind: TypeEngine[Any], *, converted: bool, decoded: bool = True) -> _Made | None:
     """How it makes what we can decode ourselves.
 
     Args:
-        kind: The type of the column; None for one that can't be decoded.
+        kind: The type of the column.
         converted: Whether texts are sent in UTF-8 although the session has another encoding.
+        decoded: Whether we can decode what the server has.
     """
-    made = _text if kind is None or python_type(kind) is Decimal else _sent(kind)
-    is_text = made is not _microseconds if made else kind is not None and python_type(kind) is str
+    if isinstance(kind, ARRAY):
+        return _texts if not decoded or _within(kind.item_type) else None
+    made = _within(kind) if decoded else _text
+    is_text = made is not _microseconds if made else python_type(kind) is str
     if not converted or not is_text:
         return made
     return lambda column: func.convert_to(cast(made(column) if made else column, Text), "UTF8")
 
 
+def _within(kind: TypeEngine[Any]) -> _Made | None:
+    return _text if python_type(kind) is Decimal else _sent(kind)
+
+
+def is_plain_list(kind: ARRAY[Any]) -> bool:
+    """Whether it is an array of one dimension of what the server can send, or can make texts of."""
+    item = kind.item_type
+    own = not all(type(each).__module__.startswith("sqlalchemy.") for each in (kind, item))
+    strange = isinstance(item, ARRAY | JSON | NullType | TypeDecorator) or python_type(item) is timedelta
+    return not own and not strange and kind.dimensions in (None, 1)
+
+
 def _text(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return cast(column, Text)
+
+
+def _texts(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(column, ARRAY(Text))
 
 
 def _microseconds(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from penstock.backends.arrow import load_arrow, missing
-from penstock.backends.frames import fitted, unlike
+from penstock.backends.column_makers import unlike
+from penstock.backends.frames import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,10 +68,16 @@ _FIXED = {
 }
 _BOOL = 16
 
+_LISTS = {
+    1000: 16, 1001: 17, 1002: 18, 1003: 19, 1005: 21, 1007: 23, 1009: 25, 1014: 1042, 1015: 1043, 1016: 20,
+    1021: 700, 1022: 701, 1028: 26, 1115: 1114, 1182: 1082, 1183: 1083, 1185: 1184,
+}  # fmt: skip
+"""Types of arrays, and those of their elements."""
+
 
 def is_decoded(oid: int) -> bool:
     """Whether values of a type can be decoded; others the server has to make texts of."""
-    return oid in _FIXED or oid in _TEXTS or oid == _BYTEA
+    return oid in _FIXED or oid in _TEXTS or oid == _BYTEA or oid in _LISTS
 
 
 def batches(rows: Iterable[Any], schema: pa.Schema, oids: Sequence[int], size: int | None) -> Iterator[Any]:
@@ -137,6 +145,8 @@ class _Piece:
 
     def column(self, field: pa.Field, oid: int, places: Any, lengths: Any, null: Any) -> Any:
         """Values of one type, as Arrow has them."""
+        if oid in _LISTS:
+            return self._lists(field, _LISTS[oid], places, null)
         fixed = _FIXED.get(oid)
         if fixed is None:
             made = self._bytes(places, lengths, null)
@@ -160,11 +170,58 @@ class _Piece:
         """Every second one of the parts into which the values cut the bytes."""
         np, arrow = _numpy(), load_arrow()
         count = len(places)
+        if not count:  # Arrays may be empty, all of them.
+            return arrow.array([], arrow.binary())
         cuts = np.empty(2 * count, np.int32)
         cuts[0::2], cuts[1::2] = places, places + lengths
         buffers = [None, arrow.py_buffer(cuts), arrow.py_buffer(self._data)]
         parts = arrow.Array.from_buffers(arrow.binary(), 2 * count - 1, buffers)
         return parts.take(arrow.array(np.arange(0, 2 * count, 2, dtype=np.int32), mask=null))
+
+    def _lists(self, field: pa.Field, oid: int, places: Any, null: Any) -> Any:
+        """Arrays: each says how many dimensions it has, and how long it is; elements are as values."""
+        np, arrow = _numpy(), load_arrow()
+        dimensions = self.numbers(places, ">i4")
+        if null is not None:
+            dimensions[null] = 0
+        if (dimensions > 1).any():
+            raise unlike(field.name, field.type, "It has several dimensions.")
+        some = dimensions == 1
+        begin = places[some]
+        counts = self.numbers(begin + 12, ">i4").astype(np.int64)
+        fixed = _FIXED.get(oid)
+        if fixed is not None and not self.numbers(begin + 4, ">i4").any():  # None has a NULL.
+            inner, lengths, absent = _steps(begin + 20, counts, 4 + fixed.size) + 4, None, None
+        else:
+            inner, lengths, absent = self._walked(begin + 20, counts)
+        ends = np.zeros(len(places) + 1, np.int32)
+        ends[1:][some] = counts
+        elements = self.column(field, oid, inner, lengths, absent)
+        made = arrow.array(np.cumsum(ends, dtype=np.int32))
+        mask = None if null is None else arrow.array(null)
+        return arrow.ListArray.from_arrays(made, elements, mask=mask)
+
+    def _walked(self, places: Any, counts: Any) -> tuple[Any, Any, Any]:
+        """Where elements of different lengths begin, how long they are, and which are NULL."""
+        np, read = _numpy(), Struct(">i").unpack_from
+        begin, lengths = [], []
+        for first, count in zip(places.tolist(), counts.tolist(), strict=True):
+            place = first
+            for _ in range(count):
+                (length,) = read(self._data, place)
+                begin.append(place + 4)
+                lengths.append(length)
+                place += 4 + max(length, 0)
+        long = np.array(lengths, np.int64)
+        null = long < 0
+        return np.array(begin, np.int64), np.where(null, 0, long), null if null.any() else None
+
+
+def _steps(places: Any, counts: Any, step: int) -> Any:
+    """So many places after each of these, one a step behind the other."""
+    np = _numpy()
+    before = np.cumsum(counts) - counts
+    return np.repeat(places - before * step, counts) + np.arange(counts.sum(), dtype=np.int64) * step
 
 
 def _fitted(field: pa.Field, array: Any) -> Any:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import ARRAY
-from sqlalchemy.orm import Session
 
-from penstock.backends.frames import REWRITES, RowFrames, Selected
+from penstock.backends.frames import RowFrames, Selected, quiet
 from penstock.backends.postgresql.adbc import asked_of, read_beside
+from penstock.backends.postgresql.asking import is_plain_list
+from penstock.backends.postgresql.sessions import UTF8, codec_of
 from penstock.backends.postgresql.within import read_within
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import Session
 
     from penstock.backends.arrow import Plan
 
@@ -31,39 +33,39 @@ class PostgreSQLFrames(RowFrames):
     ) -> AbstractContextManager[Any] | None:
         """By ADBC; None for a driver, for types, or for sessions that this can't serve."""
         plans = selected.plans(engine.dialect, zones=self.zones)
-        if not _copied(engine, plans) or engine.dialect.is_async or engine.dialect.driver != "psycopg":
+        lists = any(isinstance(plan.kind, ARRAY) for plan in plans)  # ADBC forgets of dimensions.
+        if (
+            lists
+            or not _copied(engine, plans)
+            or engine.dialect.is_async
+            or engine.dialect.driver != "psycopg"
+        ):
             return None
         asked = asked_of(engine, selected, plans)
         return None if asked is None else read_beside(engine, asked, selected, room)
 
     def within(self, source: Session | Connection, selected: Selected) -> AbstractContextManager[Any]:
         """By COPY, of what is read as a whole; by rows, where something wants to see these on their way."""
-        connection = _quiet(source, selected) if selected.whole else None
-        if connection is not None:
+        connection = quiet(source, selected)
+        if connection is None:
+            return super().within(source, selected)
+        if selected.whole and isinstance(connection.connection.driver_connection, psycopg.Connection):
             plans = selected.plans(connection.dialect, zones=self.zones)
-            if _copied(connection, plans) and all(plan.type is not None for plan in plans):
+            if _copied(connection, plans) and _decoded(connection, plans):
                 return read_within(connection, selected, plans)
-        return super().within(source, selected)
-
-
-def _quiet(source: Session | Connection, selected: Selected) -> Connection | None:
-    """A connection that can send COPY, with nothing of the caller's listening; what is pending is written."""
-    if isinstance(source, Session):
-        for listener in source.dispatch.do_orm_execute:
-            rewritten = getattr(listener, REWRITES, None)
-            if rewritten is None:
-                return None
-            selected.statement = rewritten(source, selected.statement)
-        if source.autoflush:
-            source.flush()
-        connection = source.connection(bind_arguments={"clause": selected.statement})
-    else:
-        connection = source
-    raw = connection.connection.driver_connection
-    return connection if isinstance(raw, psycopg.Connection) else None
+        return super().within(connection, selected)
 
 
 def _copied(source: Engine | Connection, plans: Sequence[Plan]) -> bool:
     """Whether COPY sends all that SQLAlchemy makes of a row."""
     translated = source.get_execution_options().get("schema_translate_map")
-    return not translated and not any(plan.computed or isinstance(plan.kind, ARRAY) for plan in plans)
+    return not translated and not any(plan.computed for plan in plans)
+
+
+def _decoded(connection: Connection, plans: Sequence[Plan]) -> bool:
+    """Whether we know how to read what COPY sends."""
+    lists = [plan.kind for plan in plans if isinstance(plan.kind, ARRAY)]
+    raw: Any = connection.connection.driver_connection
+    if lists and codec_of(raw) != UTF8:
+        return False  # Of texts in arrays the server can't change the encoding.
+    return all(plan.type is not None for plan in plans) and all(map(is_plain_list, lists))

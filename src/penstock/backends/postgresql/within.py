@@ -56,7 +56,7 @@ def _asked(connection: Connection, selected: Selected, plans: Sequence[Plan]) ->
     strange = [not is_decoded(oid) for oid in oids]
     if any(strange):
         for place in (place for place, one in enumerate(strange) if one):
-            made[place] = sent_within(None, converted=converted)
+            made[place] = sent_within(plans[place].kind, converted=converted, decoded=False)
         text = text_of(connection, selected, made)
         oids = _types(connection, text)
     return text, oids
