@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -22,6 +21,9 @@ from alert_broker.replay import Replay
 from alert_broker.report import Report, Tally
 from alert_broker.run import Batch, Done, IngestError, files_in_batches, replay_in_batches, store_all
 from penstock import PenstockError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _FAILURES = (IngestError, PacketError, UnknownObject, PenstockError, SQLAlchemyError)
 
@@ -38,7 +40,7 @@ def main() -> None:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--replay", type=click.IntRange(1), help="Store so many synthetic alerts, made after PATHS.")
 @click.option("--objects", type=click.IntRange(1), help="Of how many objects they are; default: a fifth.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Another one makes other alerts.")
+@click.option("--seed", type=click.IntRange(0, 699), default=0, help="Another one makes other alerts.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=500, show_default=True, help="Alerts a transaction.")
 @click.option("--skip-bad", is_flag=True, help="Leave out packets that can't be understood.")
@@ -164,7 +166,7 @@ def _figure(value: float | None, sigma: float | None = None) -> str:
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--count", type=click.IntRange(1), default=60, show_default=True, help="How many alerts.")
 @click.option("--objects", type=click.IntRange(1), default=5, show_default=True, help="Of how many objects.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Another one makes other alerts.")
+@click.option("--seed", type=click.IntRange(0, 699), default=0, help="Another one makes other alerts.")
 def packets(directory: Path, count: int, objects: int, seed: int) -> None:
     """Write synthetic alerts as packets, one file each, for who has no real ones."""
     from alert_broker.template import write_packet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from penstock import App, Database
@@ -26,5 +26,5 @@ class AlertBroker(App):
 def seed(session: Session, first_time: bool) -> None:
     """Note the step that makes the rows."""
     if first_time:
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        now = datetime.now(UTC).replace(tzinfo=None)
         session.add(Step(step_id=STEP, name="alert_broker", version="1.0.0", comments="", date=now))

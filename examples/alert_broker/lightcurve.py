@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,6 @@ from penstock.compat.db_plugins.models import Detection, NonDetection, Object
 from penstock.query import exists, paginate_keyset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy import CompoundSelect
     from sqlalchemy.orm import Session
 

@@ -41,7 +41,7 @@ def correct(candidate: Mapping[str, Any]) -> Corrected:
     """Add the reference's flux to that of the difference, which may be negative.
 
     Args:
-        candidate: What the packet says: `magpsf`, `sigmapsf`, `magnr`, `sigmagnr`, and `isdiffpos` as 1 or -1.
+        candidate: What the packet says: `magpsf`, `sigmapsf`, `magnr`, `sigmagnr`, `isdiffpos` (1 or -1).
 
     >>> star = {"magpsf": 18.0, "sigmapsf": 0.1, "magnr": 18.0, "sigmagnr": 0.01, "isdiffpos": 1}
     >>> round(correct(star).mag, 3)  # Twice the flux.

@@ -123,7 +123,7 @@ def _figures(mags: Sequence[float], ending: str) -> dict[str, float | None]:
     values = sorted(mags)
     count, middle = len(values), len(values) // 2
     if not count:
-        return dict.fromkeys((f"mag{name}{ending}" for name in _FIGURES))
+        return dict.fromkeys(f"mag{name}{ending}" for name in _FIGURES)
     median = values[middle] if count % 2 else (values[middle - 1] + values[middle]) / 2
     found = (_mean(values), median, values[-1], values[0], _sigma(values), mags[0], mags[-1])
     return {f"mag{name}{ending}": value for name, value in zip(_FIGURES, found, strict=True)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fastavro
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 Alert = dict[str, Any]
 """A packet without its pictures: `objectId`, `candid`, `candidate` and `prv_candidates`."""
@@ -20,7 +20,7 @@ _WHOLE = ("candid", "pid", "fid")
 _NUMBERS = ("jd", "ra", "dec", "magpsf", "sigmapsf")
 _OF_ALERT = ("rfid", "ranr", "decnr", "jdstartref", "jdendref", "nframesref", "nmtchps")
 _SIGNS = {"t": 1, "1": 1, "f": -1, "0": -1}
-_NOTHING = -999.0  # What ZTF writes where there is no neighbour; where it is text, "null".
+_NOTHING = (-999.0, "null")  # What ZTF writes where there is no neighbour.
 
 
 class PacketError(ValueError):
@@ -104,9 +104,7 @@ def _checked(path: Path, record: Mapping[str, Any]) -> Alert:
 
 
 def _known(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if value == _NOTHING or value == "null" else value for name, value in candidate.items()
-    }
+    return {name: None if value in _NOTHING else value for name, value in candidate.items()}
 
 
 def _check(path: Path, where: str, candidate: dict[str, Any], more: Iterable[str] = ()) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from alert_broker.packets import Alert
 from alert_broker.template import TEMPLATE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from alert_broker.packets import Alert
 
 _NIGHTS = 3
 """From one alert of an object to the next one."""
@@ -20,12 +17,26 @@ _NIGHTS = 3
 _WINDOW = 30.0
 """How many days before an alert its history begins."""
 
+_SEEDS = 700
+"""So many seeds make different objects; more do not fit into the number of a candidate."""
+
+_MOST = 10_000_000
+"""Objects of one seed, at most."""
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
-_ONLY_OF_ALERT = (
-    "ndethist ncovhist jdstarthist jdendhist drb drbversion rfid jdstartref jdendref nframesref nmtchps dsnrms"
-    " ssnrms nmatches zpclrcov zpmed clrmed clrrms exptime neargaia neargaiabright maggaia maggaiabright"
-).split()
+_ONLY_OF_ALERT = {"ndethist", "ncovhist", "jdstarthist", "jdendhist", "drb", "drbversion", "rfid", "exptime"}
+_ONLY_OF_ALERT |= {
+    "jdstartref",
+    "jdendref",
+    "nframesref",
+    "nmtchps",
+    "dsnrms",
+    "ssnrms",
+    "nmatches",
+    "clrmed",
+}
+_ONLY_OF_ALERT |= {"clrrms", "zpclrcov", "zpmed", "neargaia", "neargaiabright", "maggaia", "maggaiabright"}
 """What the candidates in a history do not have."""
 
 
@@ -35,7 +46,7 @@ class Replay:
 
     Args:
         objects: Of how many objects they are, in turn.
-        seed: Another one makes others.
+        seed: From 0 to 699; another one makes others.
         templates: The alerts that are perturbed; without any, one that is made up.
     """
 
@@ -63,7 +74,8 @@ class _Star:
     """One object, and how it varies."""
 
     def __init__(self, replay: Replay, number: int) -> None:
-        chance = random.Random(replay.seed * 1_000_003 + number)  # noqa: S311  (no cipher)
+        number += replay.seed % _SEEDS * _MOST
+        chance = random.Random(number)  # noqa: S311  (no cipher)
         self._template = replay.template(number)
         self._chance = chance
         self._number = number
