@@ -221,13 +221,16 @@ class _Batch:
         return [alerts[each.candid] for each in newest.values() if each.candid in alerts]
 
     def _agreed_gaia(self, rows: list[Row]) -> list[Row]:
-        """The same rows, now with what the alerts agree on."""
+        """The same rows, now with whether the alerts agree on the source."""
         mags: dict[str, set[float]] = defaultdict(set)
         for alert in self._rows.alerts.values():
             mags[alert["oid"]].update(_given([alert["maggaia"]]))
+        for oid, (mag, _) in self._known.gaia.items():
+            mags[oid].update(_given([mag]))
+        torn = self._mark_torn(Gaia_ztf, "unique1", mags)
         for row in rows:
-            mag, unique = self._known.gaia.get(row["oid"], (None, True))
-            row["unique1"] = unique and len(mags[row["oid"]].union(_given([mag]))) <= 1
+            _, unique = self._known.gaia.get(row["oid"], (None, True))
+            row["unique1"] = unique and row["oid"] not in torn
         return rows
 
     def _agreed_ps1(self, rows: list[Row]) -> list[Row]:
@@ -237,13 +240,17 @@ class _Batch:
                 ids[row["oid"]].update(map(float, _given([row[f"objectidps{place}"]])))
             for oid, ends in self._known.ps1.items():
                 ids[oid].update(_given(ends[2 * place - 2 : 2 * place]))
-            torn = sorted(oid for oid, some in ids.items() if len(some) > 1)
+            torn = self._mark_torn(Ps1_ztf, f"unique{place}", ids)
             for row in rows:
-                row[f"unique{place}"] = len(ids[row["oid"]]) <= 1
-            if torn:
-                marked = update(Ps1_ztf).where(Ps1_ztf.oid.in_(torn)).values({f"unique{place}": False})
-                self._session.execute(marked)
+                row[f"unique{place}"] = row["oid"] not in torn
         return rows
+
+    def _mark_torn(self, model: Any, flag: str, found: Mapping[str, set[float]]) -> set[str]:
+        """The objects with several neighbours at one place; what is stored of them is marked."""
+        torn = {oid for oid, some in found.items() if len(some) > 1}
+        if torn:
+            self._session.execute(update(model).where(model.oid.in_(sorted(torn))).values({flag: False}))
+        return torn
 
 
 def _when(seen: Seen) -> tuple[float, int]:
