@@ -1,4 +1,4 @@
-"""The alert broker of the examples, with its commands, on a store of every kind of server."""
+"""The alert broker of the examples, on a store of every kind of server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An alert broker: what a telescope sees becomes objects, detections and light curves."""
+"""An alert broker: what a telescope sees becomes detections and light curves."""
 
 from __future__ import annotations
 

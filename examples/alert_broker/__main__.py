@@ -1,4 +1,4 @@
-"""The broker's commands: ingest alerts, show a light curve, write synthetic packets."""
+"""The broker's commands: take alerts in, show a light curve, write packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same pipeline as a program for db-plugins has it: queries of a session, objects, one commit.
+"""The same pipeline as a program for db-plugins has it: objects, and one commit.
 
 It stores what `ingest` stores. What it can't do is to keep two processes apart that see the same object at
 the same time: let all alerts of an object go to one process. And it is slower, for it looks at one object

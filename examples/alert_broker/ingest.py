@@ -1,4 +1,4 @@
-"""Stores a batch of alerts: all of it or nothing, once, whoever else stores alerts at the same time."""
+"""Stores a batch of alerts: all or nothing, once, whoever else stores alerts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def store(session: Session, alerts: Iterable[Alert]) -> Stored:
     batch = list(alerts)
     objects = lock(session, sorted({alert["objectId"] for alert in batch}))
     known = Known.of(session, [oid for oid, row in objects.items() if row.ndet is not None])
-    new = [alert for alert in batch if alert["candid"] not in known.alerts]
+    alerts_known = known.alerts
+    new = [alert for alert in batch if alert["candid"] not in alerts_known]
     rows = rows_of(new)
     if new:
         _Batch(session, rows, known, objects).write()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Boolean, Double, Integer, cast, literal, null, select, union
+from sqlalchemy import literal, null, select, union
 
 from penstock.compat.db_plugins.models import Detection, NonDetection, Object
 from penstock.query import exists, paginate_keyset
@@ -133,10 +133,9 @@ def _epochs(oid: str) -> CompoundSelect[Any]:
         *(d.mjd, d.fid, d.candid, d.magpsf, d.sigmapsf, d.magpsf_corr, d.sigmapsf_corr, d.isdiffpos),
         *(d.diffmaglim, d.dubious),
     ).where(d.oid == oid)
-    nothing = cast(null(), Double)
+    zero, no = literal(0), literal(False)
     unseen = select(
-        *(n.mjd, n.fid, cast(literal(0), BigInteger), nothing, nothing, nothing, nothing),
-        *(cast(literal(0), Integer), n.diffmaglim, cast(literal(False), Boolean)),
+        *(n.mjd, n.fid, zero, null(), null(), null(), null(), zero, n.diffmaglim, no),
     ).where(n.oid == oid)
     both = union(seen, unseen)
     return both.order_by(*(both.selected_columns[name] for name in ("mjd", "fid", "candid")))

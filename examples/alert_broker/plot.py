@@ -1,4 +1,4 @@
-"""Draws a light curve: magnitudes with error bars, upper limits as triangles, the bright end up."""
+"""Draws a light curve: magnitudes with error bars, triangles for upper limits."""
 
 from __future__ import annotations
 

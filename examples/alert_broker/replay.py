@@ -1,4 +1,4 @@
-"""Synthetic alerts: a packet, real or made up, seen again and again with other numbers."""
+"""Synthetic alerts: a packet, real or made up, with other numbers each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run took: alerts a second, CPU of the client and of the server, deadlocks, rows."""
+"""What a run took: alerts a second, CPU of client and server, deadlocks, rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores many alerts: in batches, by one process or several, each with an engine of its own."""
+"""Stores many alerts: in batches, by several processes with their own engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A packet that is made up, and the schema of packets, to write some where there are none."""
+"""A packet that is made up, and a way to write some where there are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alert broker, run as anybody runs it: a real packet, many alerts, and being killed."""
+"""The alert broker, run as anybody runs it: one packet, many, and being killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alert broker's parts: packets, corrections, statistics, synthetic alerts, pictures."""
+"""The alert broker's parts: packets, magnitudes, statistics, replay, pictures."""
 
 from __future__ import annotations
 
