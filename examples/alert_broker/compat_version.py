@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from alert_broker.magstats import Seen, is_star, summarize
+from alert_broker.magstats import Limits, Seen, is_star, summarize
 from alert_broker.rows import gaia_row, ps1_row, reference_row, rows_of, ss_row
 from penstock.compat.db_plugins.models import (
     Dataquality,
@@ -64,7 +64,7 @@ def store(db: SQLConnection, alerts: Iterable[Alert]) -> int:
 def _update_object(db: SQLConnection, obj: Any, rows: Rows) -> None:
     curve = obj.get_lightcurve()
     seen = [Seen.of(detection) for detection in curve["detections"]]
-    limits: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+    limits: Limits = defaultdict(list)
     for each in curve["non_detections"]:
         limits[each.oid, each.fid].append((each.mjd, each.diffmaglim))
     alerts = [each for each in seen if each.has_stamp]  # By time, as the light curve is.
@@ -107,7 +107,7 @@ def _update_neighbours(db: SQLConnection, oid: str, alerts: list[Seen], new: lis
         _keep(db, Gaia_ztf, {"oid": oid}, {**gaia_row(last), "unique1": agreed})
     elif known is not None:
         known.unique1 = agreed
-    neighbours = db.query(Ps1_ztf).find_all(filter_by={"oid": oid}, paginate=False)
+    neighbours = db.query(Ps1_ztf).filter_by(oid=oid).all()
     for place in (1, 2, 3):
         ids = {each[f"objectidps{place}"] for each in neighbours} - {None}
         for each in neighbours:

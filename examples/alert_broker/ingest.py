@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select, update
 
-from alert_broker.magstats import Seen, Summary, is_star, summarize
+from alert_broker.magstats import Limits, Seen, Summary, is_star, summarize
 from alert_broker.rows import gaia_row, ps1_row, reference_row, rows_of, ss_row
 from penstock.compat.db_plugins.models import (
     Dataquality,
@@ -74,8 +74,8 @@ def store(session: Session, alerts: Iterable[Alert]) -> Stored:
 def lock(session: Session, oids: Sequence[str]) -> dict[str, Any]:
     """The rows of objects, made where there are none, held until the transaction ends."""
     bulk_insert(session, Object, [(oid,) for oid in oids], columns=["oid"], on_conflict="nothing")
-    columns = (Object.oid, Object.ndet, Object.stellar, Object.ndethist, Object.ncovhist)
-    columns += (Object.mjdstarthist, Object.mjdendhist)
+    kept = ("oid", "ndet", "stellar", "ndethist", "ncovhist", "mjdstarthist", "mjdendhist")
+    columns = [getattr(Object, name) for name in kept]
     wanted = select(*columns).where(Object.oid.in_(oids)).order_by(Object.oid)
     return {row.oid: row for row in session.execute(wanted.with_for_update(key_share=True))}
 
@@ -91,7 +91,7 @@ class Known(NamedTuple):
     """
 
     seen: dict[int, Seen]
-    limits: dict[tuple[str, int], list[tuple[float, float]]]
+    limits: Limits
     ps1: dict[str, Sequence[float | None]]
     gaia: dict[str, tuple[float | None, bool]]
 

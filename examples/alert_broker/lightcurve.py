@@ -137,5 +137,5 @@ def _epochs(oid: str) -> CompoundSelect[Any]:
     unseen = select(
         *(n.mjd, n.fid, zero, null(), null(), null(), null(), zero, n.diffmaglim, no),
     ).where(n.oid == oid)
-    both = union(seen, unseen)
+    both: CompoundSelect[Any] = union(seen, unseen)
     return both.order_by(*(both.selected_columns[name] for name in ("mjd", "fid", "candid")))

@@ -45,7 +45,7 @@ class Seen(NamedTuple):
 _of_row = itemgetter(*Seen._fields)
 _BY_TIME = attrgetter("mjd", "candid")
 
-Limits = dict[tuple[str, int], list[tuple[float, float]]]
+Limits = dict[tuple[str, int], list[tuple[float, float | None]]]
 """When an object was not seen in a filter, and how bright it was at most: times and magnitudes."""
 
 
@@ -144,13 +144,13 @@ def _sigma(values: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def _rise(first: Seen, limits: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+def _rise(first: Seen, limits: Sequence[tuple[float, float | None]]) -> dict[str, float | None]:
     """How fast it rose at least: from the limit before the first detection that says least."""
     names = ("dmdt_first", "dm_first", "sigmadm_first", "dt_first")
     found = []
     for mjd, limit in limits:
         days = first.mjd - mjd
-        if days > _DAYS:
+        if days > _DAYS and limit is not None:
             rise = first.magpsf - limit
             found.append(((rise + first.sigmapsf) / days, rise, first.sigmapsf, days))
     return dict(zip(names, min(found), strict=True)) if found else dict.fromkeys(names)

@@ -129,5 +129,5 @@ def _dress(axes: Axes, curve: LightCurve, *, corrected: bool) -> None:
     shown = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda pair: "limit" in pair[1])
     if shown:
         handles, labels = zip(*shown, strict=True)
-        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
-        axes.legend(handles, labels, frameon=False, labelcolor=_INK, **place)
+        beside = (1.01, 1.0)
+        axes.legend(handles, labels, loc="upper left", bbox_to_anchor=beside, frameon=False, labelcolor=_INK)

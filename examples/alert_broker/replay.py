@@ -67,7 +67,8 @@ class Replay:
 
     def template(self, number: int) -> dict[str, Any]:
         """The candidate that an object is made after."""
-        return (self.templates[number % len(self.templates)] if self.templates else TEMPLATE)["candidate"]
+        alert = self.templates[number % len(self.templates)] if self.templates else TEMPLATE
+        return dict(alert["candidate"])
 
 
 class _Star:

@@ -167,9 +167,14 @@ def _in_turn(pool: ProcessPoolExecutor, batches: Sequence[Batch], ahead: int) ->
 def _begin() -> None:
     """Prepare a process: it ends when the one that started it is killed, and leaves Ctrl-C to that one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Nearly all that a batch makes lives until its end: to look for garbage often costs a fifth of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -155,7 +155,7 @@ def test_on_a_terminal_a_bar_shows_the_rate(broker):
 
 # --- killed ---------------------------------------------------------------------------------------
 
-MANY = ["ingest", "--replay", 3000, "--objects", 300, "--batch", 50, "--processes", 2]
+MANY = ["ingest", "--replay", 1600, "--objects", 160, "--batch", 25, "--processes", 2]
 
 
 def until_stored(broker: Broker, process: subprocess.Popen[str]) -> None:
@@ -187,11 +187,11 @@ def test_what_is_killed_and_started_again_stores_each_alert_once(broker, whole):
     for worker in workers:
         while Path("/proc", str(worker)).exists():
             time.sleep(0.01)
-    assert 0 < broker.count("detection") < 3000
+    assert 0 < broker.count("detection") < 1600
     report = broker.json(*MANY)
     assert report["known"] > 0
-    assert report["new"] + report["known"] == 3000
-    assert broker.contents() == undisturbed(3000, 300)
+    assert report["new"] + report["known"] == 1600
+    assert broker.contents() == undisturbed(1600, 160)
 
 
 def test_a_process_that_dies_ends_the_run_which_says_so(broker):
@@ -202,8 +202,8 @@ def test_a_process_that_dies_ends_the_run_which_says_so(broker):
     assert process.returncode == 1
     assert errors.startswith("Error: a process has died; what it was storing is not stored\n")
     assert "Run it again later: nothing is stored twice." in errors
-    assert broker.json(*MANY)["rows"]["detection"] == 3000
-    assert broker.contents() == undisturbed(3000, 300)
+    assert broker.json(*MANY)["rows"]["detection"] == 1600
+    assert broker.contents() == undisturbed(1600, 160)
 
 
 # --- what is no packet ----------------------------------------------------------------------------
