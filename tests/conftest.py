@@ -24,6 +24,7 @@ pytest_plugins = [
     "fix_tables",
     "fix_tent",
     "fix_brokers",
+    "fix_alert_broker",
 ]
 
 

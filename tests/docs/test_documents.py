@@ -34,6 +34,9 @@ SERVER = "db.example.org:5432"
 MARIADB = "db.example.org:3306"
 """The same of a MariaDB server, with the user `provisioner`."""
 
+CHECKOUT = "/path/to/penstock"
+"""In a document, the folder of the source."""
+
 ROLES = {
     "provisioner": "CREATEDB CREATEROLE",
     "maker": "CREATEDB",
@@ -78,7 +81,7 @@ def test_what_a_document_shows_happens(
 ) -> None:
     text = path.read_text("utf-8")
     begins_with = re.search(r"^<!-- begins with: (.*) -->$", text, re.MULTILINE)
-    stands_for: dict[str, str] = {}
+    stands_for: dict[str, str] = {CHECKOUT: str(PROJECT)} if CHECKOUT in text else {}
     if "penstock db configure" in text:
         require_binaries()
     if "penstock stores shell" in text:

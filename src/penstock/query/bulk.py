@@ -336,7 +336,8 @@ class _Bulk:
     def _updated(self, given: Sequence[Column[Any]], made: Sequence[Column[Any]]) -> Sequence[Column[Any]]:
         """What a row that is there gets: defaults are for new ones."""
         if self._update is None:
-            return [column for column in given if column not in self._key]
+            key = frozenset(self._key)
+            return [column for column in given if column not in key]
         return [column for column in self._update if column in (*given, *made)]
 
 
@@ -353,7 +354,8 @@ class _Update(_Bulk):
         return update
 
     def _updated(self, given: Sequence[Column[Any]], made: Sequence[Column[Any]]) -> Sequence[Column[Any]]:
-        return [column for column in (*given, *made) if column not in self._key]
+        key = frozenset(self._key)
+        return [column for column in (*given, *made) if column not in key]
 
 
 class _Group:

@@ -36,8 +36,9 @@ class Filling:
     def makers(self, given: Columns) -> Mapping[Column[Any], Make]:
         """What makes the values that are not given, and that Python has to make."""
         found: dict[Column[Any], Make] = {}
+        there = frozenset(given)  # In a list, each is compared by an expression that SQLAlchemy makes.
         for column in self.target.table.columns:
-            make = None if column in given else self._maker(column)
+            make = None if column in there else self._maker(column)
             if make is not None:
                 found[column] = make
         return found
@@ -74,7 +75,8 @@ class Filling:
         return made_by_python(column.default)
 
     def _expressions(self, which: str, known: Columns) -> Expressions:
-        others = (column for column in self.target.table.columns if column not in known)
+        there = frozenset(known)
+        others = (column for column in self.target.table.columns if column not in there)
         made = ((column, made_by_server(getattr(column, which))) for column in others)
         return {column: expression for column, expression in made if expression is not None}
 
@@ -84,8 +86,9 @@ class Filling:
     def _by_itself(self, given: Columns, known: Columns) -> tuple[Columns, Expressions]:
         """What a row that is there gets: columns as a new row has them, and expressions."""
         columns, expressions = self._next_version(given)
+        there = frozenset((*given, *known, *columns, *expressions))
         for column in self.target.table.columns:
-            if column in (*given, *known, *columns, *expressions) or column.onupdate is None:
+            if column in there or column.onupdate is None:
                 continue
             if _is_as_default(column):
                 columns.append(column)
