@@ -66,7 +66,7 @@ FIGURES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("how-to/load-a-file", "a row has at most {:g} MB", (delimited._BLOCK / 1_000_000,)),
     ("how-to/load-many-rows", "after each block of {:,} rows", (blocks._ROWS,)),
     ("how-to/load-many-rows", "the order of their keys, {:,} at a time", (blocks._ROWS,)),
-    ("how-to/load-many-rows", "taken apart {:,} rows at a time", (blocks._ROWS,)),
+    ("how-to/load-many-rows", "It is taken {:,} rows at a time", (blocks._ROWS,)),
     ("how-to/load-many-rows", "statements of up to {:,} rows each", (mysql_sending._ROWS,)),
     (
         "how-to/page-a-large-table",

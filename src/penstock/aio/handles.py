@@ -31,7 +31,8 @@ class AsyncStore:
     """
 
     def __init__(self, app: Declares, name: str, role: RoleLike = StoreRole.APP) -> None:
-        self.app, self.name, self.role = app, name, role
+        self.app, self.name = app, name
+        self.role: RoleLike = role
 
     @property
     def reader(self) -> AsyncStore:

@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeDecorator
 from penstock.backends.rows import Unfit, column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Column
     from sqlalchemy.types import TypeEngine
