@@ -258,7 +258,7 @@ def test_a_server_that_asks_for_another_file_gets_the_rows() -> None:
         raw = pymysql.connect(
             host="127.0.0.1", port=listening.getsockname()[1], user="u", password="p", local_infile=True
         )
-        send_file(None, raw, "LOAD DATA LOCAL INFILE 'x' INTO TABLE t", [b"1\tours\n", b"2\tours\n"])  # type: ignore[arg-type]
+        send_file(raw, "LOAD DATA LOCAL INFILE 'x' INTO TABLE t", [b"1\tours\n", b"2\tours\n"])
         thread.join()
         raw._force_close()  # type: ignore[attr-defined]
     assert seen == [b"1\tours\n", b"2\tours\n"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pymysql.constants import ER
 from sqlalchemy import text
@@ -126,14 +126,6 @@ def column_of(error: Exception, writing: Writing) -> str:
 def has_ended(error: Exception) -> bool:
     """Whether a transaction is gone, since its locks and another's were in each other's way."""
     return number_of(error) == _DEADLOCK
-
-
-def wrapped(connection: Connection, statement: str, error: Exception) -> DBAPIError:
-    """A driver's error as one of SQLAlchemy's family."""
-    raw: Any = connection.connection.driver_connection
-    if connection.dialect.is_disconnect(error, raw, None):  # type: ignore[arg-type]
-        connection.invalidate(error)
-    return _instance(connection, statement, error)
 
 
 @contextmanager

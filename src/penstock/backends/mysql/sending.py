@@ -15,8 +15,8 @@ from sqlalchemy import BindParameter, text
 from sqlalchemy.exc import CompileError
 
 from penstock.backends.mysql.encoding import FILE, NULL, STATEMENT, columns_of, encoded
-from penstock.backends.mysql.refusals import wrapped
 from penstock.backends.rows import Writing, binders
+from penstock.backends.streaming import executed
 from penstock.backends.transactions import savepoint
 from penstock.errors import NotSupported
 
@@ -118,13 +118,8 @@ def literal(connection: Connection, column: Column[Any], expression: ColumnEleme
 def _run(connection: Connection, statement: str, values: str) -> None:
     """Run a statement that has values instead of a NUL; errors do not show them."""
     statement = statement.replace("%%", "%")  # It goes as it is.
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(statement.replace("\0", values))
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise wrapped(connection, statement.replace("\0", "…"), error) from error
-    finally:
-        cursor.close()
+    whole = statement.replace("\0", values)
+    executed(connection, statement.replace("\0", "…"), lambda cursor, _: cursor.execute(whole))
 
 
 # --- as a file -----------------------------------------------------------------------------------
@@ -160,7 +155,8 @@ def load(
     statement = _load_statement(connection, into, writing, kinds)
     try:
         with savepoint(connection, backend, "penstock_file"):
-            done = send_file(connection, raw, statement, _blocks(connection, writing, kinds, rows))
+            blocks = _blocks(connection, writing, kinds, rows)
+            done = executed(connection, statement, lambda _, said: send_file(raw, said, blocks))
             if done.affected_rows != len(rows) or not _only_notes(connection, done.warning_count):
                 raise _NotAlike
     except _NotAlike:
@@ -186,21 +182,18 @@ def _load_statement(connection: Connection, into: str, writing: Writing, kinds: 
     ).replace("%%", "%")
 
 
-def send_file(connection: Connection, raw: Any, statement: str, blocks: Iterable[bytes]) -> OKPacketWrapper:
+def send_file(raw: Any, statement: str, blocks: Iterable[bytes]) -> OKPacketWrapper:
     """Do as PyMySQL does it, but send what we have and not what the server asks for."""
+    raw._execute_command(COMMAND.COM_QUERY, statement)
+    if not raw._read_packet().is_load_local_packet():
+        raise pymysql.err.InternalError("The server did not ask for the rows.")
     try:
-        raw._execute_command(COMMAND.COM_QUERY, statement)
-        if not raw._read_packet().is_load_local_packet():
-            raise pymysql.err.InternalError("The server did not ask for the rows.")
-        try:
-            for block in blocks:
-                for start in range(0, len(block), _PACKET):
-                    raw.write_packet(block[start : start + _PACKET])
-        finally:
-            raw.write_packet(b"")
-            done = OKPacketWrapper(raw._read_packet())
-    except pymysql.Error as error:
-        raise wrapped(connection, statement, error) from error
+        for block in blocks:
+            for start in range(0, len(block), _PACKET):
+                raw.write_packet(block[start : start + _PACKET])
+    finally:
+        raw.write_packet(b"")
+        done = OKPacketWrapper(raw._read_packet())
     raw.server_status = done.server_status
     return done
 

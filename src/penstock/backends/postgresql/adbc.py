@@ -19,6 +19,7 @@ from penstock.backends.column_makers import unlike
 from penstock.backends.frames import fitted
 from penstock.backends.postgresql.asking import Statement, sent_beside, text_of
 from penstock.backends.postgresql.refusals import holds_values, said_of
+from penstock.backends.streaming import executed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,6 +152,8 @@ def asked_of(engine: Engine, selected: Selected, plans: Sequence[Plan]) -> Asked
         if is_set or (role != "none" and "role=" not in raw.info.options):
             return None
         text = text_of(connection, selected, [sent_beside(plan) for plan in plans])
+        # What listens to the engine hears what is asked; it is answered on the other connection.
+        executed(connection, text.shown, lambda *_: None)
         return Asked(_login(raw), text, plans, engine.hide_parameters)
 
 

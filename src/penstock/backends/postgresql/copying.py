@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from penstock.backends.columnar import Columns
@@ -15,9 +15,10 @@ from penstock.backends.postgresql.columns import streamed
 from penstock.backends.postgresql.encoder import HEADER, TRAILER, Encoder
 from penstock.backends.postgresql.sessions import codec_of
 from penstock.backends.rows import Unfit
+from penstock.backends.streaming import executed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Iterator
 
     from sqlalchemy import Connection
 
@@ -73,14 +74,14 @@ def copy(
     codec = codec_of(raw) if by_psycopg else "utf-8"
     made = streamed(rows, fields, codec, into.columns) if isinstance(rows, Columns) else None
     stream = _stream(fields, rows, codec) if made is None else made
-    try:
-        if by_psycopg:
-            return _by_psycopg(raw, into.statement(connection), stream)
-        return await_only(_by_asyncpg(raw, into, stream))
-    except Unfit:
-        raise
-    except Exception as error:
-        raise _wrapped(connection, into.statement(connection), error) from error
+    statement = into.statement(connection)
+    if isinstance(raw, psycopg.AsyncConnection):
+        return executed(
+            connection, statement, lambda _, said: await_only(_by_async_psycopg(raw, said, stream))
+        )
+    if by_psycopg:
+        return executed(connection, statement, partial(_by_psycopg, codec, stream))
+    return executed(connection, statement, lambda *_: _told(connection, _by_asyncpg(raw, into, stream)))
 
 
 def _stream(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> Iterator[bytes]:
@@ -94,14 +95,11 @@ def _stream(fields: list[Field], rows: Sequence[Sequence[Any]], codec: str) -> I
     yield TRAILER
 
 
-def _by_psycopg(raw: Any, statement: str, stream: Iterator[bytes]) -> int:
-    if isinstance(raw, psycopg.AsyncConnection):
-        return await_only(_by_async_psycopg(raw, statement, stream))
-    with raw.cursor() as cursor:
-        with cursor.copy(statement.encode(codec_of(raw))) as copying:
-            for piece in stream:
-                copying.write(piece)
-        return int(cursor.rowcount)
+def _by_psycopg(codec: str, stream: Iterator[bytes], cursor: Any, statement: str) -> int:
+    with cursor.copy(statement.encode(codec)) as copying:
+        for piece in stream:
+            copying.write(piece)
+    return int(cursor.rowcount)
 
 
 async def _by_async_psycopg(
@@ -133,25 +131,14 @@ async def _by_asyncpg(raw: Any, into: Destination, stream: Iterator[bytes]) -> i
     return int(said.removeprefix("COPY "))
 
 
-def _wrapped(connection: Connection, statement: str, error: Exception) -> Exception:
-    """A driver's error as one of SQLAlchemy's family."""
-    family = connection.dialect.loaded_dbapi.Error
-    known = _translated(connection.connection.dbapi_connection, error)
-    if not isinstance(known, family):
-        return error
-    if connection.dialect.is_disconnect(known, connection.connection.dbapi_connection, None):
-        connection.invalidate(error)
-    return cast(
-        "DBAPIError",
-        DBAPIError.instance(
-            statement,
-            None,
-            known,
-            family,
-            connection_invalidated=connection.invalidated,
-            dialect=connection.dialect,
-        ),
-    )
+def _told(connection: Connection, copying: Awaitable[int]) -> int:
+    """What is awaited; an error is as SQLAlchemy's adapter makes it of the driver's."""
+    try:
+        return await_only(copying)
+    except Unfit:
+        raise
+    except Exception as error:
+        raise _translated(connection.connection.dbapi_connection, error) from error
 
 
 def _translated(adapter: Any, error: Exception) -> Exception:
