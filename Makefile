@@ -11,6 +11,9 @@ SQLALCHEMY ?=
 ARGS ?=
 GAGES ?=
 
+# The command line, the documents, the private server, kills, races, MariaDB and pytest in pytest would call the same code again.
+LIBRARY = tests/unit tests/migration tests/testing tests/backends -m "not soak" -k "not mariadb and not asyncmy and not plugin"
+
 # Relative, for the folder around it may have spaces in its name, which no function of make can hold.
 PY := $(VENV)/bin/python
 INSTALL = $(PY) -m pip install --quiet --editable ".[postgresql,postgres-embedded,asyncpg,aiosqlite,mariadb,asyncmy,frames,spatial,install,db-plugins]" $(if $(SQLALCHEMY),"$(SQLALCHEMY)")
@@ -22,16 +25,20 @@ unexport ARGS VENV SQLALCHEMY
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format docs bench soak check clean
+.PHONY: help demo test test-all lint format docs bench soak check clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.ready-run  ## the tour: an app, its stores, a server of its own
 	$(if $(GAGES),export GAGES="$$(realpath "$$GAGES")"; )python="$$(cd $(VENV)/bin && pwd)/python" && cd examples && "$$python" -m stream_gages.demo
 
-test: $(VENV)/.ready-test  ## every test but the long ones, in random order, on all cores
-	$(PY) -m pytest -n auto $(ARGS)
+test: $(VENV)/.ready-test  ## the tests, in random order, on all cores
+	$(PY) -m pytest -n auto --durations=25 $(ARGS)
+
+test-all: $(VENV)/.ready-test  ## what `make test` leaves out: each driver in turn, and the oldest SQLAlchemy
+	$(PY) -m pytest -n auto --durations=25 -m matrix $(ARGS)
+	@$(MAKE) --no-print-directory test VENV=$(VENV)-sqlalchemy20 SQLALCHEMY='sqlalchemy<2.1' ARGS='$(LIBRARY)'
 
 soak: $(VENV)/.ready-test  ## the tests that take minutes, one at a time
 	$(PY) -m pytest -m soak $(ARGS)
@@ -58,7 +65,7 @@ bench:  ## the benchmarks, beside their peers; what they print goes to benchmark
 check: lint test docs  ## all that must hold before a change is taken
 
 clean:  ## remove what was built, and the environment
-	rm -rf $(VENV) $(VENV)-bench build dist docs/_build
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-sqlalchemy20 build dist docs/_build
 
 # --- environments: one stamp per set of tools, renewed when pyproject.toml changes ------------------
 

@@ -37,6 +37,17 @@ settings.register_profile(
 settings.load_profile("penstock")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make test-all` what is done by an asynchronous driver besides the one for threads.
+
+    What only such a driver does, has tests of its own, which are done always.
+    """
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "-async" in callspec.id:
+            item.add_marker("matrix")
+
+
 def pytest_report_header() -> str:
     """Which servers the tests will use."""
     try:

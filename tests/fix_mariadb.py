@@ -254,13 +254,11 @@ def _second_mariadb_server() -> Iterator[MariaDBServer]:
 
 
 @pytest.fixture
-def mariadb(_mariadb_server: MariaDBServer) -> Iterator[MariaDBServer]:
-    """A running MariaDB server without databases of anybody's."""
+def mariadb(_mariadb_server: MariaDBServer) -> MariaDBServer:
+    """A running MariaDB server without anybody's databases; what a test leaves, the next one removes."""
     _mariadb_server.start()
     _mariadb_server.clean()
-    yield _mariadb_server
-    _mariadb_server.start()
-    _mariadb_server.clean()
+    return _mariadb_server
 
 
 @pytest.fixture

@@ -191,13 +191,14 @@ def _second_postgresql_server() -> Iterator[PostgreSQLServer]:
 
 
 @pytest.fixture
-def postgresql(_postgresql_server: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
-    """A running PostgreSQL server without databases of anybody's."""
-    _postgresql_server.cluster.start()
-    _postgresql_server.clean()
-    yield _postgresql_server
-    _postgresql_server.cluster.start()
-    _postgresql_server.clean()
+def postgresql(_postgresql_server: PostgreSQLServer) -> PostgreSQLServer:
+    """A running PostgreSQL server without anybody's databases; what a test leaves, the next one removes."""
+    try:
+        _postgresql_server.clean()
+    except psycopg.OperationalError:  # A test has stopped it, or killed it.
+        _postgresql_server.cluster.start()
+        _postgresql_server.clean()
+    return _postgresql_server
 
 
 def files() -> int:

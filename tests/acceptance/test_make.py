@@ -24,7 +24,7 @@ def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     (folder / "examples").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder)
-    for environment in (".venv", ".venv-bench"):
+    for environment in (".venv", ".venv-bench", ".venv-sqlalchemy20"):
         program = folder / environment / "bin" / "python"
         program.parent.mkdir(parents=True)
         program.write_text(NOTE)
@@ -45,7 +45,7 @@ def made(checkout: Path, *words: str) -> list[str]:
     return [line.removeprefix(str(checkout)) for line in notes.read_text("utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("target", ["test", "soak", "lint", "format", "docs", "bench"])
+@pytest.mark.parametrize("target", ["test", "test-all", "soak", "lint", "format", "docs", "bench"])
 def test_a_target_runs_its_tools_in_any_folder(checkout: Path, target: str) -> None:
     if target == "docs":
         (checkout / "docs" / "_build").mkdir(parents=True)
