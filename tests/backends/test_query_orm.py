@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    delete,
     func,
     insert,
     literal,
@@ -361,5 +362,21 @@ def test_what_a_session_has_expired_is_read_by_itself_and_nothing_is_flushed(doo
         assert values(session, Counted, "name", "row version") == [("changed", 2), ("2", 2)]
         assert bulk_insert(session, Project, [Project(id=1, name="a")]) == Written(1)
         session.rollback()
+
+    door_to(Base.metadata).do(work)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_an_object_whose_row_was_replaced_is_as_the_new_row(door_to: Doors, *, many: bool) -> None:
+    def work(session: Session) -> None:
+        session.add(Project(id=1, name="before"))
+        session.flush()
+        kept = session.get_one(Project, 1)
+        session.connection().execute(delete(Project.__table__))
+        if many:
+            [(found, new)] = get_or_create_many(session, Project, [{"id": 1, "name": "after"}])
+        else:
+            found, new = get_or_create(session, Project, {"id": 1}, {"name": "after"})
+        assert (found is kept, new, found.name) == (True, True, "after")
 
     door_to(Base.metadata).do(work)

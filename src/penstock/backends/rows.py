@@ -224,13 +224,17 @@ def settled(statement: Any, writing: Writing, where: ColumnElement[Any] | None =
     return statement.on_conflict_do_nothing(index_elements=list(writing.key) or None)
 
 
+ANEW = {"populate_existing": True}
+"""The option by which an object is as its row is: the session may have one of a row that was there before."""
+
+
 def created(
     source: Session | Connection, into: Any, statement: Any, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any]:
     """What an INSERT stored: objects of a class, or rows of a table."""
     if isinstance(into, Table):
         return source.execute(statement.returning(*into.columns), rows).all()
-    return source.execute(statement.returning(into), rows).scalars().unique().all()
+    return source.execute(statement.returning(into), rows, execution_options=ANEW).scalars().unique().all()
 
 
 class StandardRows:

@@ -28,6 +28,7 @@ from penstock.backends.mysql.refusals import (
 from penstock.backends.mysql.sending import insert, literal, load
 from penstock.backends.mysql.transactions import autocommits, begin, check_idle, is_streaming, not_writable
 from penstock.backends.rows import (
+    ANEW,
     GIVEN,
     OnConflict,
     Writing,
@@ -120,7 +121,8 @@ class MySQLRows(MySQLKeys):
             if writing.on_conflict is OnConflict.ERROR:
                 return created(source, into, statement, rows)
             _reset(connection)
-            found = source.execute(statement.returning(*wanted, literal_column(_THERE)), rows)
+            asked = statement.returning(*wanted, literal_column(_THERE))
+            found = source.execute(asked, rows, execution_options={} if isinstance(into, Table) else ANEW)
             done = (found if isinstance(into, Table) else found.unique()).freeze()
         there, new = 0, []
         for row in done.data:
