@@ -8,6 +8,7 @@ import time
 import traceback
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -248,3 +249,27 @@ def _without_tls(line: socket.socket) -> None:
     """Answer until a client of PostgreSQL has said who it is."""
     while line.recv(4096) == SSL_REQUEST:
         line.sendall(b"N")
+
+
+def forwards_all_but(numbers: frozenset[int], port: int) -> Answer:
+    """Cut the lines with these numbers, the first being 0; be the way to another port for the others."""
+    coming = count()
+
+    def forward(line: socket.socket) -> None:
+        if next(coming) in numbers:
+            line.close()
+            return
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            back = Thread(target=_copy, args=[server, line], daemon=True)
+            back.start()
+            _copy(line, server)
+            back.join()
+
+    return forward
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while said := source.recv(65536):
+            target.sendall(said)
+        target.shutdown(socket.SHUT_WR)

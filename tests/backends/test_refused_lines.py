@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import make_url, text
 
 from fix_refusals import (
     TIMEOUT,
+    forwards_all_but,
     hangs_up,
     listening,
     refuses_as_mariadb,
@@ -24,10 +27,14 @@ from fix_refusals import (
     ways,
 )
 from penstock import EngineOptions, MemoryRegistry, Service, Stores
+from penstock.backends import Place, Server, backend_for
+from penstock.backends.place import Login
+from penstock.backends.postgresql.sessions import maintenance
 from penstock.errors import (
     HostRefused,
     HostUnknown,
     LoginRefused,
+    ServerError,
     ServerFull,
     ServerNotReady,
     ServerSilent,
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fix_refusals import Answer, Way
+    from fix_servers import Ground
     from penstock import App
 
 PASSWORD = "Kanarie-11c1"
@@ -214,3 +222,26 @@ def test_a_silent_server_is_waited_for_once_however_many_stores_are_asked_for(
         assert "Nothing answers in time" in first.problem
         assert stores.store_status(lab, "gages").problem == first.problem
         assert len(called) == asked
+
+
+def test_who_is_let_in_when_the_reason_is_asked_is_let_in(
+    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+) -> None:
+    desk = desk_on(postgresql_ground, lab)
+    assert desk.sync(lab, ["gages"])[0].error is None
+    port = make_url(postgresql_ground.url).port
+    assert port is not None
+    with listening(forwards_all_but(frozenset({0, 2, 4}), port)) as other:
+        url = postgresql_ground.url.replace(f":{port}", f":{other}")
+        ground = replace(postgresql_ground, service=replace(postgresql_ground.service, url=url))
+        with desk_on(ground, lab).session(lab, "gages") as session:
+            assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_a_database_that_is_not_there_is_gone(postgresql_ground: Ground) -> None:
+    url = make_url(postgresql_ground.address_of("nothing"))
+    backend, login = backend_for(url), Login(url=url)
+    place = Place(server=Server(service="main", login=login), database="nothing")
+    with pytest.raises(ServerError) as raised, maintenance(replace(place.server, login=login)):
+        pass
+    assert backend.gone(raised.value)

@@ -44,6 +44,7 @@ from penstock.backends.postgresql.sessions import (
 )
 from penstock.errors import (
     ConfigError,
+    DatabaseMissing,
     InvalidName,
     PenstockError,
     PermissionRefused,
@@ -406,8 +407,9 @@ def _owns(connection: Connection, database: str) -> bool:
 
 
 def _was_ended(error: Exception) -> bool:
-    if found_in(error) is not None:
-        return False  # A connection that was refused had no session to lose.
+    found = found_in(error)
+    if found is not None:  # A connection that was refused had no session to lose.
+        return isinstance(found, DatabaseMissing)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return sqlstate_of(error) in GONE or was_cut(error)

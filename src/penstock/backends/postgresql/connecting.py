@@ -65,7 +65,8 @@ class Refusal:
         needs_tls: Whether the address takes no line without TLS.
         needs_password: Whether a password is missing.
         late: Whether the time was over.
-        unknown: Whether libpq could not be asked for more, or was let in when it was.
+        unknown: Whether libpq could not be asked for more.
+        passing: Whether it was let in when it was asked.
     """
 
     words: str
@@ -79,6 +80,7 @@ class Refusal:
     needs_password: bool = False
     late: bool = False
     unknown: bool = False
+    passing: bool = False
 
     @property
     def where(self) -> str:
@@ -139,7 +141,7 @@ def _by_line(refusal: Refusal) -> PenstockError | None:
     """What is told by who listens at the address."""
     found = reach(refusal.host, refusal.port, REACH_TIME)
     other = unlike(found, POSTGRESQL, refusal.words, refusal.where)
-    if other is None and refusal.needs_tls and not (refusal.late or refusal.unknown):
+    if other is None and refusal.needs_tls and not (refusal.late or refusal.unknown or refusal.passing):
         return _no_tls(refusal, has_tls=found.tls is not False)
     return other
 
@@ -148,7 +150,7 @@ def _broken_off(refusal: Refusal) -> PenstockError | None:
     """What is told where nothing else is known."""
     if refusal.late:
         return silent(refusal.words, refusal.where)
-    if refusal.unknown:
+    if refusal.unknown or refusal.passing:
         return None
     what = f"The server at {refusal.where} broke off before it let us in."
     return ServerUnreachable(
@@ -226,7 +228,7 @@ def _ask_again(
             set_verbosity(handle, _VERBOSE)
         outcome = _outcome(attempt, time.monotonic() + timeout)
         if outcome != pq.PollingStatus.FAILED:
-            return replace(refusal, unknown=outcome is not None, late=outcome is None)
+            return replace(refusal, passing=outcome is not None, late=outcome is None)
         said = attempt.get_error_message()
         state, routine = _STATE.search(said), _ROUTINE.search(said)
         mode = next((option.val for option in attempt.info if option.keyword == b"sslmode"), None)

@@ -100,27 +100,37 @@ def until_ended(raw: Any) -> AbstractContextManager[None]:
     return nullcontext() if raw.closed else line_kept(raw.fileno())
 
 
+_TRIES = 5
+"""Tries to connect where libpq, asked why it was refused, was let in: a database was made anew, say."""
+
+
 def connect(dialect: Any, args: Any, params: Any, aside: Aside = here) -> Any:
     """A driver connection; a refused one's error has the server's SQLSTATE, and no password.
 
     Its cause is one of ours, where more is known than the SQLSTATE.
     """
     end = time.monotonic() + params["connect_timeout"]
-    params = led_by_address(params)
-    try:
-        raw = dialect.connect(*args, **params)
-    except dialect.loaded_dbapi.Error as error:
-        forget_password(error)
-        left = max(1.0, end - time.monotonic())
-        refusal = aside(partial(refusal_of, error, params, left))
-        error.sqlstate = refusal.state or None
-        raise error from aside(partial(finding, refusal))
+    raw = _opened(dialect, args, led_by_address(params), aside, end)
     try:
         set_what_differs(raw)
     except BaseException:
         dialect.do_terminate(raw)
         raise
     return raw
+
+
+def _opened(dialect: Any, args: Any, params: Any, aside: Aside, end: float) -> Any:
+    for tries in reversed(range(_TRIES)):
+        try:
+            return dialect.connect(*args, **params)
+        except dialect.loaded_dbapi.Error as error:
+            forget_password(error)
+            refusal = aside(partial(refusal_of, error, params, max(1.0, end - time.monotonic())))
+            if refusal.passing and tries and time.monotonic() < end:
+                continue
+            error.sqlstate = refusal.state or None
+            raise error from aside(partial(finding, refusal))
+    return None
 
 
 def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = here) -> _Result:
