@@ -138,6 +138,20 @@ MEASURED: list[tuple[str, str, tuple[tuple[str, str, float], ...]]] = [
     ("README", "is {}x that after", (("bulk_generator.py", "peak at the end / at first", 1),)),
     ("README", "{}x faster than `pandas", ((P16, "to_pandas / pandas.read_sql", 1),)),
     (
+        "index",
+        "takes {}x the time of one with a plain",
+        ((P7, "through the desk / Session, same engine", 1),),
+    ),
+    (
+        "index",
+        "at most {} connections and take {} kB each",
+        ((FILES_USED, MOST, 1), (FILES_USED, USED, 1000)),
+    ),
+    ("index", "at most {} connections and {} kB", ((DATABASES_USED, MOST, 1), (DATABASES_USED, USED, 1000))),
+    ("index", "takes {}x the time of a bare", ((P1, "bulk_insert / COPY of ready bytes", 1),)),
+    ("index", "{}x faster than `Session.add_all`", ((P4, "bulk_insert / ORM add_all", 1),)),
+    ("index", "{}x faster than Django", ((P4, "bulk_insert / Django bulk_create", 1),)),
+    (
         "explanation/connections",
         "takes {} kB for SQLite and {} kB for PostgreSQL",
         ((FILES_USED, PLAIN, 1000), (DATABASES_USED, PLAIN, 1000)),
