@@ -46,7 +46,20 @@ ROLES = {
 """The roles on it that documents log in as, with the password `the-password`."""
 
 
+TABLES = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+class Base(DeclarativeBase):
+    pass
+
+class Gage(Base):
+    __tablename__ = "gage"
+    number: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+"""
+
 BEGINNINGS = {
+    "a module of tables": (f"cat > gages.py <<'END'\n{TABLES}END",),
     "a project": ("penstock init",),
     "a project with an app": ("penstock init", "penstock scaffold my_first_app"),
     "a project with an app, plugged in": (

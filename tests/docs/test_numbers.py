@@ -87,9 +87,13 @@ FIGURES: list[tuple[str, str, tuple[Any, ...]]] = [
 """A page, what it says, and the figures in it."""
 
 OTHERS = {
+    "README": [  # What the benchmarks do.
+        "`bulk_insert` of 5,000,000 rows from a generator",
+        "the first 500,000 |",
+        "`to_pandas` of 200,000 rows of PostgreSQL",
+    ],
     "explanation/connections": [
         "the same with `max_connections = 5` | 5 connections per process | 80 connections",
-        "takes about 55 kB",  # Measured: benchmarks/RESULTS.md, P9.
         "psycopg takes no less than 2 seconds",
     ],
     "explanation/mariadb": ["1040, 1203, and 1226 of connections"],
@@ -106,6 +110,61 @@ OTHERS = {
     "how-to/run-under-gunicorn": ["at most 32 connections to a server"],
 }
 """Figures that are a server's own, measured, or worked out on the page."""
+
+P1, P4, P7, P16 = "p01_bulk_insert.py", "p04_peers.py", "p07_request.py", "p16_tables.py"
+FILES_USED, DATABASES_USED = "p12_stores.py 10,000 SQLite files", "p12_stores.py 300 PostgreSQL databases"
+MOST, USED, PLAIN = "most connections", "bytes for each used store", "create_engine each"
+OF_STORES = (
+    "at most {} connections, their budget; {} kB for each store, where an engine of `create_engine` takes {}"
+)
+
+MEASURED: list[tuple[str, str, tuple[tuple[str, str, float], ...]]] = [
+    ("README", "{}x the time of a plain", ((P7, "through the desk / Session, same engine", 1),)),
+    (
+        "README",
+        f"{OF_STORES} kB | `p12` | | 300",
+        ((FILES_USED, MOST, 1), (FILES_USED, USED, 1000), (FILES_USED, PLAIN, 1000)),
+    ),
+    (
+        "README",
+        f"{OF_STORES} kB | `p12` | | `bulk",
+        ((DATABASES_USED, MOST, 1), (DATABASES_USED, USED, 1000), (DATABASES_USED, PLAIN, 1000)),
+    ),
+    ("README", "{}x the time of a bare", ((P1, "bulk_insert / COPY of ready bytes", 1),)),
+    ("README", "{}x the time of a `COPY`", ((P1, "bulk_insert, update / staged ready bytes, update", 1),)),
+    ("README", "{}x faster than `Session.add_all`", ((P4, "bulk_insert / ORM add_all", 1),)),
+    ("README", "{}x faster than Advanced", ((P4, "bulk_insert / Advanced Alchemy add_many", 1),)),
+    ("README", "{}x faster than Django", ((P4, "bulk_insert / Django bulk_create", 1),)),
+    ("README", "is {}x that after", (("bulk_generator.py", "peak at the end / at first", 1),)),
+    ("README", "{}x faster than `pandas", ((P16, "to_pandas / pandas.read_sql", 1),)),
+    (
+        "index",
+        "takes {}x the time of one with a plain",
+        ((P7, "through the desk / Session, same engine", 1),),
+    ),
+    (
+        "index",
+        "at most {} connections and take {} kB each",
+        ((FILES_USED, MOST, 1), (FILES_USED, USED, 1000)),
+    ),
+    ("index", "at most {} connections and {} kB", ((DATABASES_USED, MOST, 1), (DATABASES_USED, USED, 1000))),
+    ("index", "takes {}x the time of a bare", ((P1, "bulk_insert / COPY of ready bytes", 1),)),
+    ("index", "{}x faster than `Session.add_all`", ((P4, "bulk_insert / ORM add_all", 1),)),
+    ("index", "{}x faster than Django", ((P4, "bulk_insert / Django bulk_create", 1),)),
+    (
+        "explanation/connections",
+        "takes {} kB for SQLite and {} kB for PostgreSQL",
+        ((FILES_USED, PLAIN, 1000), (DATABASES_USED, PLAIN, 1000)),
+    ),
+    (
+        "explanation/connections",
+        "a used store takes {} kB and {} kB",
+        ((FILES_USED, USED, 1000), (DATABASES_USED, USED, 1000)),
+    ),
+]
+"""A page, what it says, and for each figure: the section of RESULTS.md, its row, and what to divide by."""
+
+RESULTS = (PROJECT / "benchmarks" / "RESULTS.md").read_text("utf-8")
 
 UNITS = (
     r"(?:\s?(?:%|MB|kB|GB)|\s(?:\w+ )?(?:bytes|characters|connections|days|digits|hours|keys|minutes|ms|rows"
@@ -127,12 +186,47 @@ def test_a_figure_on_a_page_is_that_of_the_code(page: str, said: str, figures: t
     assert said.format(*figures) in words(page)
 
 
+def row_of(section: str, label: str) -> list[str]:
+    """The cells beside a label in RESULTS.md; the section is a script, or a script and a title in it."""
+    script, _, title = section.partition(" ")
+    text = RESULTS.split(f"## `{script}`\n", 1)[1].split("\n## ", 1)[0]
+    text = text.split(f"\n{title}\n", 1)[1] if title else text
+    rows = ([cell.strip() for cell in line.split("|")] for line in text.splitlines())
+    found = (row[row.index(label) + 1 :] for row in rows if label in row)
+    return next(cells for cells in found if re.search(r"\d", cells[0]))  # A heading may be called the same.
+
+
+def range_of(section: str, label: str) -> tuple[float, float]:
+    """The least and the most of single rounds; a tenth about the median, where RESULTS.md has no rounds."""
+    found, rounds, *_ = row_of(section, label)
+    median = float(re.sub(r"[^\d.]", "", found))
+    singles = [float(each) for each in re.findall(r"[\d.]+(?=x)", rounds)] if "…" in rounds else []
+    return (min(singles), max(singles)) if singles else (0.9 * median, 1.1 * median)
+
+
+def said_in(page: str, said: str) -> re.Match[str] | None:
+    """Where a page says this, with whatever figures."""
+    return re.search(re.escape(said).replace(r"\{\}", r"([\d.,]*\d)"), words(page))
+
+
+@pytest.mark.parametrize(("page", "said", "measured"), MEASURED)
+def test_a_measured_figure_is_one_of_the_benchmarks(
+    page: str, said: str, measured: tuple[tuple[str, str, float], ...]
+) -> None:
+    found = said_in(page, said)
+    assert found, said
+    for figure, (section, label, unit) in zip(found.groups(), measured, strict=True):
+        low, high = range_of(section, label)
+        assert low <= float(figure.replace(",", "")) * unit <= high, (said, label)
+
+
 def test_no_page_states_another_figure() -> None:
     unknown: list[str] = []
     for path in PAGES:
         page = path.relative_to(PROJECT).as_posix().removeprefix("docs/").removesuffix(".md")
         text = words(page)
         known = [said.format(*figures) for each, said, figures in FIGURES if each == page]
+        known += [found[0] for each, said, _ in MEASURED if each == page and (found := said_in(page, said))]
         for said in (*known, *OTHERS.get(page, ())):
             assert said in text, (page, said)
             text = text.replace(said, "")
