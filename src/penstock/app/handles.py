@@ -114,11 +114,11 @@ class Connection(_Handle):
 
     def session(self) -> Session:
         """A new session; leaving its `with` block only closes it."""
-        return self.sessionmaker()
+        return current_stores().connection_session(self.app, self.name)
 
     def begin(self) -> AbstractContextManager[Session]:
         """A new session in a transaction that is committed at the end of the `with` block."""
-        return self.sessionmaker.begin()
+        return current_stores().connection_begin(self.app, self.name)
 
     @property
     def aio(self) -> AsyncConnection:

@@ -175,6 +175,14 @@ class Sessions:
         """The session factory of a connection setting."""
         return self.connection_store_engine(app, setting).sessionmaker
 
+    def connection_session(self, app: AppLike, setting: str) -> Session:
+        """A new session of a connection setting; leaving its `with` block only closes it."""
+        return self.connection_sessionmaker(app, setting)()
+
+    def connection_begin(self, app: AppLike, setting: str) -> AbstractContextManager[Session]:
+        """The same, in a transaction that is committed at the end of the `with` block."""
+        return self.connection_sessionmaker(app, setting).begin()
+
     def connection_url(self, app: AppLike, setting: str) -> URL:
         """The URL of a connection setting with its password: of the database that its engine opens.
 
