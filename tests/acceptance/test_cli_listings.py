@@ -16,7 +16,7 @@ services list, services add, services edit, services remove, services test,
 services rotate, link, unlink, settings list, syncstores,
 stores list, stores status, stores create, stores drop, stores adopt, stores url, stores shell,
 stores rotate, stores undrop, stores purge, services export, services import,
-db configure, db start, db stop, db status, db remove, doctor, run, completion,
+db configure, db start, db stop, db status, db remove, doctor, run, completion, load,
 secrets check, secrets rotate-key
 """
 WITH_JSON = ["apps list", "services list", "services test", "settings list", "syncstores all", "stores list"]
