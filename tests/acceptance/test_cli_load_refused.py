@@ -170,6 +170,7 @@ def test_a_cut_parquet_file_stores_nothing(loads: Terminal) -> None:
     ("words", "code", "error"),
     [
         (["gagee", "a.csv"], 2, "table-unknown"),
+        (["penstock_store", "a.csv"], 2, "table-unknown"),
         (["nowhere.gage", "a.csv"], 2, "table-unknown"),
         (["gage", "nothing.csv"], 2, "usage"),
         (["gage"], 2, "usage"),

@@ -101,9 +101,10 @@ def load(state: State, /, store: Target, table: str, files: tuple[str, ...], **o
 def _table(state: State, engine: Engine, store: Target, name: str) -> Found:
     from penstock.declare import StoreName
     from penstock.loading import find_table
+    from penstock.provision.record import TABLE_NAME
 
     setting = state.app(store.app).find(StoreName(store.name).setting)
-    return find_table(engine, name, getattr(setting, "metadata", None))
+    return find_table(engine, name, getattr(setting, "metadata", None), but=[TABLE_NAME])
 
 
 def _options(options: dict[str, Any]) -> LoadOptions:

@@ -14,6 +14,8 @@ from penstock.errors import UnknownTable
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Column, Connection, Dialect, Engine, Inspector
 
 
@@ -30,13 +32,14 @@ class Found:
     declared: bool
 
 
-def find_table(engine: Engine, name: str, metadata: Any = None) -> Found:
+def find_table(engine: Engine, name: str, metadata: Any = None, but: Collection[str] = ()) -> Found:
     """The table of a name.
 
     Args:
         engine: Of the store.
         name: The table, or `schema.table`.
         metadata: The tables that the app declares, if it does.
+        but: Tables that are nobody's to load.
 
     Raises:
         UnknownTable: There is none in the store.
@@ -44,7 +47,7 @@ def find_table(engine: Engine, name: str, metadata: Any = None) -> Found:
     """
     try:
         with engine.connect().execution_options(penstock_readonly=True) as connection:
-            return _found(connection, name, metadata)
+            return _found(connection, name, metadata, but)
     except DBAPIError as error:
         raise backend_for(engine.url).translate(error, f"The table {name} can't be looked at.") from error
 
@@ -57,13 +60,15 @@ def type_of(column: Column[Any], dialect: Dialect) -> str:
         return "type that is known"
 
 
-def _found(connection: Connection, name: str, metadata: Any) -> Found:
+def _found(connection: Connection, name: str, metadata: Any, but: Collection[str]) -> Found:
     inspector = inspect(connection)
     schema, _, plain = name.rpartition(".")
     if schema and schema not in inspector.get_schema_names():
         raise UnknownTable(
             f"The store has no schema {schema}.", hint=did_you_mean(schema, inspector.get_schema_names())
         )
+    if plain in but:
+        raise _unknown(inspector, name, schema, but)
     declared = getattr(metadata, "tables", {}).get(name)
     if declared is not None:
         if not inspector.has_table(declared.name, schema=declared.schema):
@@ -78,14 +83,14 @@ def _found(connection: Connection, name: str, metadata: Any) -> Found:
                 plain, MetaData(), schema=schema or None, autoload_with=connection, resolve_fks=False
             )
         except NoSuchTableError:
-            raise _unknown(inspector, name, schema) from None
+            raise _unknown(inspector, name, schema, but) from None
     return Found(table=table, declared=False)
 
 
-def _unknown(inspector: Inspector, name: str, schema: str) -> UnknownTable:
+def _unknown(inspector: Inspector, name: str, schema: str, but: Collection[str]) -> UnknownTable:
     place = schema or None
     known = [*inspector.get_table_names(place), *inspector.get_view_names(place)]
-    shown = [f"{schema}.{each}" if schema else each for each in known]
+    shown = [f"{schema}.{each}" if schema else each for each in known if each not in but]
     return UnknownTable(
         f"The store has no table {name}.",
         why=f"It has: {', '.join(sorted(shown))}." if shown else "It has none.",
