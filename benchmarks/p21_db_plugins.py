@@ -29,6 +29,7 @@ SINGLE = [
     Target("P22", "get_or_create, made", "their technique, made", 1 / 3),
     Target("P22", "get_or_create, there", "their technique, there", 1 / 3),
     Target("", "limit: one INSERT of the driver's, made", "their technique, made", 1 / 3),
+    Target("", "limit: SELECT and INSERT by a connection, made", "their technique, made", 1 / 3),
     Target("", "limit: one SELECT by a connection, there", "their technique, there", 1 / 3),
 ]
 
@@ -161,6 +162,8 @@ def single_ways(engine: Engine, peer: Engine) -> Mapping[str, Way]:
         found[f"{name}, there"] = Way(work=work, count=KEYS)
     before, least = partial(empty, engine, "object"), partial(inserted, engine)
     found["limit: one INSERT of the driver's, made"] = Way(work=least, before=before, count=KEYS)
+    both = partial(looked_and_inserted, engine)
+    found["limit: SELECT and INSERT by a connection, made"] = Way(work=both, before=before, count=KEYS)
     found["limit: one SELECT by a connection, there"] = Way(work=partial(selected, engine), count=KEYS)
     return found
 
@@ -210,6 +213,19 @@ def inserted(engine: Engine) -> None:
             cursor.execute(
                 f"INSERT INTO object ({names}) VALUES ({places})", [f"ZTF{number}", *VALUES.values()]
             )
+
+
+def looked_and_inserted(engine: Engine) -> None:
+    """The least that looks before: two statements that were made before, by a connection in autocommit."""
+    table: Any = Object.__table__
+    query = select(table).where(Object.oid == bindparam("given"))
+    insertion = insert(table).values({name: bindparam(name) for name in ("oid", *VALUES)})
+    insertion = insertion.on_conflict_do_nothing().returning(*table.columns)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for number in range(KEYS):
+            key = f"ZTF{number}"
+            assert connection.execute(query, {"given": key}).one_or_none() is None
+            assert connection.execute(insertion, {"oid": key, **VALUES}).one().ndet == 0
 
 
 def selected(engine: Engine) -> None:
