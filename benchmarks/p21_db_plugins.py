@@ -219,7 +219,7 @@ def looked_and_inserted(engine: Engine) -> None:
     """The least that looks before: two statements that were made before, by a connection in autocommit."""
     table: Any = Object.__table__
     query = select(table).where(Object.oid == bindparam("given"))
-    insertion = insert(table).values({name: bindparam(name) for name in ("oid", *VALUES)})
+    insertion: Any = insert(table).values({name: bindparam(name) for name in ("oid", *VALUES)})
     insertion = insertion.on_conflict_do_nothing().returning(*table.columns)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for number in range(KEYS):
