@@ -28,8 +28,8 @@ _STATEMENTS = 500
 class SharedDialect:
     """What the engines of one server have in common.
 
-    An engine of `create_engine` has a dialect and a cache of its own, some 50 kB; with these shared
-    it takes a tenth of that, and a statement is compiled once for all stores.
+    An engine of `create_engine` has a dialect and a cache of its own, some 25 kB; with these shared
+    it takes a fifth of that, and a statement is compiled once for all stores.
 
     Args:
         url: An address on the server, for its driver.
@@ -59,7 +59,7 @@ class SharedDialect:
         return sqlalchemy.create_engine(url, **options, echo=echo, hide_parameters=hide_parameters)
 
     def own_engine(self, pool: Pool, url: URL) -> Engine:
-        """An engine for Penstock's own statements, some of which hold passwords: nobody else listens."""
+        """An engine for Penstock's own statements, which are no business of an app's listeners."""
         made = self.engine_class(pool, self.dialect_of(url), url, query_cache_size=0)
         made.update_execution_options(compiled_cache=self.statements)
         return made

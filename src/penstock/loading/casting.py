@@ -6,6 +6,7 @@ import json
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ARRAY, JSON, Enum
@@ -124,7 +125,8 @@ def _of_text(kind: TypeEngine[Any], *, aware: bool) -> Cast:
         made = _of_text(kind.item_type, aware=aware).type
         for _ in range(kind.dimensions or 1):
             made = arrow.list_(made)
-        return Cast(made, lambda array: _each(array, _list, made))
+        read = partial(_list, _NUMBERS.get(python_type(kind.item_type)))
+        return Cast(made, lambda array: _each(array, read, made))
     if isinstance(kind, Enum):
         return Cast(arrow.string(), lambda array: _labels(array, kind.enums))
     known = None if isinstance(kind, JSON) or is_geometry(kind) else python_type(kind)
@@ -222,11 +224,27 @@ def _labels(array: Any, known: Sequence[str]) -> Any:
     return array
 
 
-def _list(text: str) -> Any:
+def _list(number: Make | None, text: str) -> Any:
+    """A list of JSON, whose numbers are what an array of the column's type takes."""
     found = json.loads(text, parse_float=Decimal)
     if not isinstance(found, list):
         raise ValueError
-    return found
+    return found if number is None else _of_numbers(found, number)
+
+
+def _of_numbers(found: Any, number: Make) -> Any:
+    if isinstance(found, list):
+        return [_of_numbers(each, number) for each in found]
+    if isinstance(found, bool):
+        raise ValueError
+    return None if found is None else number(found)
+
+
+def _exact_text(number: Any) -> str:
+    return str(Decimal(number))
+
+
+_NUMBERS: dict[Any, Make] = {float: float, Decimal: _exact_text}
 
 
 def _bytes(text: str) -> bytes:

@@ -92,6 +92,7 @@ def _text(value: Any, document: bool) -> str | None:
     """A value as the text that a field of CSV would have."""
     if value is None or (type(value) is str and not document):
         return value
-    if document or isinstance(value, bool | list | dict):
+    if document or isinstance(value, bool | dict):
         return json.dumps(value, default=float)
-    return str(value)
+    # Of an array, a number keeps all its digits: it is read as one again.
+    return json.dumps(value, default=str) if isinstance(value, list) else str(value)

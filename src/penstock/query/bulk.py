@@ -59,8 +59,7 @@ def bulk_insert(
 
     On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take, which is logged at
     debug level; of columns of Arrow no values of Python's are made for it. On MariaDB they are sent by
-    statements of many rows, or as a file where the address has `local_infile=1`.
-    What a session has pending is neither written nor lost.
+    statements of many rows, or as a file where the address has `local_infile=1`. What is pending stays so.
 
     Args:
         on: A session or a connection, in whose transaction it is done; or an engine, for one of its own.
