@@ -53,6 +53,16 @@ def test_what_a_block_commits_is_seen_in_it_and_gone_after_it(stores: CopiedStor
         assert count(lab.gages) == 2
 
 
+def test_a_reader_sees_what_was_committed_in_a_block(stores: CopiedStores, lab: type[App]) -> None:
+    with stores.rolled_back():
+        with stores.begin(lab, "gages") as session:
+            session.add(Gage(number="9", altitude=1.5))
+        with stores.session(lab, "gages", role="reader") as session:
+            assert session.get(Gage, "9") is not None
+    with stores.session(lab, "gages", role="reader") as session:
+        assert session.get(Gage, "9") is None
+
+
 def test_a_block_that_fails_is_rolled_back_too(stores: CopiedStores, lab: type[App]) -> None:
     with suppress(ZeroDivisionError), stores.rolled_back():
         put(lab, "1")
