@@ -1,8 +1,9 @@
-"""The registry's tables are its revisions' sum; the last release's upgrade."""
+"""The registry's tables are its revisions' sum; a later release upgrades them."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,8 +17,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 import penstock.registry
+from penstock.backends import StoreRole
 from penstock.errors import RegistryConflict, RegistryError
-from penstock.registry import Assignment, DatabaseRegistry, Service, StoreEntry, StoreState, tables
+from penstock.registry import (
+    Assignment,
+    Credential,
+    CredentialState,
+    DatabaseRegistry,
+    JournalEntry,
+    Service,
+    StoreEntry,
+    storage,
+    tables,
+)
 from penstock.schema import Revisions
 from penstock.secrets import SecretRef
 
@@ -26,24 +38,100 @@ if TYPE_CHECKING:
 
     from fix_registries import RegistryHome
     from fix_servers import Ground
+    from penstock.registry import Registry
 
 VERSIONS = Path(penstock.registry.__file__).with_name("versions")
-DUMPS = Path(__file__).with_name("dumps")
 AT_ONCE = 6
 
 NEW = Service(name="new", url="sqlite:////srv/new")
+MAIN = Service(name="main", url="sqlite:////srv/çoğ", password=SecretRef("env", "MAIN_PW"))
+LINK = Assignment(app="lab", setting="gages", service="main")
+STORE = StoreEntry(app="lab", name="gages", service="main", database="Odd Näme", problem='It\'s "dry"; 100%')
+CREDENTIAL = Credential(
+    id="c" * 32,
+    service="main",
+    database="Odd Näme",
+    role=StoreRole.APP,
+    login="lab_gages_app",
+    password=SecretRef("sealed", "kçy"),
+    state=CredentialState.CURRENT,
+    since=datetime(2026, 1, 2, tzinfo=UTC),
+)
+DONE = JournalEntry(
+    who="ada",
+    action="add service",
+    subject="main",
+    result="server-refused: no",
+    seconds=1.25,
+    at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    detail={"database": "Odd Näme"},
+)
+
+REVISION_OF_NEXT_RELEASE = """
+import sqlalchemy as sa
+
+revision = "0002"
+down_revision = "0001"
 
 
-def dump_of(home: RegistryHome, release: str = "0.1.0") -> str:
-    """A registry that a release made, as it was stored."""
-    return (DUMPS / f"{release}.{home.kind}.sql").read_text("utf-8")
+def upgrade(op):
+    op.execute(sa.text("UPDATE penstock_registry SET format = 2"))
+    with op.batch_alter_table("penstock_service") as table:
+        table.add_column(sa.Column("note", sa.Text))
+    op.execute(sa.text("UPDATE penstock_service SET note = 'of before'"))
+"""
+
+
+def contents(registry: Registry) -> tuple[object, ...]:
+    """All that is in a registry."""
+    return (
+        registry.identity(),
+        list(registry.services()),
+        list(registry.assignments()),
+        list(registry.stores()),
+        list(registry.credentials()),
+        list(registry.journal()),
+    )
+
+
+def fill(home: RegistryHome) -> None:
+    with home.opened() as registry:
+        registry.put_service(MAIN)
+        registry.put_assignment(LINK)
+        registry.put_store(STORE)
+        registry.put_credentials([CREDENTIAL])
+        registry.write_journal(DONE)
 
 
 @pytest.fixture
 def old_home(registry_home: RegistryHome) -> RegistryHome:
-    """A registry that release 0.1.0 made."""
-    registry_home.load(dump_of(registry_home))
+    """A registry that this release made; to the next one, it is of an earlier release."""
+    fill(registry_home)
     return registry_home
+
+
+@pytest.fixture
+def next_versions(tmp_path: Path) -> Path:
+    """The revisions of the next release."""
+    versions = tmp_path / "next_versions"
+    versions.mkdir()
+    shutil.copy(VERSIONS / "0001.py", versions)
+    (versions / "0002.py").write_text(REVISION_OF_NEXT_RELEASE)
+    return versions
+
+
+def be_next_release(monkeypatch: pytest.MonkeyPatch, versions: Path) -> None:
+    """Let this process be of the next release."""
+    monkeypatch.setattr(storage, "_VERSIONS", versions)
+    monkeypatch.setattr(tables, "REVISION", "0002")
+    monkeypatch.setattr(tables, "FORMAT", 2)
+
+
+@pytest.fixture
+def upgradable(old_home: RegistryHome, next_versions: Path, monkeypatch: pytest.MonkeyPatch) -> RegistryHome:
+    """A registry of an earlier release, seen by the next one."""
+    be_next_release(monkeypatch, next_versions)
+    return old_home
 
 
 # --- the tables -----------------------------------------------------------------------------------
@@ -51,7 +139,7 @@ def old_home(registry_home: RegistryHome) -> RegistryHome:
 
 def test_the_newest_revision_is_the_one_that_this_release_reads() -> None:
     revisions = Revisions(VERSIONS, table=tables.VERSION_TABLE)
-    assert (revisions.names[0], revisions.head) == (tables.FIRST, tables.REVISION)
+    assert revisions.head == tables.REVISION
 
 
 def differences(home: RegistryHome) -> Any:
@@ -73,105 +161,56 @@ def test_a_new_registry_has_the_tables_that_the_code_describes(registry_home: Re
     assert differences(registry_home) == []
 
 
-def test_an_upgraded_registry_has_the_tables_that_the_code_describes(old_home: RegistryHome) -> None:
-    assert differences(old_home) != []
+# --- a later release ------------------------------------------------------------------------------
+
+
+def test_an_upgrade_keeps_what_was_there(
+    old_home: RegistryHome, next_versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with old_home.opened() as registry:
-        registry.put_service(NEW)
-    assert differences(old_home) == []
-
-
-# --- what was in them -----------------------------------------------------------------------------
-
-
-def test_an_upgrade_keeps_every_service(old_home: RegistryHome) -> None:
+        before = contents(registry)
+    be_next_release(monkeypatch, next_versions)
     with old_home.opened() as registry:
-        services = {service.name: service for service in registry.services()}
-    assert list(services) == ["files", "main", "old one"]
-    assert services["main"] == Service(
-        name="main",
-        url="postgresql+psycopg://provisioner@db.example.org:5432",
-        password=SecretRef("env", "MAIN_PW"),
-        admin_url="postgresql+psycopg://dba@db.example.org:5432/postgres",
-        admin_password=SecretRef("file", "/run/secrets/admin"),
-    )
-    assert services["files"] == Service(name="files", url="sqlite+pysqlite:////srv/new-stores")
-    assert services["old one"].password == SecretRef("file", "/srv/çoğ/'pw'")
-    assert len({service.id for service in services.values() if len(service.id) == 32}) == 3
-    assert {service.version for service in services.values()} == {1}
+        assert contents(registry) == before
+        assert registry.generation() == 4
+    assert old_home.run("SELECT name, note FROM penstock_service") == [("main", "of before")]
 
 
-def test_an_upgrade_keeps_every_link_and_store(old_home: RegistryHome) -> None:
-    with old_home.opened() as registry:
-        links, stores = registry.assignments(), registry.stores()
-    assert links == [
-        Assignment(app="lab", setting="basins", service="main"),
-        Assignment(app="lab", setting="gages", service="main"),
-        Assignment(app="lab", setting="servers", service="files"),
-    ]
-    bear = {"state": StoreState.FAILED, "problem": STORED_PROBLEM}
-    lab = StoreEntry(app="lab", name="gages", service="main", database="lab_gages", state=StoreState.READY)
-    basin = replace(lab, kind="basins", dynamic=True)
-    assert stores == [
-        replace(basin, name="basins.bear", database="lab_basins_bear", **bear),
-        replace(basin, name="basins.logan", database="lab_basins_logan"),
-        replace(lab, service="files", state=StoreState.LEFT),
-        lab,
-        StoreEntry(
-            app="lab",
-            name="plain",
-            service="files",
-            database="lab_plain",
-            dynamic=True,
-            connection="servers",
-            initializer="lab.init:seed",
-            spatial=True,
-        ),
-        replace(lab, app="other", name="things", service="old one", database="Odd Näme"),
-    ]
-    assert {row.version for row in (*links, *stores)} == {1}
-
-
-STORED_PROBLEM = 'Initializer lab.seed failed. It\'s "dry"; 100%: no water'
-
-
-def test_an_upgrade_keeps_the_journal(old_home: RegistryHome) -> None:
-    with old_home.opened() as registry:
-        journal = registry.journal()
-    newest, oldest = journal[0], journal[-1]
-    assert len(journal) == 11
-    assert (newest.who, newest.action, newest.result, newest.seconds) == (
-        "grace", "sync store", "server-refused: no", 1.25,
-    )  # fmt: skip
-    assert newest.at == datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-    assert newest.detail == {"service": "main", "database": "lab_gages"}
-    assert (oldest.who, oldest.action, oldest.subject) == ("ada", "add service", "main")
-
-
-def test_an_upgraded_registry_is_written_like_any_other(old_home: RegistryHome) -> None:
-    with old_home.opened() as registry:
+def test_an_upgraded_registry_is_written_like_any_other(upgradable: RegistryHome) -> None:
+    with upgradable.opened() as registry:
         registry.put_service(NEW)
         (main,) = (service for service in registry.services() if service.name == "main")
         registry.put_service(replace(main, pooled=True), replace=True)
         with pytest.raises(RegistryConflict):
             registry.put_service(replace(main, pooled=False), replace=True)
         registry.put_assignment(Assignment(app="lab", setting="gages", service="new"))
-        assert registry.generation() == 3
-        assert len(registry.journal()) == 11
+        assert registry.generation() == 7
+        assert len(registry.journal()) == 1
 
 
 # --- when -----------------------------------------------------------------------------------------
 
 
-def test_the_first_reader_upgrades_the_registry_of_an_earlier_release(old_home: RegistryHome) -> None:
-    with old_home.opened() as registry:
-        assert registry.generation() == 0
-    assert old_home.run(f"SELECT version_num FROM {tables.VERSION_TABLE}") == [(tables.REVISION,)]
+def test_the_first_reader_upgrades_the_registry_of_an_earlier_release(upgradable: RegistryHome) -> None:
+    with upgradable.opened() as registry:
+        registry.services()
+    assert upgradable.run(f"SELECT version_num FROM {tables.VERSION_TABLE}") == [("0002",)]
 
 
-def test_an_earlier_release_sees_that_the_format_is_not_its_own(old_home: RegistryHome) -> None:
+def test_an_earlier_release_leaves_alone_what_a_later_one_has_upgraded(
+    old_home: RegistryHome, next_versions: Path
+) -> None:
     with old_home.opened() as registry:
         registry.services()
-    assert old_home.run("SELECT format FROM penstock_registry") == [(tables.FORMAT,)]
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            be_next_release(monkeypatch, next_versions)
+            with old_home.opened() as later:
+                later.services()
+        with pytest.raises(RegistryError, match="format 2, which this release does not know"):
+            registry.put_assignment(Assignment(app="lab", setting="other", service="main"))
+    with old_home.opened() as registry, pytest.raises(RegistryError, match="format 2"):
+        registry.services()
+    assert old_home.run("SELECT setting FROM penstock_assignment") == [("gages",)]
 
 
 def test_reading_makes_nothing(registry_home: RegistryHome, ground: Ground) -> None:
@@ -191,10 +230,15 @@ def test_an_up_to_date_registry_is_read_and_written_without_alembic(registry_hom
 
 @pytest.fixture
 def reader(
-    postgresql_registry: RegistryHome, postgresql_ground: Ground, tmp_path: Path
+    postgresql_registry: RegistryHome,
+    postgresql_ground: Ground,
+    tmp_path: Path,
+    next_versions: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[DatabaseRegistry]:
-    """A registry of release 0.1.0, as a role that may only read it."""
-    postgresql_registry.load(dump_of(postgresql_registry))
+    """A registry of an earlier release, as a role that may only read it."""
+    fill(postgresql_registry)
+    be_next_release(monkeypatch, next_versions)
     password = tmp_path / "reader"
     password.write_text("reads")
     password.chmod(0o600)
@@ -204,8 +248,10 @@ def reader(
     assert server is not None
     with server.connect() as connection:
         connection.execute("CREATE ROLE registry_reader LOGIN PASSWORD 'reads' IN ROLE pg_read_all_data")
+        connection.execute("GRANT CONNECT ON DATABASE registry TO registry_reader")
         yield registry
         registry.close()
+        connection.execute("DROP OWNED BY registry_reader")
         connection.execute("DROP ROLE registry_reader")
 
 
@@ -217,7 +263,7 @@ def test_a_user_who_may_only_read_is_told_who_can_upgrade(
     assert "who may change" in caught.value.hint
     with postgresql_registry.opened() as registry:
         registry.services()
-    assert len(reader.services()) == 3
+    assert len(reader.services()) == 1
 
 
 # --- a newer one ----------------------------------------------------------------------------------
@@ -257,9 +303,12 @@ def test_a_running_process_does_not_write_what_a_newer_release_has_upgraded(
 
 CODE = """
 import json, sys
-from penstock.registry import Assignment, DatabaseRegistry, Service
+from pathlib import Path
+from penstock.registry import Assignment, DatabaseRegistry, Service, storage, tables
 from penstock.secrets import SecretRef
-url, password, number = json.loads(sys.argv[1])
+url, password, number, versions = json.loads(sys.argv[1])
+if versions:
+    storage._VERSIONS, tables.REVISION, tables.FORMAT = Path(versions), "0002", 2
 registry = DatabaseRegistry(url, password=SecretRef.parse(password) if password else None)
 LINK = Assignment(app="lab", setting=f"s{number}", service="new")
 print("ready", flush=True)
@@ -267,13 +316,17 @@ sys.stdin.readline()
 """
 
 
-def in_processes(home: RegistryHome, count: int, code: str) -> list[object]:
-    """What a line of code leaves in `out` in each of several processes that begin at once."""
+def in_processes(home: RegistryHome, count: int, code: str, versions: Path | None = None) -> list[object]:
+    """What a line of code leaves in `out` in each of several processes that begin at once.
+
+    With `versions`, they are of the next release.
+    """
     program = f"{CODE}{code}\nregistry.close()\nprint(json.dumps(out))"
     password = None if home.password is None else str(home.password)
+    folder = None if versions is None else str(versions)
     processes = [
         subprocess.Popen(
-            (sys.executable, "-W", "error", "-c", program, json.dumps([home.url, password, number])),
+            (sys.executable, "-W", "error", "-c", program, json.dumps([home.url, password, number, folder])),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -298,16 +351,32 @@ def test_processes_that_begin_at_once_make_one_registry(registry_home: RegistryH
     assert differences(registry_home) == []
 
 
-def test_processes_that_begin_at_once_upgrade_an_old_registry_once(old_home: RegistryHome) -> None:
-    code = "out = sorted(service.id for service in registry.services()); registry.put_assignment(LINK)"
-    identities = in_processes(old_home, AT_ONCE, code)
+def test_processes_that_begin_at_once_upgrade_an_old_registry_once(
+    old_home: RegistryHome, next_versions: Path
+) -> None:
+    code = "registry.put_assignment(LINK); out = registry.identity().id"
+    identities = in_processes(old_home, AT_ONCE, code, next_versions)
     assert len({str(found) for found in identities}) == 1
-    with old_home.opened() as registry:
-        assert len(registry.assignments()) == 3 + AT_ONCE
-    assert differences(old_home) == []
+    assert old_home.run("SELECT format FROM penstock_registry") == [(2,)]
+    assert old_home.run("SELECT count(*) FROM penstock_assignment") == [(1 + AT_ONCE,)]
+    assert old_home.run("SELECT note FROM penstock_service") == [("of before",)]
 
 
-def test_threads_that_begin_at_once_make_and_upgrade_registries(old_home: RegistryHome) -> None:
+def test_threads_that_begin_at_once_upgrade_a_registry(upgradable: RegistryHome) -> None:
+    errors = put_at_once(upgradable)
+    assert errors == []
+    assert upgradable.run("SELECT format FROM penstock_registry") == [(2,)]
+    assert upgradable.run("SELECT count(*) FROM penstock_assignment") == [(1 + AT_ONCE,)]
+
+
+def test_threads_that_begin_at_once_make_one_registry(registry_home: RegistryHome) -> None:
+    assert put_at_once(registry_home) == []
+    assert registry_home.run("SELECT count(*) FROM penstock_assignment") == [(AT_ONCE,)]
+    assert differences(registry_home) == []
+
+
+def put_at_once(home: RegistryHome) -> list[Exception]:
+    """What goes wrong when threads with two registry objects write at once, before any has read."""
     begin, errors = Barrier(AT_ONCE), []
 
     def work(registry: DatabaseRegistry, number: int) -> None:
@@ -317,12 +386,10 @@ def test_threads_that_begin_at_once_make_and_upgrade_registries(old_home: Regist
         except Exception as error:
             errors.append(error)
 
-    with old_home.opened() as one, old_home.opened() as other:
+    with home.opened() as one, home.opened() as other:
         threads = [Thread(target=work, args=((one, other)[n % 2], n)) for n in range(AT_ONCE)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert errors == []
-        assert len(one.assignments()) == 3 + AT_ONCE
-    assert differences(old_home) == []
+    return errors

@@ -101,12 +101,17 @@ def test_looking_at_a_database_makes_nothing_in_it(folder: Path, engine: Engine)
     assert tables_of(engine) == set()
 
 
-def test_tables_that_were_made_otherwise_are_stamped(folder: Path, engine: Engine) -> None:
+def test_a_database_between_the_first_revision_and_the_newest_gets_the_rest(
+    folder: Path, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        Revisions(folder, table="version").upgrade(connection)
+    write(folder, 4, "3")
     revisions = Revisions(folder, table="version")
     with engine.begin() as connection:
-        revisions.stamp(connection, "2")
-        assert revisions.upgrade(connection) == ("3",)
-    assert tables_of(engine) == {"t3", "version"}
+        assert revisions.missing(connection) == ("4",)
+        assert revisions.upgrade(connection) == ("4",)
+    assert tables_of(engine) == {"t1", "t2", "t3", "t4", "version"}
 
 
 def test_a_revision_that_fails_leaves_nothing_of_any(folder: Path, engine: Engine) -> None:

@@ -138,8 +138,6 @@ class Storage:
         if not self._backend.has_table(connection, tables.registry.name):
             return None
         self._check_format(connection.execute(select(tables.registry.c.format)).scalar())
-        if not self._backend.has_table(connection, tables.VERSION_TABLE):
-            return tables.FIRST
         return connection.execute(select(tables.version.c.version_num)).scalar()
 
     def _upgrade_earlier(self) -> None:
@@ -161,8 +159,6 @@ class Storage:
         try:
             with self._engine.engine.begin() as connection:
                 self._backend.lock_transaction(connection)
-                if self._revision(connection) == tables.FIRST and revisions.current(connection) is None:
-                    revisions.stamp(connection, tables.FIRST)
                 revisions.upgrade(connection)
         except UnknownRevision as error:
             raise self._newer(f"revision {error}") from None

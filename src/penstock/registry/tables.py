@@ -22,16 +22,13 @@ from sqlalchemy import (
 from penstock.backends import StoreRole
 from penstock.registry.service import CredentialState, Roles, StoreState
 
-REVISION = "0004"
+REVISION = "0001"
 """The newest revision in `versions/`, which makes the tables below; known here without Alembic."""
 
 VERSION_TABLE = "penstock_registry_version"
-"""Where a registry says at which revision it is; absent from one of release 0.1.0, which has `FIRST`."""
+"""Where a registry says at which revision it is."""
 
-FIRST = "0001"
-"""The revision that made the tables as release 0.1.0 had them."""
-
-FORMAT = 3
+FORMAT = 1
 """Raised by a revision after which earlier releases must not write; every writer looks at it."""
 
 metadata = MetaData()

@@ -95,10 +95,6 @@ class Revisions:
                 raise RuntimeError(str(error)) from error
         return missing
 
-    def stamp(self, connection: Connection, revision: str) -> None:
-        """Say that a database is at a revision without running any: its tables were made otherwise."""
-        self._context(connection).stamp(self._scripts, revision)
-
     def _context(self, connection: Connection) -> MigrationContext:
         options = {**self._options, "fn": self._steps}
         return MigrationContext.configure(connection, opts=options)
