@@ -137,15 +137,16 @@ def test_the_journal_knows_of_seals_and_rotations(site: Terminal) -> None:
     ]
 
 
-def test_a_password_file_of_an_earlier_release_works_until_it_is_replaced(site: Terminal) -> None:
-    kept = site.folder / ".penstock" / "secrets" / "main.password"
-    kept.parent.mkdir(mode=0o700)
+def test_a_password_file_is_used_until_a_password_takes_its_place_and_is_left_as_it_is(
+    site: Terminal,
+) -> None:
+    kept = site.folder / "main.password"
     kept.write_text("old")
     site.ok("services", "add", "main", ADDRESS, "--password-file", kept)
     site.ok("services", "edit", "main", "--max-connections", "3")
     assert opened(site) == "old"
     site.ok("services", "edit", "main", "--password-stdin", stdin=b"new")
-    assert (opened(site), kept.exists()) == ("new", False)
+    assert (opened(site), kept.read_text()) == ("new", "old")
 
 
 # --- the registry changed by hand -----------------------------------------------------------------

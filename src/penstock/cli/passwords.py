@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,28 +94,6 @@ def password_options(function: _Command) -> _Command:
         ):
             function = option(function)
     return function
-
-
-def forget_files(folder: Path, service: str, *used: SecretRef | None) -> None:
-    """Delete the files in which release 0.1.0 kept typed passwords of a service, but for those in use.
-
-    Args:
-        folder: The directory of secrets.
-        service: The service's name.
-        used: The references that the service has now.
-    """
-    kept = {ref.locator for ref in used if ref is not None}
-    for role in ROLES:
-        path = folder.absolute() / f"{_file_name(service)}.{role}password"
-        if str(path) not in kept:
-            path.unlink(missing_ok=True)
-
-
-def _file_name(service: str) -> str:
-    if re.fullmatch(r"[a-z0-9_][a-z0-9_-]{0,99}", service):
-        return service
-    plain = re.sub(r"[^a-z0-9_-]", "_", service.lower())[:40]
-    return f"{plain}.{hashlib.sha256(service.encode()).hexdigest()[:16]}"
 
 
 def _read_line(role: str) -> str:

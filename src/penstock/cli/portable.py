@@ -11,7 +11,6 @@ import click
 
 from penstock.cli import output
 from penstock.cli.names import complete_services
-from penstock.cli.passwords import forget_files
 from penstock.cli.root import example
 from penstock.cli.state import State, pass_state
 from penstock.errors import ConfigProblems, DefinedElsewhere, PenstockError, Problem, ServiceExists
@@ -258,7 +257,6 @@ def _put(state: State, service: Service, old: Service | None) -> Service:
         output.done(f"service {new.name} is {output.address(new.url)}")
     else:
         operator.edit_service(new)
-        forget_files(state.folder / "secrets", new.name, new.password, new.admin_password)
         output.done(f"service {new.name} is {output.address(new.url)} now")
     return new
 

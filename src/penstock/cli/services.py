@@ -12,7 +12,7 @@ import click
 
 from penstock.cli import output, progress
 from penstock.cli.names import complete_services
-from penstock.cli.passwords import Given, forget_files, password_options
+from penstock.cli.passwords import Given, password_options
 from penstock.cli.portable import export, import_
 from penstock.cli.root import FAILED, example, json_option, yes_option
 from penstock.cli.state import State, pass_state
@@ -140,7 +140,6 @@ def edit(state: State, /, name: str, url: str | None, admin_url: str | None, **o
     passwords = _passwords(options, old, new)
     with desk.keyring.held():
         edited = desk.operator.edit_service(_with_passwords(desk, new, passwords))
-    forget_files(state.folder / "secrets", name, edited.password, edited.admin_password)
     _said(desk, edited)
 
 
@@ -185,7 +184,6 @@ def remove(state: State, name: str, force: bool, yes: bool) -> None:
         losses = _losses(service, users)
         output.confirm(losses, f"Remove service {name}?", yes=yes or not service.source.writable)
     desk.operator.remove_service(name, force=force)
-    forget_files(state.folder / "secrets", name)
     output.done(f"removed service {name}  ({output.shorten(str(service.source))})")
 
 
