@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigError, ConfigNotFound, ConfigProblems, MissingExtra, Problem
+from penstock.registry.document import decoded, label_of, problem_in
 from penstock.registry.locate import KeyPath, without_addresses
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LARGEST = 100_000
 """Bytes such a file may have."""
 
 _DEEPEST = 20
-_SAVE = "Save the file as UTF-8."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +50,7 @@ def read_document(path: Path, *, missing: str) -> Document:
         MissingExtra: PyYAML is not installed.
     """
     label = label_of(path)
-    return _parsed(_decoded(_read(path, label, missing), label), label)
-
-
-def label_of(path: Path) -> str:
-    """A path as people see it: from the working directory if it is below that, else as given."""
-    with suppress(OSError, ValueError):
-        path = path.absolute().relative_to(Path.cwd())
-    return os.fsencode(path).decode(errors="replace")
+    return _parsed(decoded(_read(path, label, missing), label), label)
 
 
 def _read(path: Path, label: str, missing: str) -> bytes:
@@ -77,14 +70,6 @@ def _read(path: Path, label: str, missing: str) -> bytes:
     return data
 
 
-def _decoded(data: bytes, label: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-    raise ConfigProblems([_problem(label, line, "This line is not UTF-8.", _SAVE)])
-
-
 def _parsed(text: str, label: str) -> Document:
     yaml = _yaml()
     try:
@@ -96,10 +81,10 @@ def _parsed(text: str, label: str) -> Document:
     except yaml.YAMLError as error:
         problem = _not_yaml(error, label)
     except ValueError:
-        problem = _problem(label, 1, "A date or a number in it can't be read.", "Write it in quotes.")
+        problem = problem_in(label, 1, "A date or a number in it can't be read.", "Write it in quotes.")
     else:
         if not isinstance(values, dict):
-            raise ConfigProblems([_problem(label, 1, "There are no keys.", "Write lines as: key: value")])
+            raise ConfigProblems([problem_in(label, 1, "There are no keys.", "Write lines as: key: value")])
         return Document(label=label, values=values, lines=lines, repeated=repeated)
     raise ConfigProblems([problem])
 
@@ -122,10 +107,10 @@ def _check_shape(yaml: Any, text: str, label: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise ConfigProblems([_problem(label, line, "An alias is not allowed.", "Write it out.")])
+            raise ConfigProblems([problem_in(label, line, "An alias is not allowed.", "Write it out.")])
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            raise ConfigProblems([_problem(label, line, "This is nested too deep.", "Write it flat.")])
+            raise ConfigProblems([problem_in(label, line, "This is nested too deep.", "Write it flat.")])
 
 
 def _lines_of(root: Any, label: str) -> tuple[dict[KeyPath, int], tuple[str, ...]]:
@@ -158,8 +143,4 @@ def _not_yaml(error: Any, label: str) -> Problem:
     said = getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
     line = 1 if mark is None else mark.line + 1
     hint = "Indent with spaces, items of one list alike: - name"
-    return _problem(label, line, f"This is not YAML: {said}.", hint)
-
-
-def _problem(file: str, line: int, message: str, hint: str) -> Problem:
-    return Problem(file=file, line=line, key="", message=without_addresses(message), hint=hint)
+    return problem_in(label, line, f"This is not YAML: {without_addresses(said)}.", hint)

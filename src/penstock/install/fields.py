@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigProblems, Problem
-from penstock.registry.locate import KeyPath, locate, shown, without_addresses
+from penstock.registry.locate import KeyPath, locate
+from penstock.registry.problems import Wrong, problem_at
+from penstock.registry.values import kind_of, of_kind
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from penstock.install.document import Document
-
-_KINDS: dict[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a decimal number",
-    str: "text",
-    list: "a list",
-    dict: "a table of keys",
-    date: "a date",
-    type(None): "empty",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +96,7 @@ class Fields:
 
     def wrong(self, key: KeyPath, message: str, hint: str, line: int = 0) -> None:
         """Remember that something is wrong with a key."""
-        problem = Problem(
-            file=self.label,
-            line=line or locate(self._document.lines, key),
-            key=shown(key),
-            message=without_addresses(message),
-            hint=hint,
-        )
+        problem = problem_at(self.label, self._document.lines, Wrong(message, hint, key), line)
         if problem not in self._problems:
             self._problems.append(problem)
 
@@ -123,12 +107,8 @@ class Fields:
 
     def _read(self, key: KeyPath, kind: type, hint: str) -> Any:
         value = self.find(*key)
-        if value is None or isinstance(value, kind):
-            return value
-        self.wrong(key, f"is {kind_of(value)}, not {_KINDS[kind]}.", hint)
-        return None
-
-
-def kind_of(value: object) -> str:
-    """What a value is, in words."""
-    return next((words for kind, words in _KINDS.items() if isinstance(value, kind)), "something else")
+        try:
+            return None if value is None else of_kind(value, kind, hint)
+        except Wrong as error:
+            self.wrong(key, error.message, error.hint)
+            return None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import PenstockError
 from penstock.install.document import read_document
-from penstock.install.fields import Fields, kind_of
+from penstock.install.fields import Fields
 from penstock.registry import Assignment
+from penstock.registry.values import kind_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL
 
 from penstock.install.document import read_document
-from penstock.install.fields import Fields, kind_of
+from penstock.install.fields import Fields
 from penstock.install.links import Link
+from penstock.registry.values import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

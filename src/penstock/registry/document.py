@@ -1,9 +1,12 @@
-"""Bytes become a parsed TOML document; what is no TOML is told with its line."""
+"""Bytes become text, and a TOML document; what is none is told with its line."""
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from penstock.errors import ConfigProblems, Problem
@@ -25,24 +28,31 @@ def parsed(data: bytes, label: str) -> tuple[dict[str, Any], dict[KeyPath, int]]
     >>> parsed(b"[links]", "penstock.toml")
     ({'links': {}}, {('links',): 1})
     """
-    text = _decoded(data, label)
+    text = decoded(data, label)
     try:
         return tomllib.loads(text), lines_of(text)
     except RecursionError:
-        problem = _problem(label, 1, "Too many brackets inside each other.", "Use headers.")
+        problem = problem_in(label, 1, "Too many brackets inside each other.", "Use headers.")
     except ValueError as error:
         reason, line = _syntax(str(error), text)
-        problem = _problem(label, line, f"This is not TOML: {reason}.", "Correct the line; see toml.io")
+        problem = problem_in(label, line, f"This is not TOML: {reason}.", "Correct the line; see toml.io")
     raise ConfigProblems([problem])
 
 
-def _decoded(data: bytes, label: str) -> str:
+def label_of(path: Path) -> str:
+    """A path as people see it: from the working directory if it is below that, else as given."""
+    with suppress(OSError, ValueError):
+        path = path.absolute().relative_to(Path.cwd())
+    return os.fsencode(path).decode(errors="replace")
+
+
+def decoded(data: bytes, label: str) -> str:
+    """The text of a file, without a byte order mark; raises ConfigProblems if it is not UTF-8."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        problem = _problem(label, line, "This line is not UTF-8.", "Save the file as UTF-8.")
-    raise ConfigProblems([problem])
+    raise ConfigProblems([problem_in(label, line, "This line is not UTF-8.", "Save the file as UTF-8.")])
 
 
 def _syntax(said: str, text: str) -> tuple[str, int]:
@@ -56,5 +66,6 @@ def _syntax(said: str, text: str) -> tuple[str, int]:
     return f"{reason} (end of file)", text.rstrip("\n").count("\n") + 1
 
 
-def _problem(file: str, line: int, message: str, hint: str) -> Problem:
+def problem_in(file: str, line: int, message: str, hint: str) -> Problem:
+    """What is wrong with a line of a file, whatever its key."""
     return Problem(file=file, line=line, key="", message=message, hint=hint)

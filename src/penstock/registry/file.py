@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from sqlalchemy import URL, make_url
 
 from penstock.engines import EngineOptions
 from penstock.errors import ConfigError, ConfigNotFound, ConfigProblems, Problem, SecretError
-from penstock.registry.document import parsed
+from penstock.registry.document import label_of, parsed
 from penstock.registry.locate import KeyPath, locate, shown
 from penstock.registry.problems import Wrong, problem_at
 from penstock.registry.service import Assignment, Service, Source
@@ -125,7 +124,7 @@ def read_config(path: Path) -> FileConfig:
     ...     read_config(path).assignments[0].service
     'main'
     """
-    label = _label(path)
+    label = label_of(path)
     path = path.absolute()
     document, lines = parsed(read_trusted(path), label)
     try:
@@ -196,13 +195,6 @@ def _here() -> Path:
         return Path.cwd()
     except OSError as error:
         raise ConfigError("The working directory is gone.", hint="cd to one that exists.") from error
-
-
-def _label(path: Path) -> str:
-    """The path as people see it: from the working directory if it is below that, else as given."""
-    with suppress(OSError, ValueError):
-        path = path.relative_to(Path.cwd())
-    return os.fsencode(path).decode(errors="replace")
 
 
 def _references(config: FileConfig) -> Iterator[tuple[KeyPath, SecretRef | None]]:

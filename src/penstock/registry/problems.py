@@ -27,11 +27,11 @@ class Wrong(Exception):
         self.key = key
 
 
-def problem_at(file: str, lines: Mapping[KeyPath, int], wrong: Wrong) -> Problem:
-    """What is wrong with a key of a file, given the lines of that file's keys."""
+def problem_at(file: str, lines: Mapping[KeyPath, int], wrong: Wrong, line: int = 0) -> Problem:
+    """What is wrong with a key of a file, given the lines of that file's keys, or the line itself."""
     return Problem(
         file=file,
-        line=locate(lines, wrong.key),
+        line=line or locate(lines, wrong.key),
         key=shown(wrong.key),
         message=without_addresses(wrong.message),
         hint=wrong.hint,

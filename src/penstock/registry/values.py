@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date, datetime, time
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,38 +31,52 @@ _KINDS: dict[type, str] = {
     int: "a whole number",
     float: "a decimal number",
     str: "text",
-    list: "an array",
+    list: "a list",
     dict: "a table",
+    date: "a date",
+    datetime: "a date and time",
+    time: "a time of day",
+    type(None): "empty",
 }
+
+
+def of_kind(value: Any, kind: type, hint: str) -> Any:
+    """The value, if it is of a kind that a file can hold; else Wrong, with this hint."""
+    if not isinstance(value, kind):
+        raise Wrong(f"is {kind_of(value)}, not {_KINDS[kind]}.", hint)
+    return value
+
+
+def kind_of(value: object) -> str:
+    """What a value of a file is, in words."""
+    return _KINDS.get(type(value), "something else")
 
 
 def table(value: Any) -> dict[str, Any]:
     """A table, in any of TOML's forms."""
-    if not isinstance(value, dict):
-        raise Wrong(f"is {_kind(value)}, not a table.", "Write it under a header of its own: [table.name]")
-    return value
+    found: dict[str, Any] = of_kind(value, dict, "Write it under a header of its own: [table.name]")
+    return found
 
 
 def text(value: Any, _: Any = None) -> str:
     """Text, never a number that looks like it."""
     if isinstance(value, dict):
         raise Wrong("is a table, not text.", 'Write "text" in quotes; a key with a dot needs quotes as well.')
-    if not isinstance(value, str):
-        raise Wrong(f"is {_kind(value)}, not text.", "Write it in quotes.")
-    return value
+    found: str = of_kind(value, str, "Write it in quotes.")
+    return found
 
 
 def whole_number(value: Any, _: Any = None) -> int:
     """An int, never true or text."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Wrong(f"is {_kind(value)}, not a whole number.", "Write digits alone, without quotes.")
+        raise Wrong(f"is {kind_of(value)}, not a whole number.", "Write digits alone, without quotes.")
     return value
 
 
 def number(value: Any, _: Any = None) -> float:
     """A float, or an int in its place."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Wrong(f"is {_kind(value)}, not a number.", "Write digits alone, without quotes.")
+        raise Wrong(f"is {kind_of(value)}, not a number.", "Write digits alone, without quotes.")
     try:
         return float(value)
     except OverflowError:
@@ -70,9 +85,8 @@ def number(value: Any, _: Any = None) -> float:
 
 def flag(value: Any, _: Any = None) -> bool:
     """A bool, never 0 or "yes"."""
-    if not isinstance(value, bool):
-        raise Wrong(f"is {_kind(value)}, not true or false.", "Write true or false, without quotes.")
-    return value
+    found: bool = of_kind(value, bool, "Write true or false, without quotes.")
+    return found
 
 
 def choice(kind: type[_Choice]) -> Callable[[Any, Any], _Choice]:
@@ -143,7 +157,3 @@ def name(what: str, value: Any) -> str:
     if "://" in written:
         raise Wrong(f"is an address where the name of this {what} belongs.", f"Write the name of the {what}.")
     return checked_label(what, written)
-
-
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), "a date or a time")

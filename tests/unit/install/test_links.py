@@ -70,7 +70,7 @@ def test_without_a_file_or_anything_in_it_there_are_no_links(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("persistent: main", "services.yml:1: persistent: is text, not a table of keys"),
+        ("persistent: main", "services.yml:1: persistent: is text, not a table"),
         (
             "persistent:\n  gages: 3\n",
             "services.yml:2: persistent.gages: is a whole number, not the name of a service",

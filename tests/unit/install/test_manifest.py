@@ -126,7 +126,7 @@ def test_a_name_is_all_that_is_needed(read: Callable[[str], Manifest]) -> None:
             "name: lab\npip:\n- -r all.txt",
             "install.yml:3: pip: An item is an option, not a requirement",
         ),
-        ("name: lab\nconda: [numpy]", "install.yml:2: conda: is a list, not a table of keys"),
+        ("name: lab\nconda: [numpy]", "install.yml:2: conda: is a list, not a table"),
         (
             "name: lab\nrequirements:\n  conda:\n    pakages: [a]",
             "install.yml:4: requirements.conda.pakages: is not a known key",
@@ -134,7 +134,7 @@ def test_a_name_is_all_that_is_needed(read: Callable[[str], Manifest]) -> None:
         ("name: lab\nnme: lab", "install.yml:2: nme: is not a known key"),
         ("name: lab\n5: lab", "install.yml:2: 5: is not a known key"),
         ("name: lab\nversion: [1]", "install.yml:2: version: is a list, not a version"),
-        ("name: lab\nrequirements: [pip]", "install.yml:2: requirements: is a list, not a table of keys"),
+        ("name: lab\nrequirements: [pip]", "install.yml:2: requirements: is a list, not a table"),
         ("- name: lab", "install.yml:1: There are no keys"),
         ("name: &a lab\nversion: *a", "install.yml:2: An alias is not allowed"),
         ("name: 2026-13-13", "install.yml:1: A date or a number in it can't be read"),
