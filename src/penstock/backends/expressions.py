@@ -8,6 +8,8 @@ from sqlalchemy import ClauseElement, Executable, ScalarSelect, SelectBase
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from penstock.sqlalchemy_compat import forget_result_columns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -33,9 +35,8 @@ class Explained(Executable, ClauseElement):
 @compiles(Explained)
 def _explain(element: Explained, compiler: SQLCompiler, **options: Any) -> str:
     text = compiler.process(element.statement, **options)
-    # What is explained has other columns than the explanation, some of the same name; there is no public way
-    # to say that.
-    compiler._result_columns.clear()
+    # What is explained has other columns than the explanation, some of the same name.
+    forget_result_columns(compiler)
     return f"{element.how} {text}"
 
 

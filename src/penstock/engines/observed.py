@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from penstock.sqlalchemy_compat import has_listeners
+
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
@@ -19,7 +21,7 @@ def observed(dialect: Dialect, entry: ConnectionPoolEntry) -> Any:
     Returns:
         The dialect itself where nobody listens.
     """
-    return _Observed(dialect, entry) if dialect._has_events else dialect
+    return _Observed(dialect, entry) if has_listeners(dialect) else dialect
 
 
 class _Observed:

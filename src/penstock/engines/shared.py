@@ -10,6 +10,8 @@ from sqlalchemy import URL, CreateEnginePlugin, Engine, NullPool, create_engine
 from sqlalchemy.dialects import plugins
 from sqlalchemy.util import LRUCache
 
+from penstock.sqlalchemy_compat import listeners_for
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -151,7 +153,7 @@ def _dialect_of_store(kind: Any) -> Any:
         def dispatch(self) -> Any:
             """Its listeners, made when the first one comes; SQLAlchemy would keep them in what is shared."""
             if self._dispatch is None:
-                self._dispatch = kind.dispatch._for_instance(self)
+                self._dispatch = listeners_for(kind, self)
             return self._dispatch
 
         @property

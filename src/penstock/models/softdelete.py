@@ -14,6 +14,7 @@ from sqlalchemy.orm.interfaces import UserDefinedOption
 from penstock.backends.frames import REWRITES
 from penstock.models.dataclass import in_dataclass, mixin
 from penstock.models.types import UTCDateTime
+from penstock.sqlalchemy_compat import options_of, with_only_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,14 +130,11 @@ def _hide_deleted(state: ORMExecuteState) -> None:
 def _hiding_deleted(session: Session, statement: Any) -> Any:
     """A statement as the session executes it."""
     # What loads a relationship has the options of what loaded the object, which may be of another time.
-    # There is no public way to see or to remove an option.
-    known = any(_hides(each) for each in statement._with_options)
-    if not _asked(session, statement._with_options):
+    options = options_of(statement)
+    known = any(map(_hides, options))
+    if not _asked(session, options):
         return statement if known else statement.options(_CRITERION)
-    if known:
-        statement = statement._generate()
-        statement._with_options = tuple(o for o in statement._with_options if not _hides(o))
-    return statement
+    return with_only_options(statement, lambda each: not _hides(each)) if known else statement
 
 
 setattr(_hide_deleted, REWRITES, _hiding_deleted)

@@ -16,6 +16,7 @@ from penstock.backends.frames import RowFrames, Selected
 from penstock.engines.pool import StorePool
 from penstock.errors import NotSupported, WrongObject
 from penstock.query.target import attributes_of, reading
+from penstock.sqlalchemy_compat import columns_as_given, name_in_row, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -199,7 +200,7 @@ def _named(statement: Any) -> tuple[SelectBase, Sequence[str]]:
 
 def _of_attributes(statement: Select[Any]) -> Select[Any]:
     """The same with the attributes of mapped classes in the place of these."""
-    if any(isinstance(each, TextClause) for each in statement._raw_columns):
+    if any(isinstance(each, TextClause) for each in columns_as_given(statement)):
         raise NotSupported(
             "A column of the SELECT is a text of no known type.",
             hint="Give literal_column(…, Type).label(…).",
@@ -209,11 +210,11 @@ def _of_attributes(statement: Select[Any]) -> Select[Any]:
         entity = each.get("entity")
         whole = entity is not None and each["expr"] is entity
         found += attributes_of(entity) if whole else [each["expr"]]
-    # An app's own options go with the columns they were given with; there is no public way to see them.
-    own = [each for each in statement._with_options if isinstance(each, UserDefinedOption)]
+    # An app's own options go with the columns they were given with.
+    own = [each for each in options_of(statement) if isinstance(each, UserDefinedOption)]
     return statement.with_only_columns(*found).options(*own)
 
 
 def _name(column: Any, number: int) -> str:
     """What a row calls it."""
-    return str(column._proxy_key or f"column_{number}")
+    return str(name_in_row(column) or f"column_{number}")

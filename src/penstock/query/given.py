@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Executable, FromClause
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from penstock.errors import WrongObject
+from penstock.sqlalchemy_compat import is_mapped
 
 
 def asked(on: object) -> Session | Connection | Engine:
@@ -45,7 +46,7 @@ def _asked_instead(on: object) -> str:
 
 def check_rows(rows: object) -> None:
     """Raise WrongObject if these are no rows, but one row, or what rows could be read from."""
-    one = isinstance(rows, Mapping) or hasattr(type(rows), "_sa_class_manager")
+    one = isinstance(rows, Mapping) or is_mapped(type(rows))
     if one and not isinstance(rows, type):
         raise WrongObject(f"{called(rows)} is given where rows are.", hint="Give a list of rows: [row].")
     if isinstance(rows, Executable | FromClause) and not isinstance(rows, Iterable):

@@ -31,6 +31,15 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import FromGrouping, SelectBase, SelectStatementGrouping
 from sqlalchemy.util import LRUCache
 
+from penstock.sqlalchemy_compat import (
+    cache_key_of,
+    groups_of,
+    is_distinct,
+    is_distinct_on,
+    limits_of,
+    order_of,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -45,7 +54,6 @@ _AGGREGATES = frozenset(
         *("var_pop", "var_samp", "variance"),
     )
 )
-_EXTENSIONS = ("_pre_columns_clause", "_post_select_clause", "_post_criteria_clause", "_post_body_clause")
 _SCALAR_IF_SEVERAL = ("max", "min")
 """On SQLite, of several values they are no aggregates."""
 
@@ -83,8 +91,8 @@ class Source:
 
 def sources_of(statement: Select[Any]) -> list[Source]:
     """Where a SELECT takes its rows from, joins taken apart."""
-    key = statement._generate_cache_key()
-    found = None if key is None else _KNOWN.get(key.key)
+    key = cache_key_of(statement)
+    found = None if key is None else _KNOWN.get(key)
     if found is None:
         # Without objects, nothing is loaded along with them: that belongs to no row.
         bare = (
@@ -92,7 +100,7 @@ def sources_of(statement: Select[Any]) -> list[Source]:
         )
         found = [source for each in bare.get_final_froms() for source in _sources(each)]
         if key is not None and all(isinstance(source.selectable, Table) for source in found):
-            _KNOWN[key.key] = found  # Others are made for this one statement.
+            _KNOWN[key] = found  # Others are made for this one statement.
     return found
 
 
@@ -151,17 +159,9 @@ def is_aggregate(part: Any) -> bool:
     return name in _AGGREGATES and not (name in _SCALAR_IF_SEVERAL and len(part.clauses) > 1)
 
 
-def is_distinct_on(statement: Select[Any]) -> bool:
-    """Whether it gives one row of several, or is extended by what nothing is known of."""
-    return bool(statement._distinct_on) or any(
-        getattr(statement, name, None) is not None for name in _EXTENSIONS
-    )
-
-
 def has_limit(statement: Any) -> bool:
     """Whether a SELECT gives no more than so many rows, or leaves some out."""
-    clauses = (statement._limit_clause, statement._offset_clause, statement._fetch_clause)
-    return any(clause is not None for clause in clauses)
+    return any(clause is not None for clause in limits_of(statement))
 
 
 # --- sources --------------------------------------------------------------------------------------
@@ -260,10 +260,10 @@ def _key_of_select(statement: Select[Any]) -> Columns | None:
     selected = list(statement.selected_columns)
     if is_distinct_on(statement):
         return None
-    if statement._distinct:
+    if is_distinct(statement):
         return selected
-    if statement._group_by_clauses:
-        return list(statement._group_by_clauses)
+    if groups := groups_of(statement):
+        return list(groups)
     if any(is_aggregate(part) for column in selected for part in parts_of(column)):
         return []  # There is one row.
     return key_of(sources_of(statement))
@@ -272,5 +272,5 @@ def _key_of_select(statement: Select[Any]) -> Columns | None:
 def _is_settled(statement: Select[Any], key: Columns) -> bool:
     """Whether the SELECT has the same rows each time: all, or the first ones of an order."""
     return not has_limit(statement) or all(
-        place_of(column, statement._order_by_clauses) is not None for column in key
+        place_of(column, order_of(statement)) is not None for column in key
     )

@@ -23,6 +23,7 @@ from penstock.query.keys import has_limit
 from penstock.query.plan import Plan, ordered, plan_of, unlocked
 from penstock.query.question import is_entity
 from penstock.query.target import Model, reading, rows_backend, target_of
+from penstock.sqlalchemy_compat import limit_and_offset, limits_of, must_be_unique
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Result
@@ -254,11 +255,8 @@ class _Walk:
 
 
 def unique(result: Result[Any], by: Callable[[Any], Any] | None = None) -> Result[Any]:
-    """A result without the repetitions that eager loading by a join makes, if there is any.
-
-    Only then does SQLAlchemy insist on it, by what it has put there; there is no public way to ask.
-    """
-    return result if result._unique_filter_state is None else result.unique(by)
+    """A result without the repetitions that eager loading by a join makes, if there is any."""
+    return result.unique(by) if must_be_unique(result) else result
 
 
 def _page(
@@ -368,9 +366,9 @@ def _numbered(
 def _own(statement: Any) -> tuple[int | None, int]:
     """A query's own LIMIT and OFFSET."""
     try:
-        fetch, limit = statement._fetch_clause, statement._limit
-        if fetch is None:
-            return limit, statement._offset or 0
+        limit, offset = limit_and_offset(statement)
+        if limits_of(statement)[2] is None:
+            return limit, offset or 0
     except CompileError:  # It is no number.
         pass
     raise NotSupported(

@@ -23,6 +23,7 @@ from penstock.errors import NotSupported
 from penstock.query.cursor import Term, fingerprint_of
 from penstock.query.keys import Columns, has_limit, place_of
 from penstock.query.question import Question, Sort, check_whole, has_part, is_entity, no_order
+from penstock.sqlalchemy_compat import cache_key_of, locks_rows, options_of, order_of, without_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -130,8 +131,8 @@ def _plan(
 
 def _cache_key(statement: Any, dialect: Dialect, *, objects: bool) -> Any:
     """What makes two questions have one plan; None if it is not known."""
-    key = statement._generate_cache_key()
-    return None if key is None else (key.key, type(dialect), dialect.supports_native_uuid, objects)
+    key = cache_key_of(statement)
+    return None if key is None else (key, type(dialect), dialect.supports_native_uuid, objects)
 
 
 def _is_lasting(term: Term) -> bool:
@@ -150,7 +151,7 @@ def ordered(
     """
     check_whole(statement)
     question = Question(statement)
-    own = statement._order_by_clauses
+    own = order_of(statement)
     key = None if question.is_one_row else question.key
     if key is None:
         if not own:
@@ -165,10 +166,9 @@ def ordered(
 
 
 def unlocked(statement: _Statement) -> _Statement:
-    """The same without FOR UPDATE, which can't be taken back in a public way."""
-    if isinstance(statement, Select) and statement._for_update_arg is not None:
-        statement = statement.where()
-        statement._for_update_arg = None
+    """The same without FOR UPDATE."""
+    if isinstance(statement, Select) and locks_rows(statement):
+        statement = without_lock(statement)
     return statement
 
 
@@ -195,7 +195,7 @@ def _wrapped(
 ) -> tuple[Select[Any], Columns]:
     """A SELECT from the query, and the columns as they are called there."""
     inner, size = question.statement, len(question.selected)
-    if isinstance(inner, Select) and inner._for_update_arg is not None:
+    if isinstance(inner, Select) and locks_rows(inner):
         raise NotSupported("Rows of such a query can't be locked.", hint="Leave FOR UPDATE out.")
     if isinstance(inner, Select) and not question.is_distinct:
         inner = inner.add_columns(*(each.label(f"{prefix}{n}") for n, each in enumerate(columns)))
@@ -218,7 +218,7 @@ def _visible(statement: Any, rows: Any, columns: Columns) -> list[Any]:
     described, made, left = statement.column_descriptions, [], iter(columns)
     entities = [each["expr"] for each in described if is_entity(each)]
     mappers = {inspect(entity).mapper.base_mapper for entity in entities}
-    if entities and (statement._with_options or len(mappers) < len(entities)):
+    if entities and (options_of(statement) or len(mappers) < len(entities)):
         raise NotSupported(
             "Objects can't be made of the rows of such a query.",
             why="It is DISTINCT or has window functions, and options or a class twice.",

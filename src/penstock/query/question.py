@@ -26,7 +26,6 @@ from penstock.query.keys import (
     Source,
     is_aggregate,
     is_distinct_compound,
-    is_distinct_on,
     key_of,
     parts_of,
     place_of,
@@ -34,6 +33,7 @@ from penstock.query.keys import (
     same,
     sources_of,
 )
+from penstock.sqlalchemy_compat import groups_of, is_distinct, is_distinct_on, options_of, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -87,12 +87,12 @@ class Question:
         """Whether no row comes twice."""
         if isinstance(self.statement, CompoundSelect):
             return is_distinct_compound(self.statement)
-        return bool(self.statement._distinct)
+        return is_distinct(self.statement)
 
     @cached_property
     def groups(self) -> Columns:
         """What its rows are grouped by."""
-        return [sort.column for sort in self._sorts(self.statement._group_by_clauses)]
+        return [sort.column for sort in self._sorts(groups_of(self.statement))]
 
     @cached_property
     def is_one_row(self) -> bool:
@@ -102,7 +102,7 @@ class Question:
     @cached_property
     def own_order(self) -> list[Sort]:
         """Its own ORDER BY."""
-        return self._sorts(self.statement._order_by_clauses)
+        return self._sorts(order_of(self.statement))
 
     def sorts(self, order_by: Iterable[Any]) -> list[Sort]:
         """What the rows of its pages are ordered by: as it says itself, then by these, then by its key.
@@ -236,7 +236,7 @@ def check_whole(statement: Any) -> None:
 
     What an option says is not public; what has none of it, is none of these.
     """
-    for option in statement._with_options:
+    for option in options_of(statement):
         for each in getattr(option, "context", ()):
             path = getattr(each, "path", ())
             many = any(getattr(part, "uselist", False) for part in getattr(path, "path", ()))

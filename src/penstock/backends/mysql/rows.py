@@ -39,6 +39,7 @@ from penstock.backends.rows import (
     update_one,
 )
 from penstock.backends.values import checked
+from penstock.sqlalchemy_compat import groups_of, is_distinct, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -194,7 +195,7 @@ class MySQLRows(MySQLKeys):
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """What the optimizer expects."""
-        if statement._distinct or statement._group_by_clauses or statement._limit_clause is not None:
+        if is_distinct(statement) or groups_of(statement) or limits_of(statement)[0] is not None:
             return None
         plan = source.execute(Explained(_EXPLAIN, statement)).mappings().all()
         expected = 1.0

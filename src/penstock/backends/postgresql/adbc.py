@@ -20,6 +20,7 @@ from penstock.backends.frames import fitted
 from penstock.backends.postgresql.asking import Statement, sent_beside, text_of
 from penstock.backends.postgresql.refusals import holds_values, said_of
 from penstock.backends.streaming import executed
+from penstock.sqlalchemy_compat import engine_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,10 +186,7 @@ def _database(engine: Engine, login: str) -> Any:
     """
     import adbc_driver_postgresql
 
-    shared: Any = engine
-    while hasattr(shared, "_proxied"):  # It has options of its own, and shares all else.
-        shared = shared._proxied
-    engine = shared
+    engine = engine_behind(engine)
     mark = blake2b(login.encode(), key=_KEY).digest()
     found = _kept.get(engine)
     if found is None or found[0] != mark:

@@ -13,6 +13,7 @@ from sqlalchemy.types import NullType, TypeDecorator
 
 from penstock.backends.arrow import is_geometry, load_arrow, python_type
 from penstock.backends.frames import by_name
+from penstock.sqlalchemy_compat import bind_processors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +58,7 @@ def text_of(connection: Connection, selected: Selected, made: Sequence[_Made | N
         statement = select(*(column if make is None else make(column) for make, column in columns))
     compiled: Any = statement.compile(dialect=connection.dialect)
     state = compiled.construct_expanded_state()
-    makers = {**compiled._bind_processors, **state.processors}
+    makers = {**bind_processors_of(compiled), **state.processors}
     values = {
         name: makers[name](value) if name in makers else value for name, value in state.parameters.items()
     }

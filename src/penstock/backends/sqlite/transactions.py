@@ -19,6 +19,7 @@ from penstock.backends.contract import PINNED, TRACED
 from penstock.backends.sqlite import library
 from penstock.backends.statements import first_word, only_reads
 from penstock.errors import StoreBusy
+from penstock.sqlalchemy_compat import locks_rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -145,8 +146,7 @@ def _run(connection: Connection, statement: str) -> None:
 
 def _locks(context: Any) -> bool:
     """Whether a SELECT is FOR UPDATE, of which SQLite has no words."""
-    statement = getattr(context.compiled, "statement", None)
-    return getattr(statement, "_for_update_arg", None) is not None
+    return locks_rows(getattr(context.compiled, "statement", None))
 
 
 # --- who writes -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from penstock.backends import PINNED, backend_for
 from penstock.backends.statements import only_reads
 from penstock.errors import NotSupported
+from penstock.sqlalchemy_compat import locks_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,7 +80,7 @@ class Work:
         if isinstance(statement, TextClause):
             self.unknown |= not only_reads(statement.text)
         else:  # A SELECT that locks rows keeps others from them, as a write does.
-            self.unknown |= not state.is_select or getattr(statement, "_for_update_arg", None) is not None
+            self.unknown |= not state.is_select or locks_rows(statement)
 
     def _ended(self, _session: Session, transaction: SessionTransaction) -> None:
         if transaction.parent is None:
