@@ -78,6 +78,18 @@ class PageBackend(Protocol):
         """Whether a server's error says that a value is none of the type it is compared with."""
 
 
+class StandardPages(PageBackend):
+    """How servers order rows that know NULLS FIRST, and compare rows by an index."""
+
+    row_values = True
+
+    def in_order(
+        self, column: ColumnElement[Any], *, descending: bool, nulls_first: bool
+    ) -> Sequence[ColumnElement[Any]]:
+        sorted_by = column.desc() if descending else column.asc()
+        return [sorted_by.nulls_first() if nulls_first else sorted_by.nulls_last()]
+
+
 def plain_type(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
     """The type that a dialect has for a column, whatever Python makes of its values."""
     made = kind.dialect_impl(dialect)

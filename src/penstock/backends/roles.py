@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from secrets import token_hex
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from penstock.backends.place import direct_login
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
     from penstock.backends.place import Login, Place, Server
     from penstock.errors import PenstockError
+
+
+_ENDING = "_{digits}_reader_{login}".format(digits="0" * 8, login="0" * 6)
 
 
 class StoreRole(Enum):
@@ -169,3 +175,37 @@ class RoleBackend(Protocol):
 
     def change_password(self, server: Server, login: Login, password: str) -> None:
         """Give the role that a login leads to another password, of which the server sees a verifier only."""
+
+
+class ServerRoles(RoleBackend):
+    """What is the same for all servers that give stores roles of their own.
+
+    Attributes:
+        longest: How long a role's name may be.
+        has_owners: Whether a database is owned by a role.
+    """
+
+    longest: ClassVar[int]
+    has_owners: ClassVar[bool]
+
+    def names(self, database: str, store_id: str) -> RoleNames:
+        plain = re.sub(r"[^a-z0-9_]", "_", database.lower())[: self.longest - len(_ENDING)]
+        return self._named(f"{plain}_{store_id.replace('-', '')[:8]}")
+
+    def _named(self, stem: str) -> RoleNames:
+        owner = f"{stem}_owner" if self.has_owners else ""
+        return RoleNames(owner=owner, app=f"{stem}_app", reader=f"{stem}_reader")
+
+    def _left(self, found: Iterable[str]) -> list[RoleNames]:
+        """The roles of stores, by the names of some of them."""
+        return [self._named(stem) for stem in sorted(set(filter(None, map(stem_of, found))))]
+
+    def new_login(self, names: RoleNames, role: StoreRole) -> str:
+        return f"{names.of(role)}_{token_hex(3)}"
+
+    def owner_place(self, place: Place, names: RoleNames) -> Place:
+        server = replace(place.server, login=direct_login(place.server), pooled=False)
+        return replace(place, server=server, own_login=None, role=names.owner)
+
+    def direct_login(self, server: Server) -> Login:
+        return direct_login(server)

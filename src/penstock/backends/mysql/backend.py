@@ -7,10 +7,10 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.contract import Capabilities, ConnectionOptions, here, own_timeout
+from penstock.backends.contract import Capabilities, ConnectionOptions, own_timeout
 from penstock.backends.frames import RowFrames
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, locks
@@ -34,13 +34,13 @@ from penstock.backends.mysql.sessions import (
     with_either,
 )
 from penstock.backends.place import Place, Server, direct_login, missing
+from penstock.backends.servers import ServerBackend
 from penstock.errors import (
     ConfigError,
     InvalidName,
     NotSupported,
     PenstockError,
     PermissionRefused,
-    StoreNotCreated,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ _SIZE = text("""
     WHERE table_schema = DATABASE()""")
 
 
-class MySQLBackend:
+class MySQLBackend(ServerBackend):
     """How MariaDB and MySQL do it."""
 
     name = "mysql"
@@ -85,6 +85,8 @@ class MySQLBackend:
     rows = MySQLRows()
     frames = RowFrames(interleaved=False)
     clients = MySQLClients()
+    kind = "MariaDB"
+    harmless_options = _NO_SAY
     default_schema = None
     max_connections = 20
 
@@ -92,14 +94,7 @@ class MySQLBackend:
         return {}
 
     def normalise(self, url: URL) -> URL:
-        if not url.username:
-            raise ConfigError(
-                "This MariaDB address names no user.",
-                hint="Write it as mariadb://user@host:port, without the password.",
-            )
-        for part in (url.username, url.database, url.host):
-            if part and not part.isprintable():
-                raise ConfigError("This MariaDB address has characters that can't be shown in it.")
+        self.check_address(url, has_user=bool(url.username), example="mariadb")
         ours = ", ".join(option for option in _OURS if option in url.query)
         if ours:
             raise ConfigError(f"This MariaDB address has options that Penstock sets itself: {ours}.")
@@ -113,20 +108,6 @@ class MySQLBackend:
     def sync_url(self, url: URL) -> URL:
         return with_driver(url, PYMYSQL)
 
-    def split(self, url: URL) -> tuple[URL, str]:
-        if not url.database:
-            raise ConfigError("This MariaDB address names no database.", hint="Add /database to it.")
-        return url.set(database=""), url.database
-
-    def recipient(self, url: URL) -> URL:
-        return url.set(database="").difference_update_query(_NO_SAY)
-
-    def store_url(self, place: Place) -> URL:
-        return self.sync_url(place.login.url).set(database=place.database)
-
-    def shown(self, place: Place) -> str:
-        return place.database
-
     def check_name(self, database: str) -> None:
         bad = not database or len(database) > _NAME_LENGTH or "\0" in database or database.endswith(" ")
         if bad or any(ord(character) > 0xFFFF for character in database):
@@ -134,12 +115,6 @@ class MySQLBackend:
                 f"{database!r} can't be the name of a MariaDB database.",
                 why=f"A name has 1 to {_NAME_LENGTH} characters, and does not end in a space.",
             )
-
-    def make_home(self, place: Place) -> None:
-        """Nothing: a server has room already."""
-
-    def has_home(self, place: Place) -> bool:
-        return True
 
     def connection_place(self, server: Server, label: str) -> Place:
         return Place(server=server, database=server.login.url.database or "", label=label)
@@ -170,14 +145,8 @@ class MySQLBackend:
     ) -> AbstractContextManager[None]:
         return locks.named_lock(server, name, shared=shared, timeout=timeout)
 
-    def forget_lock(self, server: Server, name: str) -> None:
-        """Nothing: it is gone with whoever had it."""
-
     def prepare(self, place: Place) -> None:
         """Nothing: a database is closed to all but those who were let in."""
-
-    def is_prepared(self, connection: Connection) -> bool:
-        return True
 
     def drop(self, place: Place, last: str = "") -> bool:
         with maintenance(place.server) as connection:
@@ -243,9 +212,6 @@ class MySQLBackend:
         url = server.login.url
         return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or PORT}")
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
-        return self._connect(dialect, place, options, here)
-
     def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         login = place.login if options.trusted else direct_login(place.server)
         said = start_up(place.purpose, options.at(login.url))
@@ -265,39 +231,20 @@ class MySQLBackend:
                 raise
             raise missing(place) from error
 
-    def set_up(self, raw: Any) -> None:
-        """Nothing: a connection says all it needs when it starts."""
-
-    def mark(self, place: Place) -> object:
-        return None  # The sessions of a database that is dropped are ended.
-
     def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
         return bool(raw.open) and is_quiet(raw._sock.fileno())
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
         return until_ended(raw) if raw.open else nullcontext()
 
-    def listen(self, engine: Engine | type[Engine]) -> None:
-        """Nothing to attach: a connection says all it needs when it starts."""
-
     def translate(self, error: Exception, what: str) -> PenstockError:
         return translated(error, what)
 
-    def gone(self, error: Exception) -> bool:
-        if isinstance(error, StoreNotCreated):
-            return True
-        causes = (error, error.__cause__) if isinstance(error, PenstockError) else (error,)
-        return any(isinstance(cause, Exception) and was_ended(cause) for cause in causes)
+    def _was_ended(self, error: Exception) -> bool:
+        return was_ended(error)
 
     def async_driver(self, place: Place) -> AsyncDriver:
         return asyncmy_driver(place.server.login.url.get_backend_name(), self._connect)
-
-    def _is_there(self, place: Place) -> bool | None:
-        """Ask about a database that refused us, since the server may hide that; None if nobody answers."""
-        try:
-            return self.exists(place)
-        except (DBAPIError, PenstockError):
-            return None
 
 
 def _to_be_granted(connection: Connection, place: Place, what: str) -> PermissionRefused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.faults import cause_of, found_in
 from penstock.errors import (
     DatabaseMissing,
     HostRefused,
@@ -65,21 +66,19 @@ _KINDS: tuple[tuple[frozenset[int], type[PenstockError], str], ...] = (
 
 def number_of(error: BaseException) -> int | None:
     """The server's number of an error, or the client's own; None if it has none."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = cause_of(error)
     number = cause.args[0] if cause is not None and cause.args else None
     return number if isinstance(number, int) else None
 
 
-def found_in(error: BaseException) -> ServerError | None:
-    """What was found out of a connection that was refused; it is the cause of the driver's error."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    found = None if cause is None else cause.__cause__
-    return found if isinstance(found, ServerError) else None
+def may_be_login(error: BaseException) -> bool:
+    """Whether a refusal may be due to the password."""
+    return number_of(error) in NO_LOGIN
 
 
 def words_of(error: BaseException) -> str:
     """What the server, or the driver, said."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = cause_of(error)
     said = cause.args[-1] if cause is not None and cause.args else cause
     return " ".join(str(said).split())
 

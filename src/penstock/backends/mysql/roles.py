@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from secrets import token_hex
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.faults import explained
 from penstock.backends.mysql import ending, grants
 from penstock.backends.mysql.faults import NO_RIGHT, number_of, translated
 from penstock.backends.mysql.sessions import is_mariadb, maintenance, quoted
-from penstock.backends.place import direct_login
-from penstock.backends.roles import NewLogin, RoleNames, StoreRole, stem_of
+from penstock.backends.roles import NewLogin, RoleNames, ServerRoles
 from penstock.errors import NotSupported, PermissionRefused, StoreNotOurs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
     from penstock.backends.place import Login, Place, Server
     from penstock.errors import PenstockError
 
-_NAME_LENGTH = 80
-_ENDING = "_{digits}_reader_{login}".format(digits="0" * 8, login="0" * 6)
 _NEEDED = (
     *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE TEMPORARY TABLES", "EXECUTE"),
     *("CREATE USER", "PROCESS", "CONNECTION ADMIN"),
 )
 """What the service's user passes on to stores' logins, or needs to make them and to end their sessions."""
+
+_explained = partial(explained, translated)
 
 _MAY = text("""
     SELECT privilege_type FROM information_schema.user_privileges
@@ -79,13 +78,16 @@ class _User:
     locked: bool
 
 
-class MariaDBRoles:
+class MariaDBRoles(ServerRoles):
     """How MariaDB gives a store roles of its own (see `RoleBackend`).
 
     A database has no owner: the service's user makes everything. The two roles have what an app and a
     reader may do; each login has one of them. Roles are ours if the service's user may give them to others,
     which the server lets nobody but their maker do; a login is, if it has one of these.
     """
+
+    longest = 80
+    has_owners = False
 
     def problem(self, server: Server) -> PenstockError | None:
         what = f"Service {server.service} can't give its stores roles of their own."
@@ -122,14 +124,6 @@ class MariaDBRoles:
             f" GRANT {lacking} ON *.* TO '{name}'@'{host}' WITH GRANT OPTION",
         )
 
-    def names(self, database: str, store_id: str) -> RoleNames:
-        plain = re.sub(r"[^a-z0-9_]", "_", database.lower())[: _NAME_LENGTH - len(_ENDING)]
-        stem = f"{plain}_{store_id.replace('-', '')[:8]}"
-        return RoleNames(owner="", app=f"{stem}_app", reader=f"{stem}_reader")
-
-    def new_login(self, names: RoleNames, role: StoreRole) -> str:
-        return f"{names.of(role)}_{token_hex(3)}"
-
     def state(self, connection: Connection, names: RoleNames, logins: Sequence[str]) -> tuple[bool, bool]:
         groups = [names.app, names.reader]
         known = _known(connection, names)
@@ -138,10 +132,6 @@ class MariaDBRoles:
         users = _users(connection, names, logins)
         settled = {user.name for user in users if user.ours and user.role in groups and not user.locked}
         return True, settled == set(logins) and grants.are_complete(connection, names)
-
-    def owner_place(self, place: Place, names: RoleNames) -> Place:
-        server = replace(place.server, login=direct_login(place.server), pooled=False)
-        return replace(place, server=server, own_login=None)
 
     def grant(self, connection: Connection, names: RoleNames, record: str) -> None:
         known = _known(connection, names)
@@ -212,11 +202,7 @@ class MariaDBRoles:
             if not is_mariadb(connection) or not _may_look(connection):
                 return []
             found = connection.execute(_LEFT, {"prefix": prefix}).scalars().all()
-        stems = {stem for name in found if (stem := stem_of(name))}
-        return [RoleNames(owner="", app=f"{stem}_app", reader=f"{stem}_reader") for stem in sorted(stems)]
-
-    def direct_login(self, server: Server) -> Login:
-        return direct_login(server)
+        return self._left(found)
 
     def change_password(self, server: Server, login: Login, password: str) -> None:
         what = f"The password of service {server.service} can't be changed."
@@ -317,11 +303,3 @@ def _stranger(user: _User) -> StoreNotOurs:
         f"The user {user.name} exists on the server and has no role of this store, so it is left alone.",
         hint=f"Look at what it is for, and rename or drop it: SHOW GRANTS FOR '{user.name}'@'{user.host}'",
     )
-
-
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise translated(error, what) from error

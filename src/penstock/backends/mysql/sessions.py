@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy.dialects.mysql.pymysql  # noqa: F401  (whole, before threads ask for it at once)
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.contract import ConnectionOptions, here
+from penstock.backends import servers
+from penstock.backends.contract import ConnectionOptions
 from penstock.backends.lines import line_kept
 from penstock.backends.mysql.connecting import connect
-from penstock.backends.mysql.faults import NO_LOGIN, number_of, translated
+from penstock.backends.mysql.faults import may_be_login, translated
 from penstock.backends.place import direct_login
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from penstock.backends.contract import Aside
     from penstock.backends.place import Login, Server
 
 PYMYSQL = "pymysql"
@@ -31,8 +32,6 @@ ASYNCMY = "asyncmy"
 MARIADB = "mariadb"
 
 _YEAR = 365 * 24 * 60 * 60
-
-_Result = TypeVar("_Result")
 
 
 def with_driver(url: URL, driver: str) -> URL:
@@ -109,21 +108,8 @@ def until_ended(raw: Any) -> AbstractContextManager[None]:
     return line_kept(raw._sock.fileno()) if raw.open else nullcontext()
 
 
-def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = here) -> _Result:
-    """Connect with a login's password, or with the one that is about to take its place.
-
-    Args:
-        login: The login.
-        attempt: Connects to an address with a password in it.
-        aside: Looks passwords up.
-    """
-    try:
-        return attempt(aside(login.with_password))
-    except Exception as error:
-        spare = aside(login.with_spare) if number_of(error) in NO_LOGIN else None
-        if spare is None:
-            raise
-    return attempt(spare)
+with_either = partial(servers.with_either, may_be_login)
+"""Connect with a login's password, or with the one that is about to take its place."""
 
 
 class _UntilEnded(NullPool):

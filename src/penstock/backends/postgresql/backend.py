@@ -6,10 +6,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.contract import Capabilities, ConnectionOptions
+from penstock.backends.faults import found_in
 from penstock.backends.lines import is_quiet
 from penstock.backends.place import Place, Server, direct_login, missing
 from penstock.backends.postgresql import aside, copies, ending, postgis
@@ -20,7 +21,6 @@ from penstock.backends.postgresql.faults import (
     GONE,
     INSUFFICIENT_PRIVILEGE,
     NOT_THERE,
-    found_in,
     is_about_database,
     no_answer,
     sqlstate_of,
@@ -42,6 +42,7 @@ from penstock.backends.postgresql.sessions import (
     until_ended,
     with_either,
 )
+from penstock.backends.servers import ServerBackend
 from penstock.errors import (
     ConfigError,
     DatabaseMissing,
@@ -50,7 +51,6 @@ from penstock.errors import (
     PermissionRefused,
     ServerError,
     ServerUnreachable,
-    StoreNotCreated,
 )
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ _PLAIN_TABLE = """
             SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid))"""
 
 
-class PostgreSQLBackend:
+class PostgreSQLBackend(ServerBackend):
     """How PostgreSQL does it."""
 
     name = "postgresql"
@@ -114,6 +114,8 @@ class PostgreSQLBackend:
     rows = PostgreSQLRows()
     frames = PostgreSQLFrames()
     clients = PostgreSQLClients()
+    kind = "PostgreSQL"
+    harmless_options = _NO_SAY
     default_schema = "public"
     max_connections = 20
 
@@ -122,34 +124,14 @@ class PostgreSQLBackend:
         return {"use_native_hstore": False}
 
     def normalise(self, url: URL) -> URL:
-        if not url.username and "user" not in url.query:
-            raise ConfigError(
-                "This PostgreSQL address names no user.",
-                hint="Write it as postgresql://user@host:port, without the password.",
-            )
-        for part in (url.username, url.database, url.host):
-            if part and not part.isprintable():
-                raise ConfigError("This PostgreSQL address has characters that can't be shown in it.")
+        has_user = bool(url.username) or "user" in url.query
+        self.check_address(url, has_user=has_user, example="postgresql")
         if url.username and len(url.username.encode()) > _NAME_BYTES:
             raise ConfigError(f"The user of this PostgreSQL address is longer than {_NAME_BYTES} bytes.")
         return url if url.drivername == ASYNCPG else self.sync_url(url)
 
     def sync_url(self, url: URL) -> URL:
         return url.set(drivername=DRIVER)
-
-    def split(self, url: URL) -> tuple[URL, str]:
-        if not url.database:
-            raise ConfigError("This PostgreSQL address names no database.", hint="Add /database to it.")
-        return url.set(database=""), url.database
-
-    def recipient(self, url: URL) -> URL:
-        return url.set(database="").difference_update_query(_NO_SAY)
-
-    def store_url(self, place: Place) -> URL:
-        return self.sync_url(place.login.url).set(database=place.database)
-
-    def shown(self, place: Place) -> str:
-        return place.database
 
     def check_name(self, database: str) -> None:
         encoded = database.encode(errors="replace")
@@ -158,12 +140,6 @@ class PostgreSQLBackend:
                 f"{database!r} can't be the name of a PostgreSQL database.",
                 why=f"A name has 1 to {_NAME_BYTES} bytes, none of them zero.",
             )
-
-    def make_home(self, place: Place) -> None:
-        """Nothing: a server has room already."""
-
-    def has_home(self, place: Place) -> bool:
-        return True
 
     def connection_place(self, server: Server, label: str) -> Place:
         database = maintenance_databases(server.login.url)[0]
@@ -203,17 +179,11 @@ class PostgreSQLBackend:
     ) -> AbstractContextManager[None]:
         return copies.named_lock(server, name, shared=shared, timeout=timeout)
 
-    def forget_lock(self, server: Server, name: str) -> None:
-        """Nothing: it is gone with whoever had it."""
-
     def prepare(self, place: Place) -> None:
         with maintenance(place.server) as connection:
             name = _quoted(connection, place.database)
             if _owns(connection, place.database):
                 connection.exec_driver_sql(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
-
-    def is_prepared(self, connection: Connection) -> bool:
-        return True  # Nothing undoes it but an administrator, on purpose.
 
     def drop(self, place: Place, last: str = "") -> bool:
         with maintenance(place.server) as connection:
@@ -285,9 +255,6 @@ class PostgreSQLBackend:
         ports = url.port or url.query.get("port") or _PORT
         return f"{_joined(hosts)}:{_joined(ports)}"
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
-        return self._connect(dialect, place, options, here)
-
     def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
         login = place.login if options.trusted else direct_login(place.server)
         pooled = place.server.pooled and options.trusted
@@ -305,29 +272,22 @@ class PostgreSQLBackend:
         # It was made just now, or says again why we can't enter.
         return with_either(login, attempt, aside)
 
-    def set_up(self, raw: Any) -> None:
-        """Nothing: a connection says all it needs when it starts."""
-
-    def mark(self, place: Place) -> object:
-        return None  # The server ends the sessions of a database that is dropped.
-
     def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
         return not raw.closed and is_quiet(raw.fileno())
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
         return until_ended(raw)
 
-    def listen(self, engine: Engine | type[Engine]) -> None:
-        """Nothing to attach: a connection says all it needs when it starts."""
-
     def translate(self, error: Exception, what: str) -> PenstockError:
         return translated(error, what)
 
-    def gone(self, error: Exception) -> bool:
-        if isinstance(error, StoreNotCreated):
+    def _was_ended(self, error: Exception) -> bool:
+        found = found_in(error)
+        if found is not None:  # A connection that was refused had no session to lose.
+            return isinstance(found, DatabaseMissing)
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
             return True
-        causes = (error, error.__cause__) if isinstance(error, PenstockError) else (error,)
-        return any(isinstance(cause, Exception) and _was_ended(cause) for cause in causes)
+        return sqlstate_of(error) in GONE or was_cut(error)
 
     def async_driver(self, place: Place) -> AsyncDriver:
         if place.server.login.url.drivername == ASYNCPG:
@@ -349,13 +309,6 @@ class PostgreSQLBackend:
         if there is False:
             raise missing(place) from error
         return bool(there) and (pooled or state is None)
-
-    def _is_there(self, place: Place) -> bool | None:
-        """Ask about a database that refused us, for its roles go with it; None if nobody answers."""
-        try:
-            return self.exists(place)
-        except (DBAPIError, PenstockError):
-            return None
 
     def _answers(self, place: Place) -> bool:
         """Whether the store itself lets us in, where the server's own databases do not."""
@@ -404,12 +357,3 @@ def _owns(connection: Connection, database: str) -> bool:
         "SELECT pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database WHERE datname = :name"
     )
     return bool(connection.execute(query, {"name": database}).scalar())
-
-
-def _was_ended(error: Exception) -> bool:
-    found = found_in(error)
-    if found is not None:  # A connection that was refused had no session to lose.
-        return isinstance(found, DatabaseMissing)
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return sqlstate_of(error) in GONE or was_cut(error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import psycopg
 from psycopg import OperationalError
 from psycopg.errors import FinishedPGconn
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.faults import cause_of, found_in
 from penstock.errors import (
     DatabaseMissing,
     LoginRefused,
@@ -69,7 +71,7 @@ _BY_STATE: tuple[tuple[str, type[PenstockError], str], ...] = (
 
 def sqlstate_of(error: BaseException) -> str | None:
     """The five characters of the SQL standard, where the server gave them."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = cause_of(error)
     state = getattr(cause, "sqlstate", None)
     return state if isinstance(state, str) else None
 
@@ -85,16 +87,16 @@ def is_about_database(state: str | None) -> bool:
     return state is None or state in ELSEWHERE or state.startswith(NO_LOGIN)
 
 
-def found_in(error: BaseException) -> ServerError | None:
-    """What was found out of a connection that was refused; it is the cause of the driver's error."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    found = None if cause is None else cause.__cause__
-    return found if isinstance(found, ServerError) else None
-
-
 def no_answer(error: BaseException) -> bool:
     """Whether no server answered, so that asking again would only take as long again."""
     return isinstance(found_in(error), ServerUnreachable)
+
+
+def may_be_login(error: BaseException) -> bool:
+    """Whether a refusal may be due to the password, as it may be without a SQLSTATE."""
+    if not isinstance(error, psycopg.Error) or no_answer(error):
+        return False
+    return (error.sqlstate or NO_LOGIN).startswith(MAY_BE_LOGIN)
 
 
 def full(routine: str, said: str, user: str, database: str) -> ServerFull:
@@ -152,7 +154,7 @@ def translated(error: Exception, what: str) -> PenstockError:
 
 def words_of(error: Exception) -> str:
     """What the server, or the driver, said."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = cause_of(error)
     diagnostics = getattr(cause, "diag", None)
     primary = getattr(diagnostics, "message_primary", None)
     detail = getattr(diagnostics, "message_detail", None)
@@ -163,7 +165,7 @@ def words_of(error: Exception) -> str:
 
 def _without_state(error: Exception, what: str, words: str) -> PenstockError:
     """A connection that was lost, or refused by a server of which libpq could not be asked the SQLSTATE."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = cause_of(error)
     attempt = getattr(cause, "pgconn", None)
     if attempt is not None and (attempt.used_password or attempt.needs_password):
         return LoginRefused(

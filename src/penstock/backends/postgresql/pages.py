@@ -12,7 +12,16 @@ from sqlalchemy import cast, func, literal, literal_column
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects import postgresql
 
-from penstock.backends.pages import Carrier, given, integer, kind_of, plain_type, unordered, untyped
+from penstock.backends.pages import (
+    Carrier,
+    StandardPages,
+    given,
+    integer,
+    kind_of,
+    plain_type,
+    unordered,
+    untyped,
+)
 from penstock.backends.postgresql.faults import sqlstate_of
 
 if TYPE_CHECKING:
@@ -64,17 +73,8 @@ _NAMED: dict[str, TypeEngine[Any] | None] = {
 """What the server calls types of expressions that say none; a text is compared as what is beside it."""
 
 
-class PostgreSQLPages:
+class PostgreSQLPages(StandardPages):
     """Orders rows of PostgreSQL (see `PageBackend`)."""
-
-    row_values = True
-
-    def in_order(
-        self, column: ColumnElement[Any], *, descending: bool, nulls_first: bool
-    ) -> Sequence[ColumnElement[Any]]:
-        """A column that can be NULL as items of ORDER BY."""
-        sorted_by = column.desc() if descending else column.asc()
-        return [sorted_by.nulls_first() if nulls_first else sorted_by.nulls_last()]
 
     def carriers(self, column: ColumnElement[Any], dialect: Dialect) -> Sequence[Carrier]:
         """How values of an expression travel: as the driver gives them where that is exact, or as texts."""

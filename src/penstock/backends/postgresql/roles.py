@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
-from dataclasses import replace
-from secrets import token_hex
+from functools import partial
 from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import sql
 from psycopg.pq import PGconn
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.place import direct_login
+from penstock.backends.faults import explained
 from penstock.backends.postgresql import grants
 from penstock.backends.postgresql.faults import translated
 from penstock.backends.postgresql.sessions import TRUSTED_PATH, maintenance
-from penstock.backends.roles import NewLogin, RoleNames, StoreRole, stem_of
+from penstock.backends.roles import NewLogin, RoleNames, ServerRoles, StoreRole
 from penstock.errors import PermissionRefused, StoreNotOurs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from penstock.backends.place import Login, Place, Server
     from penstock.errors import PenstockError
 
-_NAME_BYTES = 63
-_ENDING = "_{digits}_reader_{login}".format(digits="0" * 8, login="0" * 6)
 _OURS = "penstock: "
+_explained = partial(explained, translated)
+
 _MAY = """
     SELECT rolname, rolsuper OR rolcreaterole, rolsuper OR rolinherit
     FROM pg_catalog.pg_roles WHERE rolname = current_user"""
@@ -49,12 +45,15 @@ _BUSY = """
     WHERE usename = :login AND state IS DISTINCT FROM 'idle' LIMIT 1"""
 
 
-class PostgreSQLRoles:
+class PostgreSQLRoles(ServerRoles):
     """How PostgreSQL gives a store roles of its own (see `RoleBackend`).
 
     The owner, and the two roles that have what an app and a reader may do, never log in. Logins are
     members of these two; so a store can have two that are good for the same while one is replaced.
     """
+
+    longest = 63
+    has_owners = True
 
     def problem(self, server: Server) -> PenstockError | None:
         with maintenance(server) as connection:
@@ -73,23 +72,11 @@ class PostgreSQLRoles:
         """None: an app can be a member of the owner."""
         return None
 
-    def names(self, database: str, store_id: str) -> RoleNames:
-        plain = re.sub(r"[^a-z0-9_]", "_", database.lower())[: _NAME_BYTES - len(_ENDING)]
-        stem = f"{plain}_{store_id.replace('-', '')[:8]}"
-        return RoleNames(owner=f"{stem}_owner", app=f"{stem}_app", reader=f"{stem}_reader")
-
-    def new_login(self, names: RoleNames, role: StoreRole) -> str:
-        return f"{names.of(role)}_{token_hex(3)}"
-
     def state(self, connection: Connection, names: RoleNames, logins: Sequence[str]) -> tuple[bool, bool]:
         roles = [names.owner, names.app, names.reader, *logins]
         known = _comments(connection, roles)
         complete = len(known) == len(roles) and grants.are_complete(connection, names)
         return names.owner in known, complete
-
-    def owner_place(self, place: Place, names: RoleNames) -> Place:
-        server = replace(place.server, login=direct_login(place.server), pooled=False)
-        return replace(place, server=server, own_login=None, role=names.owner)
 
     def grant(self, connection: Connection, names: RoleNames, record: str) -> None:
         groups = [names.owner, names.app, names.reader]
@@ -154,12 +141,7 @@ class PostgreSQLRoles:
 
     def left(self, server: Server, prefix: str) -> list[RoleNames]:
         with maintenance(server) as connection:
-            found = connection.execute(text(_LEFT), {"prefix": prefix, "ours": _OURS}).scalars()
-        stems = {stem for name in found if (stem := stem_of(name))}
-        return [RoleNames(owner=f"{s}_owner", app=f"{s}_app", reader=f"{s}_reader") for s in sorted(stems)]
-
-    def direct_login(self, server: Server) -> Login:
-        return direct_login(server)
+            return self._left(connection.execute(text(_LEFT), {"prefix": prefix, "ours": _OURS}).scalars())
 
     def change_password(self, server: Server, login: Login, password: str) -> None:
         what = f"The password of service {server.service} can't be changed."
@@ -244,11 +226,3 @@ def _do(connection: Connection, statement: LiteralString, **names: str) -> None:
 
 def _run(connection: Connection, statement: sql.Composed) -> None:
     connection.exec_driver_sql(statement.as_string().replace("%", "%%"))
-
-
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise translated(error, what) from error

@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends import servers
 from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.lines import line_kept
 from penstock.backends.place import direct_login
 from penstock.backends.postgresql.connecting import finding, refusal_of
 from penstock.backends.postgresql.faults import (
     ELSEWHERE,
-    MAY_BE_LOGIN,
-    NO_LOGIN,
     forget_password,
+    may_be_login,
     no_answer,
     sqlstate_of,
     translated,
@@ -27,8 +26,10 @@ from penstock.backends.postgresql.faults import (
 from penstock.backends.postgresql.pins import PATIENT, PINNED, as_options, led_by_address, set_what_differs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+    import psycopg
 
     from penstock.backends.contract import Aside
     from penstock.backends.place import Login, Place, Server
@@ -52,8 +53,6 @@ UTF8 = "utf-8"
 _STAY = """
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
     WHERE name = 'idle_session_timeout'"""
-
-_Result = TypeVar("_Result")
 
 
 def start_up(
@@ -133,23 +132,8 @@ def _opened(dialect: Any, args: Any, params: Any, aside: Aside, end: float) -> A
     return None
 
 
-def with_either(login: Login, attempt: Callable[[URL], _Result], aside: Aside = here) -> _Result:
-    """Connect with a login's password, or with the one that is about to take its place.
-
-    Args:
-        login: The login.
-        attempt: Connects to an address with a password in it; an error of the driver's is a refusal.
-        aside: Looks passwords up.
-    """
-    try:
-        return attempt(aside(login.with_password))
-    except psycopg.Error as error:
-        # Without a SQLSTATE, it may be the password.
-        other = no_answer(error) or not (error.sqlstate or NO_LOGIN).startswith(MAY_BE_LOGIN)
-        spare = None if other else aside(login.with_spare)
-        if spare is None:
-            raise
-    return attempt(spare)
+with_either = partial(servers.with_either, may_be_login)
+"""Connect with a login's password, or with the one that is about to take its place."""
 
 
 class _UntilEnded(NullPool):

@@ -13,9 +13,9 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.faults import cause_of
 from penstock.backends.sqlite import files, library, reading, transactions
 from penstock.backends.sqlite.asynchronous import aiosqlite_driver
 from penstock.backends.sqlite.clients import SQLiteClients
@@ -291,7 +291,7 @@ class SQLiteBackend:
         transactions.listen(engine)
 
     def translate(self, error: Exception, what: str) -> PenstockError:
-        cause = error.orig if isinstance(error, DBAPIError) else error
+        cause = cause_of(error)
         if isinstance(error, PenstockError):
             return error
         code = getattr(cause, "sqlite_errorcode", None)
@@ -331,6 +331,6 @@ def _check_there(place: Place) -> None:
 
 def _is_unlinked(error: BaseException | None) -> bool:
     """A file, or its journal, went away while it was opened; one that never could be is told by then."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = cause_of(error)
     code = getattr(cause, "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_CANTOPEN or code == sqlite3.SQLITE_IOERR_DELETE_NOENT

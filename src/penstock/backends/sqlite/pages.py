@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger
 
-from penstock.backends.pages import Carrier, given, integer, untyped
+from penstock.backends.pages import Carrier, StandardPages, given, integer, untyped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,17 +20,8 @@ _STORED = frozenset({"int", "float", "text", "bytes"})
 """What a value can be stored as (https://sqlite.org/datatype3.html)."""
 
 
-class SQLitePages:
+class SQLitePages(StandardPages):
     """Orders rows of SQLite (see `PageBackend`)."""
-
-    row_values = True
-
-    def in_order(
-        self, column: ColumnElement[Any], *, descending: bool, nulls_first: bool
-    ) -> Sequence[ColumnElement[Any]]:
-        """A column that can be NULL as items of ORDER BY."""
-        sorted_by = column.desc() if descending else column.asc()
-        return [sorted_by.nulls_first() if nulls_first else sorted_by.nulls_last()]
 
     def carriers(self, column: ColumnElement[Any], dialect: Dialect) -> Sequence[Carrier]:
         """What the library gives is what it compares, if no type of Python's is between them."""
