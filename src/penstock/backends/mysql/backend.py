@@ -18,6 +18,7 @@ from penstock.backends.mysql.asynchronous import asyncmy_driver
 from penstock.backends.mysql.clients import MySQLClients
 from penstock.backends.mysql.connecting import PORT, connect, pattern_of
 from penstock.backends.mysql.faults import NO_ENTRY, NO_RIGHT, number_of, translated, was_ended
+from penstock.backends.mysql.pymysql_compat import descriptor_of
 from penstock.backends.mysql.roles import MariaDBRoles
 from penstock.backends.mysql.rows import MySQLRows
 from penstock.backends.mysql.sessions import (
@@ -232,7 +233,7 @@ class MySQLBackend(ServerBackend):
             raise missing(place) from error
 
     def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
-        return bool(raw.open) and is_quiet(raw._sock.fileno())
+        return bool(raw.open) and is_quiet(descriptor_of(raw))
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
         return until_ended(raw) if raw.open else nullcontext()

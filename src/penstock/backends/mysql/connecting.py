@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.backends.contract import here
 from penstock.backends.mysql.faults import NOT_THERE, number_of, words_of
+from penstock.backends.mysql.pymysql_compat import set_time_limits
 from penstock.backends.reach import MARIADB, Reached, reach, shown, silent, unlike
 from penstock.errors import (
     DatabaseMissing,
@@ -72,13 +73,12 @@ def connect(dialect: Any, args: Any, params: dict[str, Any], aside: Aside = here
 def _within(seconds: float, dialect: Any, args: Any, params: dict[str, Any]) -> Any:
     """Connect with PyMySQL, whose timeout is for the line only: a server that says nothing has for ever.
 
-    So what is read while connecting has a limit, too. Later on there is none, which PyMySQL can't be told
-    but by its own attributes.
+    So what is read while connecting has a limit, too. Later on there is none.
     """
     own = {name: params.get(name) for name in ("read_timeout", "write_timeout")}
     limits = {name: min(seconds, value or seconds) for name, value in own.items()}
     raw = dialect.connect(*args, **(params | limits))
-    raw._read_timeout, raw._write_timeout = own["read_timeout"], own["write_timeout"]
+    set_time_limits(raw, read=own["read_timeout"], write=own["write_timeout"])
     return raw
 
 

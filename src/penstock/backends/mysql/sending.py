@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pymysql
-from pymysql.constants import CLIENT, COMMAND
+from pymysql.constants import CLIENT
 from pymysql.protocol import OKPacketWrapper
 from sqlalchemy import BindParameter, text
 from sqlalchemy.exc import CompileError
 
 from penstock.backends.mysql.encoding import FILE, NULL, STATEMENT, columns_of, encoded
+from penstock.backends.mysql.pymysql_compat import read_packet, send_query
 from penstock.backends.rows import Writing, binders
 from penstock.backends.streaming import executed
 from penstock.backends.transactions import savepoint
@@ -184,8 +185,7 @@ def _load_statement(connection: Connection, into: str, writing: Writing, kinds: 
 
 def send_file(raw: Any, statement: str, blocks: Iterable[bytes]) -> OKPacketWrapper:
     """Do as PyMySQL does it, but send what we have and not what the server asks for."""
-    raw._execute_command(COMMAND.COM_QUERY, statement)
-    if not raw._read_packet().is_load_local_packet():
+    if not send_query(raw, statement).is_load_local_packet():
         raise pymysql.err.InternalError("The server did not ask for the rows.")
     try:
         for block in blocks:
@@ -193,7 +193,7 @@ def send_file(raw: Any, statement: str, blocks: Iterable[bytes]) -> OKPacketWrap
                 raw.write_packet(block[start : start + _PACKET])
     finally:
         raw.write_packet(b"")
-        done = OKPacketWrapper(raw._read_packet())
+        done = OKPacketWrapper(read_packet(raw))
     raw.server_status = done.server_status
     return done
 

@@ -15,6 +15,7 @@ from penstock.backends.contract import ConnectionOptions
 from penstock.backends.lines import line_kept
 from penstock.backends.mysql.connecting import connect
 from penstock.backends.mysql.faults import may_be_login, translated
+from penstock.backends.mysql.pymysql_compat import descriptor_of
 from penstock.backends.place import direct_login
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def password_of(url: URL) -> dict[str, bytes]:
 
 def until_ended(raw: Any) -> AbstractContextManager[None]:
     """Close a connection of PyMySQL's in the block, and wait until its session has ended."""
-    return line_kept(raw._sock.fileno()) if raw.open else nullcontext()
+    return line_kept(descriptor_of(raw)) if raw.open else nullcontext()
 
 
 with_either = partial(servers.with_either, may_be_login)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql.constants.SERVER_STATUS import SERVER_STATUS_IN_TRANS
 
+from penstock.backends.mysql import pymysql_compat
 from penstock.backends.mysql.faults import number_of, words_of
 from penstock.errors import NotSupported, NotWritable
 
@@ -33,12 +34,8 @@ def begin(connection: Connection) -> bool:
 
 
 def is_streaming(connection: Connection) -> bool:
-    """Whether rows of a result are still on their way, which the next statement would throw away.
-
-    PyMySQL and asyncmy have no public word for it.
-    """
-    result = getattr(connection.connection.driver_connection, "_result", None)
-    return bool(getattr(result, "unbuffered_active", False))
+    """Whether rows of a result are still on their way, which the next statement would throw away."""
+    return pymysql_compat.is_streaming(connection.connection.driver_connection)
 
 
 def check_idle(connection: Connection) -> None:
