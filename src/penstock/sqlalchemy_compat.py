@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import CompoundSelect, Engine, Result, Select
+    from sqlalchemy import CompoundSelect, Engine, Result, Select, TwoPhaseTransaction
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -113,6 +113,11 @@ def bind_processors_of(compiled: Any) -> dict[str, Any]:
 def must_be_unique(result: Result[Any]) -> bool:
     """Whether eager loading by a join has repeated its rows, so that SQLAlchemy insists on `unique()`."""
     return result._unique_filter_state is not None
+
+
+def is_prepared(transaction: TwoPhaseTransaction) -> bool:
+    """Whether a transaction in two phases has its first one behind it."""
+    return transaction._is_prepared
 
 
 # --- engines and dialects -------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     StaticPool,
+    TwoPhaseTransaction,
     bindparam,
     create_engine,
     event,
@@ -171,6 +172,10 @@ def test_a_result_tells_that_a_join_repeated_its_rows(engine: Engine) -> None:
         plain, joined = (session.execute(select(Site).options(*o)) for o in ((), (joinedload(Site.gages),)))
         assert [compat.must_be_unique(each) for each in (plain, joined)] == [False, True]
         assert len(joined.unique().all()) == 1
+
+
+def test_a_transaction_in_two_phases_has_where_it_says_that_it_is_prepared() -> None:
+    assert "_is_prepared" in TwoPhaseTransaction.__slots__  # tests/backends/test_query_transactions.py asks.
 
 
 # --- engines and dialects -------------------------------------------------------------------------

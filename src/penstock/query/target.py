@@ -19,6 +19,7 @@ from penstock.errors import NoPrimaryKey, NotSupported, NotWritable, UnknownColu
 from penstock.query.among import one_of
 from penstock.query.given import asked, called, check_where
 from penstock.query.versions import Version
+from penstock.sqlalchemy_compat import is_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -312,8 +313,8 @@ def writing(on: On, target: Target, *, reads_first: bool = False) -> Iterator[Se
 
 def _check_not_prepared(connection: Connection, what: str) -> None:
     whole = connection.get_transaction()
-    # What is written now would be in no transaction; only this attribute says that it would.
-    if isinstance(whole, TwoPhaseTransaction) and whole._is_prepared:
+    # What is written now would be in no transaction.
+    if isinstance(whole, TwoPhaseTransaction) and is_prepared(whole):
         raise NotWritable(what, why="It is prepared.", hint="Commit it, or roll it back, then begin another.")
 
 
