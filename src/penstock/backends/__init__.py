@@ -20,6 +20,7 @@ from penstock.backends.contract import (
     ConnectionOptions,
     own_timeout,
 )
+from penstock.backends.kept import keeping, shared
 from penstock.backends.place import Login, Place, Server, portable, without_password
 from penstock.backends.roles import NewLogin, RoleBackend, RoleNames, StoreRole
 from penstock.errors import ConfigError, NotSupported
@@ -46,8 +47,10 @@ __all__ = [
     "Server",
     "StoreRole",
     "backend_for",
+    "keeping",
     "parse_url",
     "portable",
+    "shared",
     "without_password",
 ]
 

@@ -282,8 +282,17 @@ class Backend(Protocol):
             exists: Whether it is there already.
         """
 
-    def lock(self, place: Place, timeout: float) -> AbstractContextManager[None]:
-        """Hold the store's lock, waiting up to `timeout` seconds; raises StoreBusy."""
+    def lock(
+        self, place: Place, timeout: float, on: Connection | None = None
+    ) -> AbstractContextManager[None]:
+        """Hold the store's lock, waiting up to `timeout` seconds; raises StoreBusy.
+
+        Args:
+            place: The store.
+            timeout: Seconds.
+            on: A session of Penstock's own in the store, which may have the lock until that session ends,
+                whatever others do on it; by default one for the block alone.
+        """
 
     def lock_transaction(self, connection: Connection) -> None:
         """Let only one transaction at a time past this point in a database, until it ends."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy.pool import NullPool, Pool
 
+from penstock.backends import kept
 from penstock.engines.budget import Budget
 from penstock.engines.forgotten import note_return
 from penstock.engines.fork import keep_for_ever
@@ -226,6 +227,8 @@ class UnpooledUntilEnded(NullPool):
         self._backend = backend
 
     def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
+        if kept.give_back(connection, terminate=terminate):
+            return
         with self._backend.closing(connection):
             super()._close_connection(connection, terminate=terminate)
 

@@ -1,10 +1,13 @@
-"""A connection for Penstock's own statements in a store."""
+"""Connections of Penstock's own in a store, and the store's lock on one of them."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
+from penstock.backends import shared
 from penstock.engines import own_engine, reserved
 
 if TYPE_CHECKING:
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def own_connection(address: Address) -> Iterator[Connection]:
-    """A connection on which names resolve nowhere that an app can write to; closed afterwards."""
+    """A connection on which names resolve nowhere that an app can write to.
+
+    It is closed afterwards, or kept for the next use (see `keeping`).
+    """
     place, backend = address.place, address.backend
     with (
         reserved(place, backend, own=1),
@@ -25,3 +31,28 @@ def own_connection(address: Address) -> Iterator[Connection]:
         engine.connect() as connection,
     ):
         yield connection
+
+
+@contextmanager
+def locked(address: Address, timeout: float) -> Iterator[None]:
+    """Hold the lock of a store by the connection that all other work of the block is done on, too.
+
+    Raises:
+        StoreBusy: Another sync has had it for longer than `timeout` seconds.
+        StoreNotCreated: The database is gone.
+    """
+    place, backend = address.place, address.backend
+    if backend.capabilities.databases_are_files:
+        with backend.lock(place, timeout):
+            yield
+        return
+    with ExitStack() as held:
+        try:
+            connection = held.enter_context(own_connection(address))
+        except DBAPIError as error:
+            what = f"The store's database {place.database} can't be locked for a sync."
+            raise backend.translate(error, what) from error
+        held.enter_context(backend.lock(place, timeout, connection))
+        connection.commit()
+        held.enter_context(shared(connection.connection.driver_connection))
+        yield

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends import keeping
 from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, Tables
 from penstock.engines import LENT
 from penstock.errors import NotAssigned, PenstockError, StoreNotCreated, StoreNotOurs, UnknownStore
@@ -166,7 +167,8 @@ class Provisioner:
                 self._check_collision(address, entry)
             try:
                 with self._engines.reserved(address, lent=LENT):
-                    record_id = sync_store(work, begun.before(self._emit))
+                    with keeping():
+                        record_id = sync_store(work, begun.before(self._emit))
                     self._drop_remains(app, address)
             except PenstockError as error:
                 if begun.done:
@@ -278,7 +280,7 @@ class Provisioner:
         initializer = find_initializer(contents.initializer)
         name = address.store.name
         roles = self._roles.of(address, known_as)
-        problem = None if roles is None else roles.problem()
+        problem = None if roles is None else roles.problem_here()
         wanted = _wanted(address, contents, options, initializer)
         registry = self._registry.identity()
 

@@ -77,6 +77,10 @@ class RoleKeeper:
         Raises:
             KeyInvalid, KeyUnsafe: There is a key, but it can't be used.
         """
+        return self.problem_here(service) or self._problem_of(backend, server)
+
+    def problem_here(self, service: Service) -> PenstockError | None:
+        """Why they get none, as far as that is known without asking the server; raises as `problem`."""
         if service.roles is Roles.SERVICE:
             return NotSupported(f"Service {service.name} is to have none.", why='It says: roles = "service".')
         try:
@@ -90,7 +94,7 @@ class RoleKeeper:
             return NotSupported(
                 "Its pooler may not know their logins.", hint='If it asks the server: roles = "store"'
             )
-        return self._problem_of(backend, server)
+        return None
 
     def are_known_to(self, service: Service) -> bool:
         """Whether there are roles on servers of this kind at all."""
@@ -149,6 +153,10 @@ class OwnRoles:
         if found is None and place.app_makes_tables:
             found = self._backend.owner_problem(place)
         return found
+
+    def problem_here(self) -> PenstockError | None:
+        """Why it gets none, as far as that is known without asking the server."""
+        return self._keeper.problem_here(self._service)
 
     @property
     def required(self) -> bool:

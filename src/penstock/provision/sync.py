@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from penstock.errors import PenstockError, StoreBusy, StoreNotCreated
 from penstock.provision.apply import apply
-from penstock.provision.plan import NOTHING, Plan, plan_drop, plan_sync
+from penstock.provision.connection import locked
+from penstock.provision.plan import NOTHING, Found, Plan, plan_drop, plan_sync
 from penstock.provision.steps import CloneDatabase, CreateDatabase, DropDatabase, DropRoles, Step, StepEvent
 
 if TYPE_CHECKING:
@@ -26,11 +27,23 @@ _Result = TypeVar("_Result")
 
 def plan_of(work: Work) -> Plan:
     """What a sync would do now; a spatial store's server is asked whether it can have one."""
+    return _plan_for(work, work.look().found)
+
+
+def _plan_for(work: Work, found: Found) -> Plan:
+    """What a sync would do; the server is asked what more it can do only if there is something to do."""
     if work.refused is not None:
         return Plan(refused=work.refused)
-    found = work.look().found
     plan = plan_sync(work.wanted, found)
-    if plan.refused is None and work.wanted.spatial:
+    if not plan.steps:
+        return plan
+    if work.roles is not None and work.wanted.roles:
+        problem = work.roles.problem()
+        if problem is not None and work.roles.required:
+            return Plan(refused=problem)
+        if problem is not None:
+            plan = plan_sync(replace(work.wanted, roles=False), found)
+    if work.wanted.spatial:
         problem = work.address.backend.spatial_problem(work.address.place, exists=found.exists)
         if problem is not None:
             return Plan(refused=problem)
@@ -40,9 +53,9 @@ def plan_of(work: Work) -> Plan:
 def sync_store(work: Work, emit: Emit) -> str:
     """Make one store what it shall be, and answer the id of the record in it.
 
-    The database is dropped and made without a lock, since the lock lives inside it; everything
-    else happens under the lock, after a second look. If the database is taken away meanwhile (by
-    another refresh, by a drop), it begins again.
+    Where one look finds nothing to do, that is all. The database is dropped and made without a lock,
+    since the lock lives inside it; everything else happens under the lock, after a second look. If the
+    database is taken away meanwhile (by another refresh, by a drop), it begins again.
 
     Raises:
         StoreNotOurs: The database there is not this store's.
@@ -87,7 +100,10 @@ def _persist(work: Work, attempt: Callable[[], _Result]) -> _Result:
 
 
 def _make(work: Work, emit: Emit) -> str:
-    plan = _accepted(plan_of(work))
+    seen = work.look()
+    plan = _accepted(_plan_for(work, seen.found))
+    if not plan.steps and seen.record is not None:
+        return seen.record.store_id
     if _drops(plan):  # One that was killed.
         _drop_if_ours(work, emit)
         plan = _accepted(plan_of(work))
@@ -137,11 +153,14 @@ def _drop_plan(work: Work, *, ours: Callable[[], bool]) -> Plan:
 
 
 def _finish_under_lock(work: Work, emit: Emit) -> str:
-    with work.address.backend.lock(work.address.place, work.lock_timeout):
+    with locked(work.address, work.lock_timeout):
         seen = work.look()
         if seen.found == NOTHING:
             raise StoreNotCreated(f"The database {work.wanted.database} was taken away.")
-        _run(_accepted(plan_sync(work.wanted, seen.found)).steps, work, emit)
+        plan = _accepted(_plan_for(work, seen.found))
+        if _drops(plan):  # A drop was killed meanwhile; dropping it would end this lock.
+            raise StoreNotCreated(f"The database {work.wanted.database} is half dropped.")
+        _run(plan.steps, work, emit)
         record = seen.record or work.look().record
     return record.store_id if record is not None else ""
 

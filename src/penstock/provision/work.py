@@ -33,7 +33,7 @@ class Work:
         initializer: The initializer, found and checked.
         tables: The declared tables.
         before_aside: Remembers what the database is going to be called, before it is set aside.
-        refused: Why it can't be made as it is wanted, where that is known without a look.
+        refused: Why it can't be made as it is wanted, where that is known without asking its server.
         lock_timeout: Seconds to wait for another sync of this store.
     """
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends import kept
 from penstock.backends.contract import Capabilities, ConnectionOptions, own_timeout
 from penstock.backends.frames import RowFrames
+from penstock.backends.kept import SessionKey
 from penstock.backends.lines import is_quiet
 from penstock.backends.mysql import aside, copies, ending, locks
 from penstock.backends.mysql.asynchronous import asyncmy_driver
@@ -25,6 +27,7 @@ from penstock.backends.mysql.sessions import (
     ASYNCMY,
     MARIADB,
     PYMYSQL,
+    care_of,
     has_database,
     maintenance,
     password_of,
@@ -121,11 +124,11 @@ class MySQLBackend(ServerBackend):
         return Place(server=server, database=server.login.url.database or "", label=label)
 
     def exists(self, place: Place) -> bool:
-        with maintenance(place.server) as connection:
+        with maintenance(place.server, keep=True, anywhere=True) as connection:
             return copies.is_there(connection, place.database, aside=aside.is_aside(place.database))
 
     def create(self, place: Place) -> bool:
-        with maintenance(place.server) as connection:
+        with maintenance(place.server, keep=True) as connection:
             try:
                 return copies.create(connection, place.database)
             except DBAPIError as error:
@@ -185,8 +188,10 @@ class MySQLBackend(ServerBackend):
             hint=f"penstock services edit {place.server.service} --url {url.set(drivername=MARIADB)}",
         )
 
-    def lock(self, place: Place, timeout: float) -> AbstractContextManager[None]:
-        return locks.store_lock(place, timeout)
+    def lock(
+        self, place: Place, timeout: float, on: Connection | None = None
+    ) -> AbstractContextManager[None]:
+        return locks.store_lock(place, timeout, on)
 
     def lock_transaction(self, connection: Connection) -> None:
         raise NotSupported("MariaDB has no lock that ends with a transaction.")
@@ -201,7 +206,7 @@ class MySQLBackend(ServerBackend):
         return int(connection.execute(_SIZE).scalar_one())
 
     def version(self, server: Server) -> str:
-        with maintenance(server) as connection:
+        with maintenance(server, keep=True, anywhere=True) as connection:
             return " ".join(version_of(connection))
 
     def room(self, server: Server) -> int | None:
@@ -222,6 +227,9 @@ class MySQLBackend(ServerBackend):
             return connect(dialect, args, params | said | password_of(url), aside)
 
         try:
+            if not options.trusted:
+                care = care_of(lambda: with_either(login, attempt, aside))
+                return kept.obtain(SessionKey(login, place.database, place.purpose), care)
             return with_either(login, attempt, aside)
         except dialect.loaded_dbapi.Error as error:
             number = number_of(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -31,9 +31,15 @@ _PAUSE = 0.05
 
 
 @contextmanager
-def store_lock(place: Place, timeout: float) -> Iterator[None]:
-    """Hold the lock of a store, whose database must be there by then."""
-    with maintenance(place.server) as connection:
+def store_lock(place: Place, timeout: float, on: Connection | None = None) -> Iterator[None]:
+    """Hold the lock of a store, whose database must be there by then.
+
+    Args:
+        place: The store.
+        timeout: Seconds to wait.
+        on: The session that has it until that ends; by default one of its own, for the block.
+    """
+    with maintenance(place.server) if on is None else nullcontext(on) as connection:
         what = f"The store's database {place.database} can't be locked for a sync."
         try:
             if not _take(connection, f"store {place.database}", timeout):

@@ -91,7 +91,7 @@ class MariaDBRoles(ServerRoles):
 
     def problem(self, server: Server) -> PenstockError | None:
         what = f"Service {server.service} can't give its stores roles of their own."
-        with maintenance(server) as connection:
+        with maintenance(server, keep=True, anywhere=True) as connection:
             if not is_mariadb(connection):
                 return NotSupported(what, why="Its server is MySQL; Penstock makes roles on MariaDB only.")
             name, host = _service_user(connection)
@@ -111,7 +111,7 @@ class MariaDBRoles(ServerRoles):
         what = f"The app of {place.label} can't be let make tables in it."
         if not grants.is_grantable(place.database):
             return NotSupported(what, why=f"The name {place.database} is too long for a grant of all in it.")
-        with maintenance(place.server) as connection:
+        with maintenance(place.server, keep=True, anywhere=True) as connection:
             name, host = _service_user(connection)
             found = connection.execute(_MAY, {"grantee": f"'{name}'@'{host}'"}).scalars().all()
         lacking = ", ".join(right for right in grants.OWNERS if right not in found)

@@ -7,19 +7,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy.dialects.mysql.pymysql  # noqa: F401  (whole, before threads ask for it at once)
+from pymysql.constants import SERVER_STATUS
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends import servers
+from penstock.backends import kept, servers
 from penstock.backends.contract import ConnectionOptions
-from penstock.backends.lines import line_kept
+from penstock.backends.kept import SessionCare, SessionKey
+from penstock.backends.lines import is_quiet, line_kept
 from penstock.backends.mysql.connecting import connect
 from penstock.backends.mysql.faults import may_be_login, translated
 from penstock.backends.mysql.pymysql_compat import descriptor_of
 from penstock.backends.place import direct_login
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from penstock.backends.place import Login, Server
@@ -117,12 +119,40 @@ class _UntilEnded(NullPool):
     """No pool: a connection is closed after its use, and its session has ended by then."""
 
     def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
+        if kept.give_back(connection, terminate=terminate):
+            return
         with until_ended(connection):
             super()._close_connection(connection, terminate=terminate)
 
 
-def own_engine(login: Login, server: Server) -> Engine:
-    """An unpooled engine in autocommit, in no database."""
+def care_of(connect_anew: Callable[[], Any]) -> SessionCare:
+    """How a connection of Penstock's own is kept."""
+
+    def renew(raw: Any) -> None:
+        if raw.get_autocommit():
+            raw.autocommit(False)
+
+    def close(raw: Any) -> None:
+        with until_ended(raw), suppress(Exception):  # It may have been ended meanwhile.
+            raw.close()
+
+    return SessionCare(connect=connect_anew, renew=renew, is_idle=_is_idle, close=close)
+
+
+def _is_idle(raw: Any) -> bool:
+    in_transaction = SERVER_STATUS.SERVER_STATUS_IN_TRANS
+    return bool(raw.open) and not raw.server_status & in_transaction and is_quiet(descriptor_of(raw))
+
+
+def own_engine(login: Login, server: Server, *, keep: bool = False, anywhere: bool = False) -> Engine:
+    """An unpooled engine in autocommit, in no database.
+
+    Args:
+        login: Who does the work.
+        server: The server.
+        keep: Whether its connection may be one that is kept (see `keeping`), which it leaves as it was.
+        anywhere: Whether such a one may be in a database.
+    """
     options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
         with_driver(login.url, PYMYSQL).set(database=""),
@@ -135,22 +165,31 @@ def own_engine(login: Login, server: Server) -> Engine:
         def attempt(url: URL) -> Any:
             return connect(dialect, args, params | password_of(url))
 
-        return with_either(login, attempt)
+        if not keep:
+            kept.close_kept()
+            return with_either(login, attempt)
+        care = care_of(lambda: with_either(login, attempt))
+        return kept.obtain(SessionKey(login, "", "penstock"), care, anywhere=anywhere)
 
     event.listen(engine, "do_connect", log_in)
     return engine
 
 
 @contextmanager
-def maintenance(server: Server, login: Login | None = None) -> Iterator[Connection]:
+def maintenance(
+    server: Server, login: Login | None = None, *, keep: bool = False, anywhere: bool = False
+) -> Iterator[Connection]:
     """A connection for server-wide work, in no database.
 
     Args:
         server: The server.
         login: Who does the work; by default the service's user.
+        keep: Whether it may be one that is kept (see `own_engine`).
+        anywhere: Whether such a one may be in a database.
     """
     try:
-        connection = own_engine(login or direct_login(server), server).connect()
+        engine = own_engine(login or direct_login(server), server, keep=keep, anywhere=anywhere)
+        connection = engine.connect()
     except DBAPIError as error:
         raise translated(error, f"Service {server.service} can't be used.") from error
     try:

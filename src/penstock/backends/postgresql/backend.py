@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends import kept
 from penstock.backends.contract import Capabilities, ConnectionOptions
 from penstock.backends.faults import found_in
+from penstock.backends.kept import SessionKey
 from penstock.backends.lines import is_quiet
 from penstock.backends.place import Place, Server, direct_login, missing
 from penstock.backends.postgresql import aside, copies, ending, postgis
@@ -33,6 +35,7 @@ from penstock.backends.postgresql.rows import PostgreSQLRows
 from penstock.backends.postgresql.sessions import (
     ASYNCPG,
     DRIVER,
+    care_of,
     connect,
     maintenance,
     maintenance_databases,
@@ -147,7 +150,7 @@ class PostgreSQLBackend(ServerBackend):
 
     def exists(self, place: Place) -> bool:
         try:
-            with maintenance(place.server) as connection:
+            with maintenance(place.server, keep=True, anywhere=True) as connection:
                 return _exists(connection, place.database)
         except ServerError as error:
             if not isinstance(error, ServerUnreachable) and self._answers(place):
@@ -155,7 +158,7 @@ class PostgreSQLBackend(ServerBackend):
             raise
 
     def create(self, place: Place) -> bool:
-        with maintenance(place.server) as connection:
+        with maintenance(place.server, keep=True) as connection:
             name = _quoted(connection, place.database)
             try:
                 connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
@@ -180,7 +183,7 @@ class PostgreSQLBackend(ServerBackend):
         return copies.named_lock(server, name, shared=shared, timeout=timeout)
 
     def prepare(self, place: Place) -> None:
-        with maintenance(place.server) as connection:
+        with maintenance(place.server, keep=True, anywhere=True) as connection:
             name = _quoted(connection, place.database)
             if _owns(connection, place.database):
                 connection.exec_driver_sql(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
@@ -217,13 +220,14 @@ class PostgreSQLBackend(ServerBackend):
         return postgis.problem(place, exists=exists)
 
     @contextmanager
-    def lock(self, place: Place, timeout: float) -> Iterator[None]:
+    def lock(self, place: Place, timeout: float, on: Connection | None = None) -> Iterator[None]:
         with ExitStack() as held:
             try:
-                connection = held.enter_context(own_session(direct_login(place.server), place))
+                connection = on or held.enter_context(own_session(direct_login(place.server), place))
                 stay(connection)
                 connection.exec_driver_sql(f"SET lock_timeout = {max(1, int(timeout * 1000))}")
                 connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({_LOCK_KEY})")
+                connection.exec_driver_sql("RESET lock_timeout")
             except DBAPIError as error:
                 raise self._lock_refused(error, place) from error
             yield
@@ -242,7 +246,7 @@ class PostgreSQLBackend(ServerBackend):
         return int(connection.execute(query).scalar_one())
 
     def version(self, server: Server) -> str:
-        with maintenance(server) as connection:
+        with maintenance(server, keep=True, anywhere=True) as connection:
             return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
 
     def room(self, server: Server) -> int | None:
@@ -259,12 +263,16 @@ class PostgreSQLBackend(ServerBackend):
         login = place.login if options.trusted else direct_login(place.server)
         pooled = place.server.pooled and options.trusted
         said = start_up(place.purpose, options.at(login.url), pooled=pooled, role=place.role)
+        own = not (options.trusted or place.role)
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=place.database))
             return connect(dialect, args, params | said, aside)
 
         try:
+            if own:
+                care = care_of(lambda: with_either(login, attempt, aside))
+                return kept.obtain(SessionKey(login, place.database, place.purpose), care)
             return with_either(login, attempt, aside)
         except dialect.loaded_dbapi.Error as error:
             if not self._may_have_come(error, place, aside):

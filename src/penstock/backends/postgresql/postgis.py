@@ -50,7 +50,7 @@ def problem(place: Place, *, exists: bool) -> PenstockError | None:
     """
     if exists and _is_enabled(place):
         return None
-    with maintenance(place.server) as connection:
+    with maintenance(place.server, keep=True, anywhere=True) as connection:
         if connection.execute(text(_AVAILABLE), {"name": "postgis"}).first() is None:
             return _absent(connection, place)
         may = connection.execute(text(_MAY), {"managed": list(_MANAGED)}).scalar()
@@ -81,7 +81,7 @@ def enable(place: Place) -> None:
     """
     login = place.server.admin or direct_login(place.server)
     try:
-        with own_session(login, place) as connection:
+        with own_session(login, place, keep=True) as connection:
             if connection.execute(text(_INSTALLED)).first() is None:
                 _check_nothing_planted(connection, place)
             connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS postgis SCHEMA public")
@@ -94,7 +94,7 @@ def enable(place: Place) -> None:
 def _is_enabled(place: Place) -> bool:
     login: Login = direct_login(place.server)
     try:
-        with own_session(login, place) as connection:
+        with own_session(login, place, keep=True) as connection:
             return connection.execute(text(_INSTALLED)).first() is not None
     except (DBAPIError, StoreNotCreated):
         return False  # Whoever works on it next says why.

@@ -56,7 +56,7 @@ class PostgreSQLRoles(ServerRoles):
     has_owners = True
 
     def problem(self, server: Server) -> PenstockError | None:
-        with maintenance(server) as connection:
+        with maintenance(server, keep=True, anywhere=True) as connection:
             user, may, inherits = connection.execute(text(_MAY)).one()
             if may and inherits:
                 return None
@@ -133,7 +133,8 @@ class PostgreSQLRoles(ServerRoles):
 
     def drop(self, server: Server, names: RoleNames) -> None:
         groups = [names.app, names.reader, names.owner]
-        with maintenance(server) as connection, _explained(f"The roles of {names} can't be dropped."):
+        gone = f"The roles of {names} can't be dropped."
+        with maintenance(server, keep=True, anywhere=True) as connection, _explained(gone):
             comments = _comments(connection, groups)
             ours = [role for role in groups if _is_ours(comments.get(role))]
             for role in [*_logins(connection, names), *ours]:

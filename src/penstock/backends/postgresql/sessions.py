@@ -7,12 +7,14 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends import servers
+from penstock.backends import kept, servers
 from penstock.backends.contract import ConnectionOptions, here
-from penstock.backends.lines import line_kept
+from penstock.backends.kept import SessionCare, SessionKey
+from penstock.backends.lines import is_quiet, line_kept
 from penstock.backends.place import direct_login
 from penstock.backends.postgresql.connecting import finding, refusal_of
 from penstock.backends.postgresql.faults import (
@@ -26,7 +28,7 @@ from penstock.backends.postgresql.faults import (
 from penstock.backends.postgresql.pins import PATIENT, PINNED, as_options, led_by_address, set_what_differs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     import psycopg
@@ -140,12 +142,48 @@ class _UntilEnded(NullPool):
     """No pool: a connection is closed after its use, and its session has ended by then."""
 
     def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
+        if kept.give_back(connection, terminate=terminate):
+            return
         with until_ended(connection):
             super()._close_connection(connection, terminate=terminate)
 
 
-def own_engine(login: Login, database: str, server: Server, purpose: str = "penstock") -> Engine:
-    """An unpooled engine in autocommit whose names resolve in pg_catalog only."""
+def care_of(connect_anew: Callable[[], Any]) -> SessionCare:
+    """How a connection of Penstock's own is kept."""
+
+    def renew(raw: Any) -> None:
+        raw.autocommit = False
+
+    def close(raw: Any) -> None:
+        with until_ended(raw):
+            raw.close()
+
+    return SessionCare(connect=connect_anew, renew=renew, is_idle=_is_idle, close=close)
+
+
+def _is_idle(raw: Any) -> bool:
+    return not raw.closed and raw.info.transaction_status == TransactionStatus.IDLE and is_quiet(raw.fileno())
+
+
+def own_engine(
+    login: Login,
+    database: str,
+    server: Server,
+    purpose: str = "penstock",
+    *,
+    keep: bool = False,
+    anywhere: bool = False,
+) -> Engine:
+    """An unpooled engine in autocommit whose names resolve in pg_catalog only.
+
+    Args:
+        login: Who does the work.
+        database: Where.
+        server: The server.
+        purpose: What a connection says of itself.
+        keep: Whether it may be one that is kept (see `keeping`), which it leaves as it was.
+        anywhere: Whether such a one may be in any database.
+    """
     options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
         login.url.set(drivername=DRIVER, database=database),
@@ -159,16 +197,21 @@ def own_engine(login: Login, database: str, server: Server, purpose: str = "pens
             password = {} if url.password is None else {"password": str(url.password)}
             return connect(dialect, args, params | password)
 
-        return with_either(login, attempt)
+        if not keep:
+            kept.close_kept()
+            return with_either(login, attempt)
+        care = care_of(lambda: with_either(login, attempt))
+        return kept.obtain(SessionKey(login, database, purpose), care, anywhere=anywhere)
 
     event.listen(engine, "do_connect", log_in)
     return engine
 
 
 @contextmanager
-def own_session(login: Login, place: Place) -> Iterator[Connection]:
-    """A connection into a store, for Penstock's own statements."""
-    with own_engine(login, place.database, place.server, place.purpose).connect() as connection:
+def own_session(login: Login, place: Place, *, keep: bool = False) -> Iterator[Connection]:
+    """A connection into a store, for Penstock's own statements (see `own_engine`)."""
+    engine = own_engine(login, place.database, place.server, place.purpose, keep=keep)
+    with engine.connect() as connection:
         yield connection
 
 
@@ -185,23 +228,27 @@ def maintenance_databases(url: URL) -> list[str]:
 
 
 @contextmanager
-def maintenance(server: Server, login: Login | None = None) -> Iterator[Connection]:
+def maintenance(
+    server: Server, login: Login | None = None, *, keep: bool = False, anywhere: bool = False
+) -> Iterator[Connection]:
     """A connection for server-wide work: the named maintenance database, `postgres`, or the user's.
 
     Args:
         server: The server.
         login: Who does the work; by default the service's role.
+        keep: Whether it may be one that is kept (see `own_engine`).
+        anywhere: Whether such a one may be in any database.
     """
-    connection = _first_answering(server, login or direct_login(server))
+    connection = _first_answering(server, login or direct_login(server), keep=keep, anywhere=anywhere)
     with connection:
         yield connection
 
 
-def _first_answering(server: Server, login: Login) -> Connection:
+def _first_answering(server: Server, login: Login, *, keep: bool, anywhere: bool) -> Connection:
     refusals: list[PenstockError] = []
     for database in maintenance_databases(login.url):
         try:
-            return own_engine(login, database, server).connect()
+            return own_engine(login, database, server, keep=keep, anywhere=anywhere).connect()
         except DBAPIError as error:
             refusals.append(translated(error, f"Service {server.service} can't be used."))
             refusals[-1].__cause__ = error

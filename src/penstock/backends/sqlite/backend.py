@@ -214,7 +214,7 @@ class SQLiteBackend:
         return library.spatial_problem()
 
     @contextmanager
-    def lock(self, place: Place, timeout: float) -> Iterator[None]:
+    def lock(self, place: Place, timeout: float, on: Connection | None = None) -> Iterator[None]:
         path = files.path_of(place)
         with files.file_lock(path, timeout):
             if not files.is_there(path):
