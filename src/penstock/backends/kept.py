@@ -1,4 +1,4 @@
-"""Penstock's own connections, kept for as long as one piece of work on a store takes."""
+"""Connections of Penstock's own, kept while one piece of work on a store lasts."""
 
 from __future__ import annotations
 
