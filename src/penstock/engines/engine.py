@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -340,6 +341,7 @@ def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
     Its connections are closed after use; whoever uses it has reserved what it needs.
     """
     shared = _shared_for(place, backend, trusted=False)
+    _recent.append(shared)
     url = backend.store_url(place)
 
     def connect() -> Any:
@@ -359,6 +361,10 @@ def _shared_for(place: Place, backend: Backend, *, trusted: bool) -> SharedDiale
     key = (backend.server_key(place.server), url.drivername, trusted, place.spatial)
     options = backend.dialect_options(place)
     return shared_dialect(key, lambda: SharedDialect(url, options, backend))
+
+
+_recent: deque[SharedDialect] = deque(maxlen=8)
+"""What own engines, which live for a moment, had in common last: the server is not asked of itself anew."""
 
 
 def _mark_of(entry: ConnectionPoolEntry) -> object:

@@ -161,9 +161,7 @@ class Provisioner:
             work.let_go()
             before = self._registry.find_store(app.package, entry.name)
             begun = _Once(partial(self._remember, address, entry))
-            if before is not None and (before.service, before.database) == (entry.service, entry.database):
-                begun()  # Else what fails before its first step leaves nothing to remember.
-            else:
+            if not _is_same_place(before, entry):
                 self._check_collision(address, entry)
             try:
                 with self._engines.reserved(address, lent=LENT):
@@ -171,13 +169,14 @@ class Provisioner:
                         record_id = sync_store(work, begun.before(self._emit))
                     self._drop_remains(app, address)
             except PenstockError as error:
-                if begun.done:
+                if begun.done or _is_same_place(before, entry):
                     self._remember_failure(work, before, entry, error)
                 raise
             finally:
                 work.let_go()  # Or a sync of many stores would end with a connection to each.
             done = replace(entry, state=StoreState.READY, problem="", record_id=record_id)
-            self._remember(address, done)
+            if begun.done or before != done:
+                self._remember(address, done)
 
     def sync(self, app: AppDeclaration, name: str, options: SyncOptions) -> None:
         """Sync one store where it is, or shall be."""
@@ -327,8 +326,7 @@ class Provisioner:
         self, work: Work, before: StoreEntry | None, entry: StoreEntry, error: PenstockError
     ) -> None:
         """Keep a half-made store with the reason; forget a new one of which nothing was made."""
-        known = before is not None and (before.service, before.database) == (entry.service, entry.database)
-        if not known and (isinstance(error, StoreNotOurs) or _is_absent(work)):
+        if not _is_same_place(before, entry) and (isinstance(error, StoreNotOurs) or _is_absent(work)):
             self._registry.remove_store(entry)
             if before is not None:
                 self._registry.put_store(before)
@@ -362,6 +360,11 @@ class Provisioner:
         for entry in self.kept_of(address):
             aside = self._book.remembered(app, entry)
             aside.backend.drop_remains(aside.place)
+
+
+def _is_same_place(before: StoreEntry | None, entry: StoreEntry) -> bool:
+    """Whether a store is remembered where it is now; else what fails at once leaves nothing to remember."""
+    return before is not None and (before.service, before.database) == (entry.service, entry.database)
 
 
 class _Once:
