@@ -28,7 +28,7 @@ from penstock.provision.status import (
     orphan_of,
     status_of,
 )
-from penstock.provision.work import Seen, look
+from penstock.provision.work import Seen, look_with_size
 from penstock.registry import Roles
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Inspector:
         return kept_status(entry, exists)
 
     def _look(self, address: Address) -> Seen:
-        return self._ask(address, lambda: look(address))
+        return self._ask(address, lambda: look_with_size(address))
 
     def _ask(self, address: Address, question: Callable[[], _Answer]) -> _Answer:
         """What a server answers; one that was silent just now is not waited for again, store by store."""

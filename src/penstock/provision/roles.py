@@ -168,7 +168,8 @@ class OwnRoles:
         if record is None:
             return False
         self.names = self._all_names(record.store_id)
-        logins = [current_of(self._known(), role) for role in StoreRole]
+        known = self._known()
+        logins = [current_of(known, role) for role in StoreRole]
         made = [login.login for login in logins if login is not None]
         self.present, complete = self._backend.state(connection, self.names, made)
         return complete and len(made) == len(StoreRole)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from penstock.engines import BudgetState, budget_of
 from penstock.errors import PenstockError
 from penstock.provision.plan import Wanted, refusal
-from penstock.provision.work import Seen, look
+from penstock.provision.work import Seen, look, look_with_size
 from penstock.registry import RegistryIdentity, StoreEntry, StoreState
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def status_of(
     registry: RegistryIdentity,
     *,
     required: bool = True,
-    look: Callable[[Address], Seen] = look,
+    look: Callable[[Address], Seen] = look_with_size,
 ) -> StoreStatus:
     """Ask the store's server what it is like; never raises for what the server says.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -61,19 +61,20 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was found in a store: the facts for the plan, the record, and the size in bytes."""
+    """What was found in a store: the facts for the plan, the record, and the size in bytes, if asked for."""
 
     found: Found
     record: Record | None = None
     size: int = 0
 
 
-def look(address: Address, roles: OwnRoles | None = None) -> Seen:
+def look(address: Address, roles: OwnRoles | None = None, *, size: bool = False) -> Seen:
     """Look at a store without changing it.
 
     Args:
         address: The store.
         roles: Its roles, to be looked at, too.
+        size: Whether to ask how large it is, which takes a server longer than all else; default False.
 
     Raises:
         ServerError: The server does not let us look; its own words are given.
@@ -81,12 +82,19 @@ def look(address: Address, roles: OwnRoles | None = None) -> Seen:
     backend = address.backend
     try:
         with own_connection(address) as connection:
-            return _seen(connection.execution_options(penstock_readonly=True), address, roles)
+            reading = connection.execution_options(penstock_readonly=True)
+            seen = _seen(reading, address, roles)
+            return replace(seen, size=backend.size(reading)) if size else seen
     except StoreNotCreated:
         return Seen(NOTHING)
     except DBAPIError as error:
         what = f"The database {backend.shown(address.place)} can't be looked at."
         raise backend.translate(error, what) from error
+
+
+def look_with_size(address: Address) -> Seen:
+    """Look at a store, and ask how large it is."""
+    return look(address, size=True)
 
 
 def _seen(connection: Connection, address: Address, roles: OwnRoles | None) -> Seen:
@@ -104,4 +112,4 @@ def _seen(connection: Connection, address: Address, roles: OwnRoles | None) -> S
         roles=roles is not None and roles.look(connection, record),
         any_roles=roles is not None and roles.present,
     )
-    return Seen(found, record, backend.size(connection))
+    return Seen(found, record)
