@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fix_apps import Base, all_ok, seed
-from penstock import App, Database, Stores, SyncOptions, use
+from penstock import App, Database, Stores, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,13 +97,3 @@ def test_tables_and_an_initializer_cost_one_connection_more_which_is_the_owners(
         first = began()
         all_ok(stores, Full)
         assert (first, began()) == (3, 2)
-
-
-def test_a_refresh(
-    role_ground: Ground, role_desk_on: Callable[..., Stores], began: Callable[[], int]
-) -> None:
-    with use(role_desk_on(role_ground, Bare)) as stores:
-        all_ok(stores, Bare)
-        began()
-        results = stores.sync(Bare, options=SyncOptions(refresh=True))
-        assert results[0].ok

@@ -157,6 +157,17 @@ def test_a_database_with_kept_connections_can_be_dropped(server_ground: Ground, 
             assert count() == 0
 
 
+def test_no_more_than_two_are_open_at_a_time(server_ground: Ground, address: Address) -> None:
+    backend, place = address.backend, address.place
+    with server_ground.counting() as count, keeping(), locked(address, 1):
+        assert count() == 1
+        backend.create(place)
+        assert count() == 2
+        with backend.named_lock(place.server, "lock of a test", timeout=1):
+            used(address)
+            assert count() == 2
+
+
 def test_a_child_of_fork_leaves_them_to_its_parent(address: Address) -> None:
     with keeping():
         before = used(address)
