@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from faults.scenes import until
 from fix_apps import all_ok
 from penstock import App, Database, Stores
 from penstock.backends import keeping
@@ -69,8 +70,8 @@ def end(ground: Ground, session: int) -> None:
 def test_one_connection_is_used_again_and_closed_at_the_end(server_ground: Ground, address: Address) -> None:
     with keeping():
         assert used(address) == used(address)
-        assert len(server_ground.sessions("lab_gages")) == 1
-    assert not server_ground.sessions("lab_gages")
+        until(lambda: len(server_ground.sessions("lab_gages")) == 1, "it is open")
+    until(lambda: not server_ground.sessions("lab_gages"), "it is closed")
     assert used(address) != used(address)
 
 
@@ -154,18 +155,18 @@ def test_a_database_with_kept_connections_can_be_dropped(server_ground: Ground, 
         used(address)
         with server_ground.counting() as count:
             assert address.backend.drop(address.place)
-            assert count() == 0
+            until(lambda: count() == 0, "nobody is in it")
 
 
 def test_no_more_than_two_are_open_at_a_time(server_ground: Ground, address: Address) -> None:
     backend, place = address.backend, address.place
     with server_ground.counting() as count, keeping(), locked(address, 1):
-        assert count() == 1
+        until(lambda: count() == 1, "the lock's is open")
         backend.create(place)
-        assert count() == 2
+        until(lambda: count() == 2, "there is one for server-wide work")
         with backend.named_lock(place.server, "lock of a test", timeout=1):
             used(address)
-            assert count() == 2
+            until(lambda: count() == 2, "that one was closed for the lock's")
 
 
 def test_a_child_of_fork_leaves_them_to_its_parent(address: Address) -> None:
