@@ -1,4 +1,4 @@
-"""Connections of Penstock's own that are kept: replaced, rolled back, locked, closed in time."""
+"""Connections of Penstock's own that are kept: replaced, rolled back, locked."""
 
 from __future__ import annotations
 

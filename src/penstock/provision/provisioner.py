@@ -201,9 +201,10 @@ class Provisioner:
         with journalled(self._registry, "adopt store", subject_of(address), where_of(address)):
             if not look(address).found.exists:
                 make = f"stores create {app.package}:{name} --connection {entry.connection}"
+                sync = f"syncstores {app.package} -d {name}"
                 raise StoreNotCreated(
                     f"There is no database {address.database} on service {address.service}.",
-                    hint=f"To make a new one: penstock {make if entry.connection else _sync(app, name)}",
+                    hint=f"To make a new one: penstock {make if entry.connection else sync}",
                 )
             before = self._registry.find_store(app.package, name)
             adopted = replace(entry, database=address.database, state=StoreState.READY, problem="")
@@ -424,10 +425,6 @@ def _wanted(
         force_first_time=options.force_first_time,
         external=address.external,
     )
-
-
-def _sync(app: AppDeclaration, name: str) -> str:
-    return f"syncstores {app.package} -d {name}"
 
 
 def _stamped(address: Address, registry: RegistryIdentity) -> str:
