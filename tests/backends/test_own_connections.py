@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fix_apps import Base, all_ok, seed
-from penstock import App, Database, Stores, use
+from penstock import App, Database, Stores, SyncOptions, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,3 +97,14 @@ def test_tables_and_an_initializer_cost_one_connection_more_which_is_the_owners(
         first = began()
         all_ok(stores, Full)
         assert (first, began()) == (3, 2)
+
+
+def test_a_sync_with_nothing_to_do_waits_for_nobodys_lock(
+    role_ground: Ground, role_desk_on: Callable[..., Stores]
+) -> None:
+    with use(role_desk_on(role_ground, Bare)) as stores:
+        all_ok(stores, Bare)
+        address = stores.address(Bare, "gages")
+        with address.backend.lock(address.place, 1):
+            results = stores.sync(Bare, options=SyncOptions(lock_timeout=0.1))
+    assert [str(result.error) for result in results if not result.ok] == []
