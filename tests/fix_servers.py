@@ -18,7 +18,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from penstock.backends import Capabilities, Place, backend_for
+from penstock.backends import Capabilities, DatabaseAddress, backend_for
 from penstock.connect import server_of
 from penstock.embedded import Cluster, ServerState, find_binaries
 from penstock.errors import BinariesNotFound
@@ -414,8 +414,8 @@ def server_ground(request: pytest.FixtureRequest) -> Ground:
 def require_spatial(ground: Ground) -> Ground:
     """The ground, if it can have spatial stores."""
     server = server_of(ground.service, Keyring())
-    place = Place(server=server, database="dams", label="dams")
-    problem = backend_for(server.login.url).spatial_problem(place, exists=False)
+    database_address = DatabaseAddress(server=server, database="dams", label="dams")
+    problem = backend_for(server.login.url).spatial_problem(database_address, exists=False)
     if problem is not None:
         unavailable(str(problem))
     return ground

@@ -17,7 +17,7 @@ import pytest
 
 from fix_servers import unavailable
 from penstock.embedded import find_binaries
-from penstock.embedded.places import SHARED
+from penstock.embedded.layout import SHARED
 from penstock.errors import BinariesNotFound
 
 if TYPE_CHECKING:

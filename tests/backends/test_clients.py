@@ -17,8 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL, make_url
 
 from fix_servers import require_program
-from penstock.backends import Place, Server, backend_for, portable
-from penstock.backends.place import Login
+from penstock.backends import DatabaseAddress, Server, backend_for, portable
+from penstock.backends.address import Login
 from penstock.errors import NotSupported, StoreNotCreated
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class Odd:
     """A database with an odd name, in which a user with an odd name and an odd password may log in."""
 
     url: URL
-    place: Place
+    address: DatabaseAddress
     ask: list[str]
     """What makes the client program print who is logged in, and where."""
 
 
-def place_of(url: URL, **more: object) -> Place:
+def address_of(url: URL, **more: object) -> DatabaseAddress:
     server = Server(service="main", login=Login(url=url.set(password=None)))
-    return Place(server=server, database=url.database or "", **more)
+    return DatabaseAddress(server=server, database=url.database or "", **more)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def odd_postgresql(postgresql: PostgreSQLServer) -> Odd:
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, user))
     url = URL.create("postgresql+psycopg", USER, PASSWORD, "127.0.0.1", postgresql.port, DATABASE)
     ask = ["-X", "-A", "-t", "-c", "SELECT current_user || ' in ' || current_database()"]
-    return Odd(url, place_of(url), ask)
+    return Odd(url, address_of(url), ask)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def odd_mariadb(mariadb: MariaDBServer) -> Iterator[Odd]:
     url = URL.create("mariadb+pymysql", USER, PASSWORD, "127.0.0.1", mariadb.port, DATABASE)
     yield Odd(
         url,
-        place_of(url),
+        address_of(url),
         ["-N", "-r", "-e", "SELECT CONCAT(SUBSTRING_INDEX(USER(), '@', 1), ' in ', DATABASE())"],
     )
     with mariadb.connect() as connection, connection.cursor() as cursor:
@@ -117,7 +117,7 @@ def started(command: ClientCommand, more: list[str], folder: Path) -> str:
 def test_the_client_program_gets_there_without_a_password_on_its_command_line(
     odd: Odd, tmp_path: Path
 ) -> None:
-    command = backend_for(odd.url).clients.command(odd.place, odd.url, read_only=False)
+    command = backend_for(odd.url).clients.command(odd.address, odd.url, read_only=False)
     assert PASSWORD not in " ".join(command.arguments)
     assert "second line" not in " ".join(command.arguments) + repr(command)
     assert started(command, odd.ask, tmp_path) == f"{USER} in {DATABASE}"
@@ -126,8 +126,8 @@ def test_the_client_program_gets_there_without_a_password_on_its_command_line(
 def test_a_session_that_only_reads_refuses_to_write(odd: Odd, tmp_path: Path) -> None:
     make = "CREATE TABLE gage (number integer)"
     clients = backend_for(odd.url).clients
-    started(clients.command(odd.place, odd.url, read_only=False), [*odd.ask[:-1], make], tmp_path)
-    command = clients.command(odd.place, odd.url, read_only=True)
+    started(clients.command(odd.address, odd.url, read_only=False), [*odd.ask[:-1], make], tmp_path)
+    command = clients.command(odd.address, odd.url, read_only=True)
     assert started(command, odd.ask, tmp_path) == f"{USER} in {DATABASE}"
     for statement in ("INSERT INTO gage VALUES (1)", "DROP TABLE gage"):
         with pytest.raises(AssertionError, match=r"(?i)read.only transaction"):
@@ -190,7 +190,7 @@ def test_any_password_is_what_libpq_reads(password: str) -> None:
 @settings(max_examples=150)
 def test_any_password_is_what_the_programs_of_mariadb_read(password: str, tmp_path: Path) -> None:
     url = URL.create("mariadb+pymysql", "lab", password, "db.example.org", None, "lab_gages")
-    command = backend_for(url).clients.command(place_of(url), url, read_only=False)
+    command = backend_for(url).clients.command(address_of(url), url, read_only=False)
     file = tmp_path / "options"
     file.write_bytes(command.file.encode())
     words = ["my_print_defaults", f"--defaults-file={file}", "client"]
@@ -203,7 +203,7 @@ def test_what_an_address_says_of_tls_is_kept_by_postgresql() -> None:
     said = {"sslmode": "verify-full", "sslrootcert": "/etc/ssl/db ca.pem"}
     url = URL.create("postgresql+psycopg", "lab", "pw", "db.example.org", 6432, "gages", said)
     clients = backend_for(url).clients
-    [argument] = clients.command(place_of(url), url, read_only=True).arguments
+    [argument] = clients.command(address_of(url), url, read_only=True).arguments
     told = conninfo_to_dict(argument.removeprefix("--dbname="))
     assert said.items() <= told.items()
     assert told["options"] == "-c default_transaction_read_only=on"
@@ -221,7 +221,7 @@ def test_what_an_address_says_of_tls_is_kept_or_refused_by_mariadb() -> None:
         "mariadb+pymysql", "lab", "pw", "db.example.org", None, "gages", {"ssl_ca": "/etc/ssl/ca.pem"}
     )
     clients = backend_for(url).clients
-    arguments = clients.command(place_of(url), url, read_only=False).arguments
+    arguments = clients.command(address_of(url), url, read_only=False).arguments
     assert arguments[-3:] == ("--ssl", "--ssl-ca=/etc/ssl/ca.pem", "--ssl-verify-server-cert")
     assert clients.jdbc(url).endswith("&sslMode=verify-full&serverSslCert=/etc/ssl/ca.pem")
     with pytest.raises(NotSupported, match="how this store's address wants TLS: ssl_ca"):
@@ -242,14 +242,14 @@ def test_several_servers_are_told_of_to_java_too() -> None:
 
 def test_a_pooler_is_not_sent_what_it_refuses() -> None:
     url = make_url("postgresql+psycopg://lab@db.example.org/gages")
-    place = Place(
+    address = DatabaseAddress(
         server=Server(service="main", login=Login(url=url), pooled=True), database="gages", role="lab_app"
     )
     clients = backend_for(url).clients
-    [argument] = clients.command(place, url, read_only=False).arguments
+    [argument] = clients.command(address, url, read_only=False).arguments
     assert "options" not in argument
     with pytest.raises(NotSupported, match="refuse writing") as caught:
-        clients.command(place, url, read_only=True)
+        clients.command(address, url, read_only=True)
     assert caught.value.hint == "Add --role app, if you may write."
 
 
@@ -267,20 +267,20 @@ def test_a_file_is_opened_whatever_it_is_called(tmp_path: Path, name: str) -> No
     folder = tmp_path / name
     folder.mkdir()
     url = make_url("sqlite+pysqlite://").set(database=str(folder))
-    place = place_of(url.set(database=str(folder)))
-    place = Place(server=place.server, database="./it.db")
+    address = address_of(url.set(database=str(folder)))
+    address = DatabaseAddress(server=address.server, database="./it.db")
     clients = backend_for(url).clients
     with pytest.raises(StoreNotCreated):
-        clients.command(place, url, read_only=False)
+        clients.command(address, url, read_only=False)
     assert not (folder / "it.db").exists()
     (folder / "it.db").touch()
-    writing = clients.command(place, url, read_only=False)
+    writing = clients.command(address, url, read_only=False)
     assert started(writing, ["CREATE TABLE gage AS SELECT 7 AS number"], tmp_path) == ""
-    reading = clients.command(place, url, read_only=True)
+    reading = clients.command(address, url, read_only=True)
     assert started(reading, ["SELECT * FROM gage"], tmp_path) == "7"
     with pytest.raises(AssertionError, match="readonly"):
         started(reading, ["DROP TABLE gage"], tmp_path)
-    [(variable, path)] = clients.environment(backend_for(url).store_url(place)).items()
+    [(variable, path)] = clients.environment(backend_for(url).store_url(address)).items()
     script = f'export {variable}={shlex.quote(path)}; sqlite3 "${variable}" "SELECT * FROM gage"'
     assert ran(["bash", "-c", script], {}) == "7"
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from fix_apps import Gage, all_ok, count
 from fix_mariadb import limited
 from penstock import App, Database, EngineOptions, Stores, use
-from penstock.backends import Place, backend_for, parse_url
+from penstock.backends import DatabaseAddress, backend_for, parse_url
 from penstock.connect import server_of
 from penstock.errors import (
     ConfigError,
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def place(mariadb_ground: Ground) -> Place:
+def address(mariadb_ground: Ground) -> DatabaseAddress:
     """A database that is not there yet."""
-    return Place(server=server_of(mariadb_ground.service, Keyring()), database="lab_main", label="lab:main")
+    return DatabaseAddress(
+        server=server_of(mariadb_ground.service, Keyring()), database="lab_main", label="lab:main"
+    )
 
 
 # --- addresses ------------------------------------------------------------------------------------
@@ -80,35 +82,35 @@ def test_a_name_that_no_database_can_have_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "A`b", "ü%s", "x" * 64, "semi;colon"])
-def test_a_database_of_any_name_is_made_found_and_dropped(place: Place, name: str) -> None:
-    backend = backend_for(place.server.login.url)
-    odd = replace(place, database=name)
+def test_a_database_of_any_name_is_made_found_and_dropped(address: DatabaseAddress, name: str) -> None:
+    backend = backend_for(address.server.login.url)
+    odd = replace(address, database=name)
     assert [backend.exists(odd), backend.create(odd), backend.create(odd), backend.exists(odd)] == [
         False, True, False, True,
     ]  # fmt: skip
     with backend.lock(odd, 1):
-        assert backend.databases(place.server, name) == [name]
+        assert backend.databases(address.server, name) == [name]
     assert [backend.drop(odd), backend.drop(odd)] == [True, False]
 
 
-def test_a_lock_is_of_a_database_that_is_there(place: Place) -> None:
-    backend = backend_for(place.server.login.url)
-    with pytest.raises(StoreNotCreated), backend.lock(place, 1):
+def test_a_lock_is_of_a_database_that_is_there(address: DatabaseAddress) -> None:
+    backend = backend_for(address.server.login.url)
+    with pytest.raises(StoreNotCreated), backend.lock(address, 1):
         pass
 
 
-def test_a_lock_that_is_shared_is_had_by_many_and_alone_by_one(place: Place) -> None:
-    backend = backend_for(place.server.login.url)
+def test_a_lock_that_is_shared_is_had_by_many_and_alone_by_one(address: DatabaseAddress) -> None:
+    backend = backend_for(address.server.login.url)
     with (
-        backend.named_lock(place.server, "a", shared=True, timeout=1),
-        backend.named_lock(place.server, "a", shared=True, timeout=1),
-        backend.named_lock(place.server, "b", timeout=1),
+        backend.named_lock(address.server, "a", shared=True, timeout=1),
+        backend.named_lock(address.server, "a", shared=True, timeout=1),
+        backend.named_lock(address.server, "b", timeout=1),
     ):
-        with pytest.raises(StoreBusy), backend.named_lock(place.server, "a", timeout=0.1):
+        with pytest.raises(StoreBusy), backend.named_lock(address.server, "a", timeout=0.1):
             pass
-        with pytest.raises(StoreBusy), backend.named_lock(place.server, "b", shared=True, timeout=0.1):
+        with pytest.raises(StoreBusy), backend.named_lock(address.server, "b", shared=True, timeout=0.1):
             pass
-    with backend.named_lock(place.server, "a", timeout=0):
+    with backend.named_lock(address.server, "a", timeout=0):
         pass
 
 
@@ -116,12 +118,12 @@ def test_a_lock_that_is_shared_is_had_by_many_and_alone_by_one(place: Place) -> 
 
 
 def test_t17_a_wrong_password_is_a_login_refused(
-    place: Place, tmp_path: Path, mariadb_ground: Ground
+    address: DatabaseAddress, tmp_path: Path, mariadb_ground: Ground
 ) -> None:
     (tmp_path / "pw").write_text("wrong")
     service = replace(mariadb_ground.service, password=SecretRef("file", str(tmp_path / "pw")))
     with pytest.raises(LoginRefused) as refused:
-        backend_for(place.server.login.url).version(server_of(service, Keyring()))
+        backend_for(address.server.login.url).version(server_of(service, Keyring()))
     assert "1045" in refused.value.why
 
 
@@ -302,9 +304,9 @@ def test_a_store_with_more_than_tables_is_dropped_at_once_or_not_at_all(
     assert not [name for name in mariadb_ground.databases() if name.startswith("lab_gages")]
 
 
-def test_a_copy_has_rows_keys_counters_and_defaults(place: Place, mariadb: MariaDBServer) -> None:
-    backend = backend_for(place.server.login.url)
-    backend.create(place)
+def test_a_copy_has_rows_keys_counters_and_defaults(address: DatabaseAddress, mariadb: MariaDBServer) -> None:
+    backend = backend_for(address.server.login.url)
+    backend.create(address)
     for statement in (
         "CREATE SEQUENCE numbers START WITH 7",
         "SELECT NEXTVAL(numbers)",
@@ -314,9 +316,9 @@ def test_a_copy_has_rows_keys_counters_and_defaults(place: Place, mariadb: Maria
         "INSERT INTO gage (site) VALUES (5)",
     ):
         mariadb.run(statement, "lab_main")
-    copy = replace(place, database="copy")
-    assert backend.clone(place, copy)
-    assert not backend.clone(place, copy)
+    copy = replace(address, database="copy")
+    assert backend.clone(address, copy)
+    assert not backend.clone(address, copy)
     for table in ("site", "gage"):
         assert mariadb.run(f"SELECT * FROM {table}", "copy") == mariadb.run(
             f"SELECT * FROM {table}", "lab_main"

@@ -105,6 +105,6 @@ def test_a_sync_with_nothing_to_do_waits_for_nobodys_lock(
     with use(role_desk_on(role_ground, Bare)) as stores:
         all_ok(stores, Bare)
         address = stores.address(Bare, "gages")
-        with address.backend.lock(address.place, 1):
+        with address.backend.lock(address.database_address, 1):
             results = stores.sync(Bare, options=SyncOptions(lock_timeout=0.1))
     assert [str(result.error) for result in results if not result.ok] == []

@@ -85,8 +85,8 @@ class Actors:
     def url(self, actor: str) -> URL:
         """With what an actor logs in."""
         if actor in ("owner", "service"):  # Nobody logs in as the owner; the service's role becomes it.
-            place = self.desk.address(self.app, "gages").place
-            return place.server.login.with_password().set(database=place.database)
+            address = self.desk.address(self.app, "gages").database_address
+            return address.server.login.with_password().set(database=address.database)
         if actor == "another store's app":
             return self.desk.url(self.app, "basins.logan").set(database="lab_gages")
         role = StoreRole.READER if actor == "reader" else StoreRole.APP

@@ -299,7 +299,7 @@ def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_neve
 ) -> None:
     desk = desk_on(postgresql_ground, lab)
     assert desk.sync(lab, ["gages"])[0].ok
-    backend = backend_for(desk.address(lab, "gages").place.server.login.url)
+    backend = backend_for(desk.address(lab, "gages").database_address.server.login.url)
     url = make_url(desk.url(lab, "gages").render_as_string(hide_password=False))
 
     def cut(raw: psycopg.Connection[Any], record: object) -> None:

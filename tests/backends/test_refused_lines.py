@@ -27,8 +27,8 @@ from fix_refusals import (
     ways,
 )
 from penstock import EngineOptions, MemoryRegistry, Service, Stores
-from penstock.backends import Place, Server, backend_for
-from penstock.backends.place import Login
+from penstock.backends import DatabaseAddress, Server, backend_for
+from penstock.backends.address import Login
 from penstock.backends.postgresql.sessions import maintenance
 from penstock.errors import (
     HostRefused,
@@ -241,7 +241,7 @@ def test_who_is_let_in_when_the_reason_is_asked_is_let_in(
 def test_a_database_that_is_not_there_is_gone(postgresql_ground: Ground) -> None:
     url = make_url(postgresql_ground.address_of("nothing"))
     backend, login = backend_for(url), Login(url=url)
-    place = Place(server=Server(service="main", login=login), database="nothing")
-    with pytest.raises(ServerError) as raised, maintenance(replace(place.server, login=login)):
+    address = DatabaseAddress(server=Server(service="main", login=login), database="nothing")
+    with pytest.raises(ServerError) as raised, maintenance(replace(address.server, login=login)):
         pass
     assert backend.gone(raised.value)

@@ -31,7 +31,7 @@ def test_the_app_logs_in_as_itself_and_works_as_before(role_desk: Stores, lab: t
     with role_desk.begin(lab, "gages") as session:
         user = session.scalar(text("SELECT CURRENT_USER")).partition("@")[0]
         session.add(Gage(number="1", altitude=1.0))
-    assert user == role_desk.address(lab, "gages").place.login.url.username
+    assert user == role_desk.address(lab, "gages").database_address.login.url.username
     assert user.startswith("lab_gages_")
     assert count(lab.gages) == 3
     assert (role_desk.store_status(lab, "gages").roles, role_desk.store_status(lab, "gages").no_roles) == (

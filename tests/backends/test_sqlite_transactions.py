@@ -361,7 +361,7 @@ sys.stdin.read()
 def test_another_process_that_is_waited_for_in_vain_is_named(
     desk: Stores, lab: type[App], engine: Engine
 ) -> None:
-    file = desk.address(lab, "gages").place
+    file = desk.address(lab, "gages").database_address
     path = str(files.path_of(file))
     command = [sys.executable, "-c", WRITER, path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -379,7 +379,7 @@ def test_a_session_collected_as_garbage_is_not_named(desk: Stores, lab: type[App
     session.flush()
     del session
     gc.collect()
-    file = sqlite3.connect(files.path_of(desk.address(lab, "gages").place), isolation_level=None)
+    file = sqlite3.connect(files.path_of(desk.address(lab, "gages").database_address), isolation_level=None)
     file.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusy) as caught:
         bulk_insert(engine, Gage, [{"number": "new", "altitude": 1}])

@@ -160,7 +160,7 @@ def test_status_sees_a_login_that_no_longer_works(
     role_ground: Ground, role_desk: Stores, lab: type[App]
 ) -> None:
     assert role_desk.store_status(lab, "gages").health is Health.READY
-    login = role_desk.address(lab, "gages").place.login.url.username
+    login = role_desk.address(lab, "gages").database_address.login.url.username
     assert login in logins_on(role_ground)
     words = WORDS[role_ground.kind]
     change = 'ALTER ROLE "{}" NOLOGIN' if role_ground.kind == "postgresql" else "ALTER USER `{}` ACCOUNT LOCK"

@@ -190,7 +190,7 @@ def test_two_desks_of_a_process_share_one_budget(
     one, other = (desk.engine(lab, "gages").pool.budget for desk in desks)
     assert one is other
     assert one.limit == 5
-    server = desks[0].address(lab, "gages").place.server
+    server = desks[0].address(lab, "gages").database_address.server
     assert budget_of(server, desks[0].address(lab, "gages").backend) is one
 
 

@@ -190,8 +190,8 @@ def look_at_everything(desk: Stores, watch: Watch) -> None:
         "session": Aviary.birds.session(),
         "connection engine": Aviary.server.engine,
         "address": desk.address(Aviary, "birds"),
-        "place": desk.address(Aviary, "birds").place,
-        "login": desk.address(Aviary, "birds").place.server.login,
+        "place": desk.address(Aviary, "birds").database_address,
+        "login": desk.address(Aviary, "birds").database_address.server.login,
     }
     for name, thing in things.items():
         watch.search.text(f"repr of {name}", repr(thing))

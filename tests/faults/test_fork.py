@@ -257,10 +257,10 @@ def test_e7_a_fork_inside_work_leaves_the_parents_reservation_as_it_is(
     def in_child() -> None:
         assert budget.state().open == 0
         read(small, lab)
-        with reserved(address.place, address.backend, own=1, lent=1):
+        with reserved(address.database_address, address.backend, own=1, lent=1):
             read_within(small, lab)
 
-    with reserved(address.place, address.backend, own=1, lent=1):
+    with reserved(address.database_address, address.backend, own=1, lent=1):
         read_within(small, lab)
         before = ground.sessions("lab_gages")
         assert fork_and(in_child) == 0

@@ -106,7 +106,7 @@ def test_after_server_wide_work_a_transaction_is_one_again(server_ground: Ground
     table = _TABLE[server_ground.kind]
     with keeping():
         session = used(address)
-        assert address.backend.exists(address.place)
+        assert address.backend.exists(address.database_address)
         with own_connection(address) as connection:
             assert session_of(connection) == session
             connection.exec_driver_sql(f"CREATE TABLE {table} (word varchar(9))")
@@ -117,7 +117,7 @@ def test_after_server_wide_work_a_transaction_is_one_again(server_ground: Ground
 
 
 def test_a_lock_outlives_what_others_do_on_its_connection(address: Address) -> None:
-    backend, place = address.backend, address.place
+    backend, place = address.backend, address.database_address
     with keeping():
         with locked(address, 1):
             for finish in ("commit", "rollback"):
@@ -133,7 +133,12 @@ def test_a_lock_outlives_what_others_do_on_its_connection(address: Address) -> N
 def test_a_lock_waits_no_longer_than_it_was_told_to_and_leaves_no_timeout_behind(
     server_ground: Ground, address: Address
 ) -> None:
-    with address.backend.lock(address.place, 1), keeping(), pytest.raises(StoreBusy), locked(address, 0.1):
+    with (
+        address.backend.lock(address.database_address, 1),
+        keeping(),
+        pytest.raises(StoreBusy),
+        locked(address, 0.1),
+    ):
         pass
     if server_ground.kind == "postgresql":
         with keeping(), locked(address, 1), own_connection(address) as connection:
@@ -154,12 +159,12 @@ def test_a_database_with_kept_connections_can_be_dropped(server_ground: Ground, 
     with keeping():
         used(address)
         with server_ground.counting() as count:
-            assert address.backend.drop(address.place)
+            assert address.backend.drop(address.database_address)
             until(lambda: count() == 0, "nobody is in it")
 
 
 def test_no_more_than_two_are_open_at_a_time(server_ground: Ground, address: Address) -> None:
-    backend, place = address.backend, address.place
+    backend, place = address.backend, address.database_address
     with server_ground.counting() as count, keeping(), locked(address, 1):
         until(lambda: count() == 1, "the lock's is open")
         backend.create(place)

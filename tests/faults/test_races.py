@@ -198,12 +198,12 @@ def test_e6_a_server_that_ends_idle_sessions_leaves_the_holder_its_lock(
     address = desk.address(lab, "gages")
     ground.run_sql("lab_gages", begin)
     try:
-        with address.backend.lock(address.place, 1):
+        with address.backend.lock(address.database_address, 1):
             before = ground.sessions("lab_gages")
             with logged_in(desk.url(lab, "gages")):
                 [idle] = ground.sessions("lab_gages") - before
                 until(lambda: idle not in ground.sessions("lab_gages"), "an idle session is ended")
-            with pytest.raises(StoreBusy), address.backend.lock(address.place, 0):
+            with pytest.raises(StoreBusy), address.backend.lock(address.database_address, 0):
                 pass
     finally:
         ground.run_sql("lab_gages", end)

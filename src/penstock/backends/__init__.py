@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from penstock.backends.address import DatabaseAddress, Login, Server, portable, without_password
 from penstock.backends.contract import (
     PINNED,
     TRACED,
@@ -21,7 +22,6 @@ from penstock.backends.contract import (
     own_timeout,
 )
 from penstock.backends.kept import keeping, shared
-from penstock.backends.place import Login, Place, Server, portable, without_password
 from penstock.backends.roles import NewLogin, RoleBackend, RoleNames, StoreRole
 from penstock.errors import ConfigError, NotSupported
 from penstock.spelling import did_you_mean
@@ -39,9 +39,9 @@ __all__ = [
     "Backend",
     "Capabilities",
     "ConnectionOptions",
+    "DatabaseAddress",
     "Login",
     "NewLogin",
-    "Place",
     "RoleBackend",
     "RoleNames",
     "Server",

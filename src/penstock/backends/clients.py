@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from penstock.backends.place import Place
+    from penstock.backends.address import DatabaseAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +60,11 @@ class ClientBackend(Protocol):
             NotSupported: None can say what the address says of TLS.
         """
 
-    def command(self, place: Place, url: URL, *, read_only: bool) -> ClientCommand:
+    def command(self, address: DatabaseAddress, url: URL, *, read_only: bool) -> ClientCommand:
         """The dialect's own program, in this database.
 
         Args:
-            place: The database.
+            address: The database.
             url: Its address.
             read_only: Whether transactions shall refuse to write unless they are told to.
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine
 
+    from penstock.backends.address import DatabaseAddress, Server
     from penstock.backends.clients import ClientBackend
     from penstock.backends.frames import FrameBackend
-    from penstock.backends.place import Place, Server
     from penstock.backends.roles import RoleBackend
     from penstock.backends.rows import RowBackend
     from penstock.errors import PenstockError
@@ -122,12 +122,14 @@ class AsyncDriver(Protocol):
     name: str
     dialect_options: dict[str, Any]
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
+    def connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
         """A driver connection to the store, in SQLAlchemy's dress; called in a greenlet.
 
         Args:
             dialect: SQLAlchemy's dialect of this driver.
-            place: The database.
+            address: The database.
             options: How to connect.
             aside: Runs what touches files or the network by itself.
 
@@ -135,7 +137,7 @@ class AsyncDriver(Protocol):
             StoreNotCreated: The database does not exist.
         """
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         """The same question as `Backend.is_alive`, of this driver's own connection."""
 
     def leave(self, connection: Any) -> None:
@@ -171,7 +173,7 @@ class Backend(Protocol):
     default_schema: str | None
     max_connections: int
 
-    def dialect_options(self, place: Place) -> dict[str, Any]:
+    def dialect_options(self, address: DatabaseAddress) -> dict[str, Any]:
         """What `create_engine` is told besides the address; it differs only by `place.spatial`."""
 
     def normalise(self, url: URL) -> URL:
@@ -186,31 +188,31 @@ class Backend(Protocol):
     def recipient(self, url: URL) -> URL:
         """The address without what has no say in who is sent the password, and how safely."""
 
-    def store_url(self, place: Place) -> URL:
+    def store_url(self, address: DatabaseAddress) -> URL:
         """The URL of a store, without its password."""
 
-    def shown(self, place: Place) -> str:
+    def shown(self, address: DatabaseAddress) -> str:
         """What a message calls the database: by its name, or by its file."""
 
     def check_name(self, database: str) -> None:
         """Raise InvalidName for a database name this backend can't carry."""
 
-    def make_home(self, place: Place) -> None:
+    def make_home(self, address: DatabaseAddress) -> None:
         """Make what a database of Penstock's own needs around it: a directory, for a file."""
 
-    def has_home(self, place: Place) -> bool:
+    def has_home(self, address: DatabaseAddress) -> bool:
         """Whether that is there; without it, there is no database either."""
 
-    def connection_place(self, server: Server, label: str) -> Place:
+    def connection_address(self, server: Server, label: str) -> DatabaseAddress:
         """The database that a plain connection to the server goes to; raises NotSupported."""
 
-    def exists(self, place: Place) -> bool:
+    def exists(self, address: DatabaseAddress) -> bool:
         """Ask the server whether the database is there."""
 
-    def create(self, place: Place) -> bool:
+    def create(self, address: DatabaseAddress) -> bool:
         """Make the database; False if it was there already (made by someone else just now)."""
 
-    def clone(self, source: Place, place: Place) -> bool:
+    def clone(self, source: DatabaseAddress, address: DatabaseAddress) -> bool:
         """Make the database as a copy of another one on the same server; False if it was there already.
 
         Raises:
@@ -234,24 +236,24 @@ class Backend(Protocol):
     def forget_lock(self, server: Server, name: str) -> None:
         """Remove what is left of a lock that nobody will ever want again."""
 
-    def prepare(self, place: Place) -> None:
+    def prepare(self, address: DatabaseAddress) -> None:
         """Set a new database up before its record is written; safe to repeat."""
 
     def is_prepared(self, connection: Connection) -> bool:
         """Whether a database is set up as `prepare` does it; a drop that was killed may have undone that."""
 
-    def drop(self, place: Place, last: str = "") -> bool:
+    def drop(self, address: DatabaseAddress, last: str = "") -> bool:
         """Drop the database and end its connections; False if it was not there.
 
         Args:
-            place: The database.
+            address: The database.
             last: The table that goes last, where they go one by one.
         """
 
-    def aside_name(self, place: Place, when: datetime) -> str:
+    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
         """What the database may be called while it is kept after a drop at this time."""
 
-    def set_aside(self, place: Place, name: str) -> None:
+    def set_aside(self, address: DatabaseAddress, name: str) -> None:
         """Rename the database, end its connections and refuse new ones.
 
         Raises:
@@ -259,36 +261,36 @@ class Backend(Protocol):
             StoreNotCreated: It is not there.
         """
 
-    def let_in(self, place: Place) -> None:
+    def let_in(self, address: DatabaseAddress) -> None:
         """Let those who may connect do so again to a database that was set aside."""
 
-    def bring_back(self, place: Place, name: str) -> None:
+    def bring_back(self, address: DatabaseAddress, name: str) -> None:
         """Give a database that was set aside its name again, and let those in who may connect."""
 
-    def drop_remains(self, place: Place) -> None:
+    def drop_remains(self, address: DatabaseAddress) -> None:
         """Drop what a `set_aside` or `bring_back` that was killed left under a name, if no store is there.
 
         What others are at work on is left to them.
         """
 
-    def enable_spatial(self, place: Place) -> None:
+    def enable_spatial(self, address: DatabaseAddress) -> None:
         """Give the database spatial types; safe to repeat."""
 
-    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
+    def spatial_problem(self, address: DatabaseAddress, *, exists: bool) -> PenstockError | None:
         """Why this database can't be a spatial store, or None.
 
         Args:
-            place: The database.
+            address: The database.
             exists: Whether it is there already.
         """
 
     def lock(
-        self, place: Place, timeout: float, on: Connection | None = None
+        self, address: DatabaseAddress, timeout: float, on: Connection | None = None
     ) -> AbstractContextManager[None]:
         """Hold the store's lock, waiting up to `timeout` seconds; raises StoreBusy.
 
         Args:
-            place: The store.
+            address: The store.
             timeout: Seconds.
             on: A session of Penstock's own in the store, which may have the lock until that session ends,
                 whatever others do on it; by default one for the block alone.
@@ -318,7 +320,7 @@ class Backend(Protocol):
     def server_key(self, server: Server) -> str:
         """What a server is called: the same for all services that lead to it, without the user."""
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
+    def connect(self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions) -> Any:
         """A driver connection to the store, for an engine's pool.
 
         Raises:
@@ -328,15 +330,15 @@ class Backend(Protocol):
     def set_up(self, raw: Any) -> None:
         """Do what every new connection needs."""
 
-    def mark(self, place: Place) -> object:
+    def mark(self, address: DatabaseAddress) -> object:
         """What tells this database from a later one at the same place; None if the server does."""
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         """Whether an idle connection still leads to its database, as far as can be told without asking it.
 
         Args:
             raw: The driver's connection.
-            place: The database.
+            address: The database.
             mark: What `mark` said when the connection was made.
         """
 
@@ -352,7 +354,7 @@ class Backend(Protocol):
     def gone(self, error: Exception) -> bool:
         """Whether an error says that the database, or the session in it, was taken away."""
 
-    def async_driver(self, place: Place) -> AsyncDriver:
+    def async_driver(self, address: DatabaseAddress) -> AsyncDriver:
         """The driver for event loops that the service's address asks for, or the usual one.
 
         Raises:

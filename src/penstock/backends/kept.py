@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from penstock.backends.place import Login
+from penstock.backends.address import Login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,14 @@ from enum import Enum
 from secrets import token_hex
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from penstock.backends.place import direct_login
+from penstock.backends.address import direct_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Login, Place, Server
+    from penstock.backends.address import DatabaseAddress, Login, Server
     from penstock.errors import PenstockError
 
 
@@ -93,7 +93,7 @@ class RoleBackend(Protocol):
     def problem(self, server: Server) -> PenstockError | None:
         """Why the service's role can't give its stores roles of their own, or None; asks the server."""
 
-    def owner_problem(self, place: Place) -> PenstockError | None:
+    def owner_problem(self, address: DatabaseAddress) -> PenstockError | None:
         """Why the app of a store can't have what its owner has, or None; asks the server."""
 
     def names(self, database: str, store_id: str) -> RoleNames:
@@ -105,7 +105,7 @@ class RoleBackend(Protocol):
     def state(self, connection: Connection, names: RoleNames, logins: Sequence[str]) -> tuple[bool, bool]:
         """Whether the roles are there; whether they, and these logins, have all that they shall have."""
 
-    def owner_place(self, place: Place, names: RoleNames) -> Place:
+    def owner_address(self, address: DatabaseAddress, names: RoleNames) -> DatabaseAddress:
         """The same store for work on which all that is made is the owner's; never through a pooler."""
 
     def grant(self, connection: Connection, names: RoleNames, record: str) -> None:
@@ -155,7 +155,7 @@ class RoleBackend(Protocol):
     def drop_login(self, connection: Connection, names: RoleNames, login: str) -> None:
         """Let nobody log in so any more; nothing happens if nobody could."""
 
-    def let_end(self, place: Place, names: RoleNames) -> None:
+    def let_end(self, address: DatabaseAddress, names: RoleNames) -> None:
         """Let the service's role end the sessions of the store's logins, before it drops or renames it."""
 
     def shut_out(self, server: Server, names: RoleNames) -> None:
@@ -203,9 +203,9 @@ class ServerRoles(RoleBackend):
     def new_login(self, names: RoleNames, role: StoreRole) -> str:
         return f"{names.of(role)}_{token_hex(3)}"
 
-    def owner_place(self, place: Place, names: RoleNames) -> Place:
-        server = replace(place.server, login=direct_login(place.server), pooled=False)
-        return replace(place, server=server, own_login=None, role=names.owner)
+    def owner_address(self, address: DatabaseAddress, names: RoleNames) -> DatabaseAddress:
+        server = replace(address.server, login=direct_login(address.server), pooled=False)
+        return replace(address, server=server, own_login=None, role=names.owner)
 
     def direct_login(self, server: Server) -> Login:
         return direct_login(server)

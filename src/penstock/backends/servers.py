@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine
 
+    from penstock.backends.address import DatabaseAddress, Login, Server
     from penstock.backends.contract import Aside, ConnectionOptions
-    from penstock.backends.place import Login, Place, Server
 
 _Result = TypeVar("_Result")
 
@@ -54,18 +54,18 @@ class ServerBackend(Backend):
     def recipient(self, url: URL) -> URL:
         return url.set(database="").difference_update_query(self.harmless_options)
 
-    def store_url(self, place: Place) -> URL:
-        return self.sync_url(place.login.url).set(database=place.database)
+    def store_url(self, address: DatabaseAddress) -> URL:
+        return self.sync_url(address.login.url).set(database=address.database)
 
-    def shown(self, place: Place) -> str:
-        return place.database
+    def shown(self, address: DatabaseAddress) -> str:
+        return address.database
 
     # --- databases ---
 
-    def make_home(self, place: Place) -> None:
+    def make_home(self, address: DatabaseAddress) -> None:
         """Nothing: a server has room already."""
 
-    def has_home(self, place: Place) -> bool:
+    def has_home(self, address: DatabaseAddress) -> bool:
         return True
 
     def forget_lock(self, server: Server, name: str) -> None:
@@ -76,17 +76,19 @@ class ServerBackend(Backend):
 
     # --- connections ---
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
-        return self._connect(dialect, place, options, here)
+    def connect(self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions) -> Any:
+        return self._connect(dialect, address, options, here)
 
     @abstractmethod
-    def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
+    def _connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
         """See `Backend.connect`; `aside` runs what would hold an event loop up."""
 
     def set_up(self, raw: Any) -> None:
         """Nothing: a connection says all it needs when it starts."""
 
-    def mark(self, place: Place) -> object:
+    def mark(self, address: DatabaseAddress) -> object:
         return None  # The sessions of a database that is dropped are ended.
 
     def listen(self, engine: Engine | type[Engine]) -> None:
@@ -104,10 +106,10 @@ class ServerBackend(Backend):
     def _was_ended(self, error: Exception) -> bool:
         """Whether a driver's error says that the session, or its database, was taken away."""
 
-    def _is_there(self, place: Place) -> bool | None:
+    def _is_there(self, address: DatabaseAddress) -> bool | None:
         """Ask the server about a database that refused us; None if nobody answers."""
         try:
-            return self.exists(place)
+            return self.exists(address)
         except (DBAPIError, PenstockError):
             return None
 

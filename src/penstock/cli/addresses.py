@@ -77,7 +77,7 @@ def shell(state: State, store: Target, role: str | None, arguments: tuple[str, .
     """
     address, read_only = _address(state, store, role)
     found = _with_password(address)
-    command = address.backend.clients.command(address.place, found, read_only=read_only)
+    command = address.backend.clients.command(address.database_address, found, read_only=read_only)
     program = shutil.which(command.program)
     if program is None:
         raise MissingExtra(
@@ -123,13 +123,13 @@ def _with_password(address: Address) -> URL:
     from penstock.backends import without_password
     from penstock.registry.values import holds_password
 
-    found = address.backend.store_url(address.place)
+    found = address.backend.store_url(address.database_address)
     if holds_password(without_password(found)):
         raise NotSupported(
             "The options of this store's address hold a password, which a program would show to all users.",
             hint="penstock stores url --reveal",
         )
-    password = address.place.login.password()
+    password = address.database_address.login.password()
     return found.set(password=password) if password else found
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from penstock.backends import (
     Backend,
+    DatabaseAddress,
     Login,
-    Place,
     Server,
     StoreRole,
     backend_for,
@@ -55,7 +55,7 @@ class Address:
     Args:
         app: The app's package.
         store: The store's name.
-        place: The server and the database on it.
+        database_address: The server and the database on it.
         backend: How to speak to it.
         source: Who says so: an environment variable, a binding, a file and line, the registry.
         external: Whether the address is a full URL from the environment rather than a service.
@@ -63,7 +63,7 @@ class Address:
 
     app: str
     store: StoreName
-    place: Place
+    database_address: DatabaseAddress
     backend: Backend
     source: Source
     external: bool = False
@@ -71,20 +71,20 @@ class Address:
     @property
     def service(self) -> str:
         """The name of the service it is on."""
-        return self.place.server.service
+        return self.database_address.server.service
 
     @property
     def database(self) -> str:
         """The physical name of the database."""
-        return self.place.database
+        return self.database_address.database
 
     def entry(self, before: StoreEntry | None = None) -> StoreEntry:
         """What the registry shall remember of this store, keeping what it knew of it."""
         if before is None:
             kind = self.store.kind or ""
             before = StoreEntry(app=self.app, name=self.store.name, service="", database="", kind=kind)
-        place = self.place
-        return replace(before, service=self.service, database=self.database, spatial=place.spatial)
+        database_address = self.database_address
+        return replace(before, service=self.service, database=self.database, spatial=database_address.spatial)
 
 
 class AddressBook:
@@ -126,7 +126,7 @@ class AddressBook:
             raise self.not_assigned(app, setting)
         return server_of(self._plugged(assignment)[0], self._keyring, self.connect_timeout)
 
-    def connection_place(self, app: AppDeclaration, setting: str) -> Place:
+    def connection_address(self, app: AppDeclaration, setting: str) -> DatabaseAddress:
         """The database that a connection setting leads to.
 
         Raises:
@@ -134,7 +134,7 @@ class AddressBook:
         """
         app.get_connection(setting)
         server = self.get_server(app, setting)
-        return backend_for(server.login.url).connection_place(server, f"{app.package}:{setting}")
+        return backend_for(server.login.url).connection_address(server, f"{app.package}:{setting}")
 
     def not_assigned(self, app: AppDeclaration, setting: str) -> NotAssigned:
         """That nothing is plugged into a setting, and what can be."""
@@ -190,7 +190,7 @@ class AddressBook:
             NotSupported: It has none, and a pooler keeps its transactions from being READ ONLY.
         """
         found = self.get(app, name)
-        if found.place.own_login is not None or found.place.server.pooled:
+        if found.database_address.own_login is not None or found.database_address.server.pooled:
             return self._for_reader(found)
         return found
 
@@ -208,7 +208,7 @@ class AddressBook:
     def _for_reader(self, found: Address) -> Address:
         """The same store with its login for readers."""
         login = None
-        if found.place.own_login is not None:
+        if found.database_address.own_login is not None:
             login = self.find_login(self.get_service(found.service), found.database, StoreRole.READER)
         if login is None:
             raise NotSupported(
@@ -216,7 +216,7 @@ class AddressBook:
                 why="It has no roles of its own.",
                 hint=f"penstock stores status {found.app}",
             )
-        return replace(found, place=replace(found.place, own_login=login))
+        return replace(found, database_address=replace(found.database_address, own_login=login))
 
     def serves_one_store(self, app: AppDeclaration) -> bool:
         """Whether an app has one store, so that `DATABASE_URL` can only mean that one."""
@@ -263,9 +263,14 @@ class AddressBook:
         kept = "" if url.password is None else f"{URI}:env:{binding.variable}"
         login = Login(url=without_password(base), password=password, reference=kept)
         server = Server(service=binding.variable, login=login, connect_timeout=self.connect_timeout)
-        place = _place(app, store, server, database)
+        database_address = _database_address(app, store, server, database)
         return Address(
-            app=app.package, store=store, place=place, backend=backend, source=binding.source, external=True
+            app=app.package,
+            store=store,
+            database_address=database_address,
+            backend=backend,
+            source=binding.source,
+            external=True,
         )
 
     def _assigned(self, app: AppDeclaration, store: StoreName, entry: StoreEntry | None) -> Address:
@@ -292,10 +297,14 @@ class AddressBook:
     ) -> Address:
         server = server_of(service, self._keyring, self.connect_timeout)
         backend = backend_for(server.login.url)
-        place = _place(app, store, server, database, entry)
+        database_address = _database_address(app, store, server, database, entry)
         if backend.roles is not None:
-            place = replace(place, own_login=self.find_login(service, database, StoreRole.APP))
-        return Address(app=app.package, store=store, place=place, backend=backend, source=source)
+            database_address = replace(
+                database_address, own_login=self.find_login(service, database, StoreRole.APP)
+            )
+        return Address(
+            app=app.package, store=store, database_address=database_address, backend=backend, source=source
+        )
 
     def find_login(self, service: Service, database: str, role: StoreRole) -> Login | None:
         """The login of a store's own for a role; None where its apps log in as the service's role."""
@@ -343,13 +352,13 @@ def _check_is_store(app: AppDeclaration, store: StoreName, setting: object) -> N
         )
 
 
-def _place(
+def _database_address(
     app: AppDeclaration, store: StoreName, server: Server, database: str, entry: StoreEntry | None = None
-) -> Place:
+) -> DatabaseAddress:
     setting = app.find(store.setting)
     declared = isinstance(setting, DatabaseSetting) and setting.spatial
     penstock_makes_tables = isinstance(setting, DatabaseSetting) and not setting.app_makes_tables
-    return Place(
+    return DatabaseAddress(
         server=server,
         database=database,
         label=f"{app.package}:{store.name}",

@@ -15,7 +15,7 @@ from penstock.engines import Fixed, StoreEngine, budget_of, reserved, withdraw
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from penstock.backends import Place
+    from penstock.backends import DatabaseAddress
     from penstock.connect.address import Address, AddressBook
     from penstock.declare import AppDeclaration
     from penstock.engines import EngineOptions
@@ -88,9 +88,9 @@ class EngineCache:
 
         return self._cached(EngineKey(app.package, setting, is_connection=True), make)
 
-    def at(self, place: Place) -> StoreEngine:
-        """An engine of a place that nobody looks up, for one piece of work; whoever asked ends it."""
-        return StoreEngine(Fixed(place), self.options, owner=self)
+    def at(self, database_address: DatabaseAddress) -> StoreEngine:
+        """An engine of an address that nobody looks up, for one piece of work; whoever asked ends it."""
+        return StoreEngine(Fixed(database_address), self.options, owner=self)
 
     def app(self, package: str) -> AppDeclaration:
         """What an app whose engines were asked for declared at that time."""
@@ -119,8 +119,8 @@ class EngineCache:
     @contextmanager
     def reserved(self, address: Address, *, lent: int = 0) -> Iterator[None]:
         """Have the connections that work on a store needs, all of them or none (see `engines.reserved`)."""
-        budget = budget_of(address.place.server, address.backend, self.options, owner=self)
-        with reserved(address.place, address.backend, lent=lent, budget=budget):
+        budget = budget_of(address.database_address.server, address.backend, self.options, owner=self)
+        with reserved(address.database_address, address.backend, lent=lent, budget=budget):
             yield
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class EngineCache:
         """The engine of a store that was dropped and made again, if somebody still has it."""
         engine = self._dropped.get(key)
         if engine is not None:
-            engine.lookup.place()  # Raises for a name that stands for nothing any more.
+            engine.lookup.address()  # Raises for a name that stands for nothing any more.
         return engine
 
 
@@ -150,15 +150,15 @@ class _StoreLookup:
     cache: EngineCache
     key: EngineKey
 
-    def place(self) -> Place:
-        """Its place; raises what the address book raises."""
+    def address(self) -> DatabaseAddress:
+        """Its address; raises what the address book raises."""
         app, book = self.cache.app(self.key.app), self.cache.book
         if self.key.role is StoreRole.READER:
-            return book.get_for_reading(app, self.key.name).place
-        return book.get(app, self.key.name).place
+            return book.get_for_reading(app, self.key.name).database_address
+        return book.get(app, self.key.name).database_address
 
     def generation(self, max_age: float) -> int:
-        """Changes when the place may have; raises RealStoreUnderTest."""
+        """Changes when the address may have; raises RealStoreUnderTest."""
         if self.cache.book.copies is None:
             check_not_under_test(self.key.app, self.key.name)
         return self.cache.registry.generation(max_age)
@@ -172,12 +172,12 @@ class _ConnectionLookup:
     app: str
     setting: str
 
-    def place(self) -> Place:
+    def address(self) -> DatabaseAddress:
         """The database that a plain connection goes to; raises NotSupported where there is none."""
-        return self.cache.book.connection_place(self.cache.app(self.app), self.setting)
+        return self.cache.book.connection_address(self.cache.app(self.app), self.setting)
 
     def generation(self, max_age: float) -> int:
-        """Changes when the place may have."""
+        """Changes when the address may have."""
         return self.cache.registry.generation(max_age)
 
 

@@ -183,7 +183,7 @@ def _with_address(found: Explanation, book: AddressBook, app: AppDeclaration) ->
     if setting is not None and not (isinstance(setting, DatabaseSetting) and not setting.many):
         return _on(found, book.get_server(app, found.name).login)
     address = book.get(app, found.name)
-    return replace(_on(found, address.place.login), database=address.database)
+    return replace(_on(found, address.database_address.login), database=address.database)
 
 
 def _on(found: Explanation, login: Login) -> Explanation:

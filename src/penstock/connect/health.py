@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from penstock.backends import Place, Server, backend_for
+from penstock.backends import DatabaseAddress, Server, backend_for
 from penstock.connect.servers import Role, server_of
 from penstock.engines import BudgetState, budget_of, reserved
 from penstock.errors import PenstockError
@@ -99,6 +99,6 @@ def _in_role(server: Server, role: Role) -> Server:
     return server
 
 
-def _nowhere(server: Server) -> Place:
+def _nowhere(server: Server) -> DatabaseAddress:
     """A server without a database of ours, to name who works there."""
-    return Place(server=server, database="", label=server.service)
+    return DatabaseAddress(server=server, database="", label=server.service)

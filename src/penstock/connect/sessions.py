@@ -161,7 +161,9 @@ class Sessions:
             NotSupported: The store has no login for readers.
         """
         address = self.book.get(self.declaration(app), name, _role(role))
-        return _with_password(address.backend.store_url(address.place), address.place.login.password())
+        return _with_password(
+            address.backend.store_url(address.database_address), address.database_address.login.password()
+        )
 
     def address(self, app: AppLike, name: str) -> Address:
         """Where a store is, and who says so."""
@@ -189,8 +191,11 @@ class Sessions:
         Raises:
             NotSupported: Its server has no database to connect to, only stores have.
         """
-        place = self.book.connection_place(self.declaration(app), setting)
-        return _with_password(backend_for(place.login.url).store_url(place), place.login.password())
+        database_address = self.book.connection_address(self.declaration(app), setting)
+        return _with_password(
+            backend_for(database_address.login.url).store_url(database_address),
+            database_address.login.password(),
+        )
 
     def store_engine(self, app: AppLike, name: str, role: RoleLike = StoreRole.APP) -> StoreEngine:
         """The engine of a store and what goes with it, for other ways to use it, as `penstock.aio`."""

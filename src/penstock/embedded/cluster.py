@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from penstock.embedded import passwords, places, process
+from penstock.embedded import layout, passwords, process
 from penstock.embedded.account import account_for
 from penstock.embedded.binaries import PIP_LINE, Binaries, examine, find_binaries, find_major
 from penstock.embedded.data import check_version, data_version, make_data
-from penstock.embedded.places import Place, place_of
+from penstock.embedded.layout import ClusterPaths, paths_of
 from penstock.embedded.ports import check_port, choose_port, require_free
 from penstock.embedded.server import look, start_server
 from penstock.embedded.state import FILE, State, explained, load_state, not_yours, save_state
@@ -110,15 +110,15 @@ class Cluster:
     def status(self) -> ServerStatus:
         """Look at the server; changes nothing."""
         state = load_state(self._home)
-        place = place_of(self._home, state.place if state else "")
-        doing, pid = self._look(place)
+        paths = paths_of(self._home, state.folder if state else "")
+        doing, pid = self._look(paths)
         return ServerStatus(
             state=doing if state else ServerState.NOT_CONFIGURED,
             port=state.port if state else None,
             pid=pid,
             version=state.version if state else "",
-            data=place.data,
-            log=place.log,
+            data=paths.data,
+            log=paths.log,
             binaries=Path(state.binaries) if state else None,
         )
 
@@ -133,39 +133,39 @@ class Cluster:
                 made = self._remove()
                 (self._home / LOCK).unlink(missing_ok=True)
             for folder in sorted(made, key=len, reverse=True):
-                places.remove_if_empty(Path(folder))
+                layout.remove_if_empty(Path(folder))
 
     # --- deciding -------------------------------------------------------------------------------
 
     def _settle(self, given: Path | None, port: int | None, made: list[Path]) -> State:
         """Decide on place, binaries and port, and remember them; stop a server that has to change."""
         old = load_state(self._home)
-        name = old.place if old else places.choose_place(self._home, account_for(self._home / "data"))
-        place = place_of(self._home, name)
-        found = self._find(given, old, place)
-        check_version(place.data, found)
+        name = old.folder if old else layout.choose_directory(self._home, account_for(self._home / "data"))
+        paths = paths_of(self._home, name)
+        found = self._find(given, old, paths)
+        check_version(paths.data, found)
         if port and (old is None or port != old.port):
             require_free(port)
-        made += places.missing(self._secrets)
+        made += layout.missing(self._secrets)
         state = State(
             port=port or (old.port if old else choose_port(self._home)),
-            place=name,
-            data=str(place.data),
-            binaries=str(places.runnable(place, found, account_for(place.data))),
+            folder=name,
+            data=str(paths.data),
+            binaries=str(layout.runnable(paths, found, account_for(paths.data))),
             source=str(found.directory),
             version=found.version,
             made=tuple(dict.fromkeys([*(old.made if old else ()), *map(str, made)])),
         )
         if old and replace(state, made=old.made) != old:
-            process.end(place.data, 30.0)
+            process.end(paths.data, 30.0)
         save_state(self._home, state)
         return state
 
-    def _find(self, given: Path | None, old: State | None, place: Place) -> Binaries:
+    def _find(self, given: Path | None, old: State | None, paths: ClusterPaths) -> Binaries:
         """The binaries given, else those used before, else such as fit the data, else the best."""
         if given is not None:
             return find_binaries(given)
-        major = data_version(place.data)
+        major = data_version(paths.data)
         kept = examine(Path(old.source), "given") if old else None
         if kept and major in ("", kept.major):
             return kept
@@ -175,7 +175,7 @@ class Cluster:
 
     def _make_home(self) -> list[Path]:
         with explained(self._home):
-            made = places.make_directory(self._home, 0o711 if os.geteuid() == 0 else 0o700)
+            made = layout.make_directory(self._home, 0o711 if os.geteuid() == 0 else 0o700)
             return made or self._begun()
 
     def _begun(self) -> list[Path]:
@@ -184,24 +184,24 @@ class Cluster:
 
     def _make(self, state: State) -> None:
         """Make what is missing: directories, copied binaries, passwords, the data directory."""
-        place = place_of(self._home, state.place)
-        places.prepare(place, account_for(place.data), self._home)
-        places.forget_drafts(place)
-        if look(place)[0] is ServerState.STOPPED:
-            places.forget_copies(place, keep=Path(state.binaries))
-        places.copy_binaries(place, Path(state.source), Path(state.binaries))
-        places.make_directory(self._secrets, 0o700)
+        paths = paths_of(self._home, state.folder)
+        layout.prepare(paths, account_for(paths.data), self._home)
+        layout.forget_drafts(paths)
+        if look(paths)[0] is ServerState.STOPPED:
+            layout.forget_copies(paths, keep=Path(state.binaries))
+        layout.copy_binaries(paths, Path(state.source), Path(state.binaries))
+        layout.make_directory(self._secrets, 0o700)
         passwords.ensure_password(passwords.password_file(self._secrets, OWNER))
-        if not data_version(place.data):
-            self._make_data(place, self._binaries(state))
+        if not data_version(paths.data):
+            self._make_data(paths, self._binaries(state))
 
-    def _make_data(self, place: Place, binaries: Binaries) -> None:
+    def _make_data(self, paths: ClusterPaths, binaries: Binaries) -> None:
         from penstock.embedded.roles import make_verifier
 
         administrator = passwords.password_file(self._secrets, ADMINISTRATOR)
         passwords.ensure_password(administrator)
         verifier = make_verifier(passwords.read_password(administrator), ADMINISTRATOR)
-        make_data(place, binaries, account_for(place.data), verifier)
+        make_data(paths, binaries, account_for(paths.data), verifier)
 
     def _finish(self, state: State, *, keep_roles: bool) -> Credentials:
         from penstock.embedded.roles import make_roles
@@ -228,17 +228,17 @@ class Cluster:
         return found
 
     def _start(self, state: State, timeout: float) -> None:
-        place = place_of(self._home, state.place)
-        start_server(place, self._binaries(state), account_for(place.data), state.port, timeout)
+        paths = paths_of(self._home, state.folder)
+        start_server(paths, self._binaries(state), account_for(paths.data), state.port, timeout)
 
     def _remove(self) -> tuple[str, ...]:
         """Delete everything but the lock, and give the directories that were made."""
         state = load_state(self._home)
-        place = place_of(self._home, state.place if state else "")
-        if place.data.exists():
-            process.end(place.data, 30.0)
-            process.clear_stale(place.data, 30.0)
-        places.delete_place(place, self._home)
+        paths = paths_of(self._home, state.folder if state else "")
+        if paths.data.exists():
+            process.end(paths.data, 30.0)
+            process.clear_stale(paths.data, 30.0)
+        layout.delete_cluster(paths, self._home)
         passwords.forget_passwords(self._secrets)
         for name in (FILE, f"{FILE}.new"):
             (self._home / name).unlink(missing_ok=True)
@@ -259,9 +259,9 @@ class Cluster:
             )
         return state
 
-    def _look(self, place: Place) -> tuple[ServerState, int | None]:
+    def _look(self, paths: ClusterPaths) -> tuple[ServerState, int | None]:
         try:
-            return look(place) if data_version(place.data) else (ServerState.NOT_CONFIGURED, None)
+            return look(paths) if data_version(paths.data) else (ServerState.NOT_CONFIGURED, None)
         except PermissionError as error:
             raise not_yours(self._home) from error
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from penstock.embedded.account import Account, read_unfollowed, run
-from penstock.embedded.places import DRAFT, Place, delete
+from penstock.embedded.layout import DRAFT, ClusterPaths, delete
 from penstock.embedded.status import ADMINISTRATOR
 from penstock.errors import EmbeddedError
 
@@ -47,7 +47,7 @@ def check_version(data: Path, binaries: Binaries) -> None:
         )
 
 
-def make_data(place: Place, binaries: Binaries, account: Account, verifier: str) -> None:
+def make_data(paths: ClusterPaths, binaries: Binaries, account: Account, verifier: str) -> None:
     """Run initdb beside the data directory and move the result there.
 
     Args:
@@ -56,11 +56,11 @@ def make_data(place: Place, binaries: Binaries, account: Account, verifier: str)
     Raises:
         EmbeddedError: initdb failed; gives its own words.
     """
-    draft = place.root / f"data{DRAFT}{secrets.token_hex(4)}"
+    draft = paths.root / f"data{DRAFT}{secrets.token_hex(4)}"
     try:
-        with _file_for(account, place.root / f"verifier{DRAFT}{secrets.token_hex(4)}", verifier) as file:
+        with _file_for(account, paths.root / f"verifier{DRAFT}{secrets.token_hex(4)}", verifier) as file:
             _initdb(binaries, account, draft, file)
-        draft.rename(place.data)
+        draft.rename(paths.data)
     finally:
         delete(draft)
 

@@ -1,4 +1,4 @@
-"""Starting the server of a place, and saying why when it does not start."""
+"""Starting the server of a cluster, and saying why when it does not start."""
 
 from __future__ import annotations
 
@@ -13,37 +13,39 @@ from penstock.errors import EmbeddedError
 
 if TYPE_CHECKING:
     from penstock.embedded.binaries import Binaries
-    from penstock.embedded.places import Place
+    from penstock.embedded.layout import ClusterPaths
 
 LOG_LIMIT = 10_000_000
 TAIL_LINES = 12
 
 
-def look(place: Place) -> tuple[ServerState, int | None]:
-    """What the server of a place does, and its postmaster's pid."""
-    running = process.postmaster(place.data)
+def look(paths: ClusterPaths) -> tuple[ServerState, int | None]:
+    """What the server of a cluster does, and its postmaster's pid."""
+    running = process.postmaster(paths.data)
     if running is None:
         return ServerState.STOPPED, None
     known = {"ready": ServerState.RUNNING, "stopping": ServerState.STOPPING}
     return known.get(running.status, ServerState.STARTING), running.pid
 
 
-def start_server(place: Place, binaries: Binaries, account: Account, port: int, timeout: float) -> None:
+def start_server(
+    paths: ClusterPaths, binaries: Binaries, account: Account, port: int, timeout: float
+) -> None:
     """Start the server unless it runs, and wait until it accepts connections.
 
     Raises:
         EmbeddedError: It does not start: the port is taken, or the end of its log says why.
     """
-    process.wait_until(lambda: look(place)[0] is not ServerState.STOPPING, timeout)
-    if process.postmaster(place.data):
-        _await_ready(place, port, _log_size(place), None, timeout)
+    process.wait_until(lambda: look(paths)[0] is not ServerState.STOPPING, timeout)
+    if process.postmaster(paths.data):
+        _await_ready(paths, port, _log_size(paths), None, timeout)
         return
-    check_version(place.data, binaries)
-    process.clear_stale(place.data, timeout)
+    check_version(paths.data, binaries)
+    process.clear_stale(paths.data, timeout)
     require_free(port)
-    seen = _turn_log(place)
-    pid = process.launch(account, binaries.program("postgres"), place.data, place.log, settings(port))
-    _await_ready(place, port, seen, pid, timeout)
+    seen = _turn_log(paths)
+    pid = process.launch(account, binaries.program("postgres"), paths.data, paths.log, settings(port))
+    _await_ready(paths, port, seen, pid, timeout)
 
 
 def settings(port: int) -> dict[str, str]:
@@ -56,54 +58,54 @@ def settings(port: int) -> dict[str, str]:
     }
 
 
-def _await_ready(place: Place, port: int, seen: int, pid: int | None, timeout: float) -> None:
+def _await_ready(paths: ClusterPaths, port: int, seen: int, pid: int | None, timeout: float) -> None:
     def settled() -> bool:
-        running = process.postmaster(place.data)
+        running = process.postmaster(paths.data)
         if running is None:
             # Before it has written its pid file, the process we launched is all there is to see.
             return pid is None or not process.is_alive(pid)
         return running.status == "ready"
 
     in_time = process.wait_until(settled, timeout)
-    if look(place)[0] is not ServerState.RUNNING:
-        raise _not_started(place, port, seen) if in_time else _not_ready(place, seen, timeout)
+    if look(paths)[0] is not ServerState.RUNNING:
+        raise _not_started(paths, port, seen) if in_time else _not_ready(paths, seen, timeout)
 
 
-def _not_started(place: Place, port: int, seen: int) -> EmbeddedError:
+def _not_started(paths: ClusterPaths, port: int, seen: int) -> EmbeddedError:
     if not is_free(port):
         require_free(port)
     return EmbeddedError(
         "The embedded PostgreSQL server did not start.",
-        why=_tail(place, seen),
-        hint=f"the whole log is {place.log}",
+        why=_tail(paths, seen),
+        hint=f"the whole log is {paths.log}",
     )
 
 
-def _not_ready(place: Place, seen: int, timeout: float) -> EmbeddedError:
+def _not_ready(paths: ClusterPaths, seen: int, timeout: float) -> EmbeddedError:
     return EmbeddedError(
         f"The embedded PostgreSQL server accepts no connections after {timeout:g} seconds.",
-        why=_tail(place, seen),
+        why=_tail(paths, seen),
         hint="it may still be recovering from a crash: look again with `penstock db status`",
     )
 
 
-def _turn_log(place: Place) -> int:
+def _turn_log(paths: ClusterPaths) -> int:
     """Set a log that has grown too long aside, and give the size of the one to come."""
-    if _log_size(place) > LOG_LIMIT:
-        place.log.replace(place.log.with_suffix(".log.1"))
-    return _log_size(place)
+    if _log_size(paths) > LOG_LIMIT:
+        paths.log.replace(paths.log.with_suffix(".log.1"))
+    return _log_size(paths)
 
 
-def _log_size(place: Place) -> int:
+def _log_size(paths: ClusterPaths) -> int:
     try:
-        return place.log.lstat().st_size
+        return paths.log.lstat().st_size
     except FileNotFoundError:
         return 0
 
 
-def _tail(place: Place, seen: int) -> str:
+def _tail(paths: ClusterPaths, seen: int) -> str:
     try:
-        text = read_unfollowed(place.log, max(seen, _log_size(place) - 8192))
+        text = read_unfollowed(paths.log, max(seen, _log_size(paths) - 8192))
     except OSError as error:
         return f"its log can't be read: {error.strerror}"
     return "\n       ".join(text.splitlines()[-TAIL_LINES:]) or "its log says nothing"

@@ -23,8 +23,8 @@ class State:
 
     Attributes:
         port: The loopback port, chosen once.
-        place: The folder below /var/lib/penstock that holds the data, empty when `home` does.
-        data: The data directory, for whoever reads the file; what counts is `place`.
+        folder: The folder below /var/lib/penstock that holds the data, empty when `home` does.
+        data: The data directory, for whoever reads the file; what counts is `folder`.
         binaries: The directory the server runs from.
         source: The directory the binaries were found in: the same, unless they were copied.
         version: The version of the binaries.
@@ -32,7 +32,7 @@ class State:
     """
 
     port: int
-    place: str
+    folder: str
     data: str
     binaries: str
     source: str
@@ -97,7 +97,7 @@ def _checked(home: Path, found: object) -> State:
     values = {name: found[name] for name in names}
     values["made"] = tuple(values["made"])
     state = State(**values)
-    if "/" in state.place or state.place in (".", ".."):
+    if "/" in state.folder or state.folder in (".", ".."):
         raise _damaged(home, "an entry has an impossible value")
     return state
 

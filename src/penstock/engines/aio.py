@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from penstock.backends import AsyncDriver, Place
+    from penstock.backends import AsyncDriver, DatabaseAddress
     from penstock.declare import SessionOptions
     from penstock.engines.budget import Budget
     from penstock.engines.engine import StoreEngine
@@ -85,7 +85,7 @@ class AsyncStoreEngine:
         """Close the idle connections now, those in use when they come back; for any thread."""
         self._due = 0.0
         sync = self.engine.sync_engine
-        url = self._store.backend.store_url(self._store.place).set(drivername=self.driver.name)
+        url = self._store.backend.store_url(self._store.address).set(drivername=self.driver.name)
         point(sync, url, self._store.backend)
         sync.pool.dispose()
 
@@ -131,17 +131,17 @@ class AsyncStoreEngine:
 
     def connect(self, rec: ConnectionPoolEntry) -> Any:
         """A new driver connection; a refused one is tried again if the store has moved."""
-        tried = self._store.place
+        tried = self._store.address
         try:
             return self._connect_to(tried, rec)
         except Exception:
             if not aside(partial(self._store.has_moved, tried)):
                 raise
-        return self._connect_to(self._store.place, rec)
+        return self._connect_to(self._store.address, rec)
 
     def is_good(self, entry: ConnectionPoolEntry, idle_since: float) -> bool:
         """Whether an idle connection can be handed out."""
-        return is_good(entry, idle_since, self._store.place, self.driver, self.engine.dialect)
+        return is_good(entry, idle_since, self._store.address, self.driver, self.engine.dialect)
 
     @contextmanager
     def closing(self, raw: Any) -> Iterator[None]:
@@ -154,10 +154,10 @@ class AsyncStoreEngine:
         """End an idle connection, from any thread."""
         self.driver.end(raw)
 
-    def _connect_to(self, place: Place, entry: ConnectionPoolEntry) -> Any:
+    def _connect_to(self, address: DatabaseAddress, entry: ConnectionPoolEntry) -> Any:
         store, dialect = self._store, self.engine.dialect
-        info_of(entry)["mark"] = store.backend.mark(place)
-        raw = self.driver.connect(observed(dialect, entry), place, store.connection_options, aside)
+        info_of(entry)["mark"] = store.backend.mark(address)
+        raw = self.driver.connect(observed(dialect, entry), address, store.connection_options, aside)
         try:
             if self._shared is not None:
                 self._shared.set_up(raw, self.engine.url)
@@ -169,11 +169,11 @@ class AsyncStoreEngine:
 
     def _make(self) -> AsyncEngine:
         store, options = self._store, self.driver.dialect_options
-        url = store.backend.store_url(store.place).set(drivername=self.driver.name)
+        url = store.backend.store_url(store.address).set(drivername=self.driver.name)
         echo, hide = store.options.echo, store.options.hide_parameters
         self._shared: SharedDialect | None = None
         if store.options.share_statements:
-            key = (store.backend.server_key(store.place.server), url.drivername, store.place.spatial)
+            key = (store.backend.server_key(store.address.server), url.drivername, store.address.spatial)
             self._shared = shared_dialect(key, lambda: SharedDialect(url, options, store.backend))
             pool = partial(TaskPool, self, echo=echo)
             return self._shared.async_engine(pool, url, echo=echo, hide_parameters=hide)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Place:
-    """A place in a budget's queue.
+class QueueEntry:
+    """One who waits in a budget's queue.
 
     Args:
         holder: Who stands there.
@@ -72,7 +72,7 @@ class Budget:
         self._out: Counter[str] = Counter()
         self._idle: OrderedDict[ConnectionPoolEntry, Holder] = OrderedDict()
         self._stacks: dict[Holder, list[ConnectionPoolEntry]] = {}
-        self._queue: deque[Place] = deque()
+        self._queue: deque[QueueEntry] = deque()
 
     # --- the limit ---
 
@@ -122,8 +122,8 @@ class Budget:
             if grant is not None:
                 self._out[holder.label] += 1
                 return grant
-            place = self._queue_up(holder, waiter(), 1)
-        return self._wait(place, timeout)
+            queued = self._queue_up(holder, waiter(), 1)
+        return self._wait(queued, timeout)
 
     def give_back(
         self,
@@ -221,8 +221,8 @@ class Budget:
             if grant is not None:
                 self._out[holder.label] += slots
                 return grant
-            place = self._queue_up(holder, waiter(), slots, anew=True)
-        return self._wait(place, timeout)
+            queued = self._queue_up(holder, waiter(), slots, anew=True)
+        return self._wait(queued, timeout)
 
     def _end(self, reservation: Reservation, label: str, own: int, lent: int) -> None:
         with self._lock:
@@ -239,33 +239,33 @@ class Budget:
 
     # --- waiting ---
 
-    def _wait(self, place: Place, timeout: float) -> Grant:
+    def _wait(self, queued: QueueEntry, timeout: float) -> Grant:
         try:
             pause = min(timeout, until_worth_it())
-            place.waiter.sleep(pause)
-            if place.grant is None:
+            queued.waiter.sleep(pause)
+            if queued.grant is None:
                 collect_in_turn()
-                place.waiter.sleep(timeout - pause)
+                queued.waiter.sleep(timeout - pause)
         except BaseException:
-            self._refuse(place)
+            self._refuse(queued)
             raise
         with self._lock:
-            if place.grant is not None:
-                return place.grant
-            self._queue.remove(place)
+            if queued.grant is not None:
+                return queued.grant
+            self._queue.remove(queued)
             self._serve()
         raise self._exhausted(timeout)
 
-    def _refuse(self, place: Place) -> None:
+    def _refuse(self, queued: QueueEntry) -> None:
         """Leave the queue, or return what was granted meanwhile; nothing of it was used yet."""
         with self._lock:
-            grant = place.grant
+            grant = queued.grant
             if grant is None:
-                self._queue.remove(place)
+                self._queue.remove(queued)
             else:
-                self._leave(place.holder.label, place.slots)
+                self._leave(queued.holder.label, queued.slots)
                 self._used -= grant.fresh
-                returned = [(place.holder, grant.entry)] if grant.entry is not None else grant.victims
+                returned = [(queued.holder, grant.entry)] if grant.entry is not None else grant.victims
                 for holder, entry in returned:
                     self._rest(holder, entry)
             self._serve()
@@ -318,21 +318,21 @@ class Budget:
             del self._stacks[holder]
         return holder
 
-    def _queue_up(self, holder: Holder, waiter: Waiter, slots: int, *, anew: bool = False) -> Place:
-        place = Place(holder, waiter, slots, anew)
-        self._queue.append(place)
-        return place
+    def _queue_up(self, holder: Holder, waiter: Waiter, slots: int, *, anew: bool = False) -> QueueEntry:
+        queued = QueueEntry(holder, waiter, slots, anew)
+        self._queue.append(queued)
+        return queued
 
     def _serve(self) -> None:
         """Give what became free to those who came first."""
         while self._queue:
-            place = self._queue[0]
-            place.grant = self._find(place.holder, place.slots, anew=place.anew)
-            if place.grant is None:
+            queued = self._queue[0]
+            queued.grant = self._find(queued.holder, queued.slots, anew=queued.anew)
+            if queued.grant is None:
                 return
             self._queue.popleft()
-            self._out[place.holder.label] += place.slots
-            place.waiter.wake()
+            self._out[queued.holder.label] += queued.slots
+            queued.waiter.wake()
 
     def _try(self, holder: Holder, slots: int, *, anew: bool = False) -> Grant | None:
         """What nobody waits for; not even its own idle connection goes to one who came later."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from penstock.backends import Backend, Place, Server
+    from penstock.backends import Backend, DatabaseAddress, Server
     from penstock.engines.options import EngineOptions
     from penstock.engines.queueing import BudgetState
 
@@ -77,12 +77,12 @@ class _Work:
 
 @contextmanager
 def reserved(
-    place: Place, backend: Backend, *, own: int = OWN, lent: int = 0, budget: Budget | None = None
+    address: DatabaseAddress, backend: Backend, *, own: int = OWN, lent: int = 0, budget: Budget | None = None
 ) -> Iterator[None]:
     """Have connections to a store's server for the time of the block, all of them or none.
 
     Args:
-        place: The store.
+        address: The store.
         backend: How to speak to it.
         own: Connections that the block makes by itself.
         lent: Connections that the engines it uses may take.
@@ -91,7 +91,7 @@ def reserved(
     Raises:
         BudgetExhausted: They did not become free in ten minutes, or the limit is lower.
     """
-    budget = budget or budget_of(place.server, backend)
-    work = _Work(f"work on {place.label or place.database}")
+    budget = budget or budget_of(address.server, backend)
+    work = _Work(f"work on {address.label or address.database}")
     with budget.reserve(work, ThreadWaiter, _PATIENCE, own=own, lent=lent):
         yield

@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from penstock.backends import TRACED, ConnectionOptions, Place, backend_for
+from penstock.backends import TRACED, ConnectionOptions, DatabaseAddress, backend_for
 from penstock.declare import SessionOptions
 from penstock.engines import fork
 from penstock.engines.budgets import budget_of
@@ -49,21 +49,21 @@ PLAIN = SessionOptions()
 class Lookup(Protocol):
     """Where a store is, asked again whenever that may have changed."""
 
-    def place(self) -> Place:
-        """The store's place now; raises what the caller of `connect()` shall see."""
+    def address(self) -> DatabaseAddress:
+        """The store's address now; raises what the caller of `connect()` shall see."""
 
     def generation(self, max_age: float) -> int:
-        """A number that changes when the place may have (see `Registry.generation`)."""
+        """A number that changes when the address may have (see `Registry.generation`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A place that never changes."""
+    """An address that never changes."""
 
-    where: Place
+    where: DatabaseAddress
 
-    def place(self) -> Place:
-        """The place."""
+    def address(self) -> DatabaseAddress:
+        """The address."""
         return self.where
 
     def generation(self, max_age: float) -> int:
@@ -99,8 +99,20 @@ class StoreEngine:
     """
 
     __slots__ = (
-        "__weakref__", "_generation", "_makers", "_owner", "_place", "_shared",
-        "backend", "budget", "engine", "lookup", "options", "read_only", "sessions", "twins",
+        "__weakref__",
+        "_address",
+        "_generation",
+        "_makers",
+        "_owner",
+        "_shared",
+        "backend",
+        "budget",
+        "engine",
+        "lookup",
+        "options",
+        "read_only",
+        "sessions",
+        "twins",
     )  # fmt: skip
 
     def __init__(
@@ -121,9 +133,9 @@ class StoreEngine:
         self._owner = owner
         self._makers: dict[SessionOptions, SessionFactory] = {}
         self._generation = lookup.generation(options.refresh_interval)
-        self._place = lookup.place()
-        self.backend = backend_for(self._place.server.login.url)
-        self.budget = budget or budget_of(self._place.server, self.backend, options, owner)
+        self._address = lookup.address()
+        self.backend = backend_for(self._address.server.login.url)
+        self.budget = budget or budget_of(self._address.server, self.backend, options, owner)
         self.engine = self._make()
         if options.trace_sessions:
             self.engine.update_execution_options(**{TRACED: True})
@@ -162,9 +174,9 @@ class StoreEngine:
             self.engine.pool = pool.for_child()
 
     @property
-    def place(self) -> Place:
+    def address(self) -> DatabaseAddress:
         """Where the store is, as far as is known."""
-        return self._place
+        return self._address
 
     @property
     def connection_options(self) -> ConnectionOptions:
@@ -180,7 +192,7 @@ class StoreEngine:
     @property
     def label(self) -> str:
         """Whose connections these are: `app:store`."""
-        return self._place.label or self._place.database
+        return self._address.label or self._address.database
 
     @property
     def timeout(self) -> float:
@@ -202,29 +214,29 @@ class StoreEngine:
             generation = self.lookup.generation(self.options.refresh_interval if max_age is None else max_age)
             if generation == self._generation:
                 return
-            place = self.lookup.place()
+            address = self.lookup.address()
         except RegistryError as error:
             _logger.warning("%s: its address can't be looked up: %s", self.label, error.what)
             return
         except PenstockError:  # Nothing is plugged in any more: what is open leads nowhere.
             self.dispose()
             raise
-        self._move_to(place)
+        self._move_to(address)
         self._generation = generation
 
     def connect(self, rec: ConnectionPoolEntry) -> Any:
         """A new driver connection; a refused one is tried again if the store has moved."""
-        tried = self._place
+        tried = self._address
         try:
             return self._connect_to(tried, rec)
         except Exception:
             if not self.has_moved(tried):
                 raise
-        return self._connect_to(self._place, rec)
+        return self._connect_to(self._address, rec)
 
     def is_good(self, entry: ConnectionPoolEntry, idle_since: float) -> bool:
         """Whether an idle connection can be handed out: asks the operating system, not the server."""
-        return is_good(entry, idle_since, self._place, self.backend, self.engine.dialect)
+        return is_good(entry, idle_since, self._address, self.backend, self.engine.dialect)
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
         """A block in which a connection is closed; it ends when the server no longer counts it."""
@@ -232,10 +244,10 @@ class StoreEngine:
 
     # --- connecting ---
 
-    def _connect_to(self, place: Place, entry: ConnectionPoolEntry) -> Any:
-        info_of(entry)["mark"] = self.backend.mark(place)
+    def _connect_to(self, address: DatabaseAddress, entry: ConnectionPoolEntry) -> Any:
+        info_of(entry)["mark"] = self.backend.mark(address)
         dialect = observed(self.engine.dialect, entry)
-        raw = self.backend.connect(dialect, place, self.connection_options)
+        raw = self.backend.connect(dialect, address, self.connection_options)
         try:
             if self._shared is not None:
                 self._shared.set_up(raw, self.engine.url)
@@ -245,39 +257,43 @@ class StoreEngine:
             raise
         return raw
 
-    def has_moved(self, tried: Place) -> bool:
+    def has_moved(self, tried: DatabaseAddress) -> bool:
         """Whether the store is elsewhere now, or its password is kept elsewhere."""
         try:
-            self._move_to(self.lookup.place())
+            self._move_to(self.lookup.address())
         except RegistryError:
             return False
-        return self._place != tried
+        return self._address != tried
 
-    def _move_to(self, place: Place) -> None:
-        if place == self._place:
+    def _move_to(self, address: DatabaseAddress) -> None:
+        if address == self._address:
             return
-        if place.server.login.url.get_backend_name() != self.engine.dialect.name:
+        if address.server.login.url.get_backend_name() != self.engine.dialect.name:
             raise NotSupported(
-                f"The store {place.label or place.database} moved to another kind of server "
+                f"The store {address.label or address.database} moved to another kind of server "
                 "while this process runs.",
                 hint="Restart this process.",
             )
         _logger.info("%s moved", self.label, extra={"action": "store moved", "store": self.label})
         self.dispose()
-        self._place = place
-        point(self.engine, self.backend.store_url(place), self.backend)
-        self.budget = budget_of(place.server, self.backend, self.options, self._owner)
+        self._address = address
+        point(self.engine, self.backend.store_url(address), self.backend)
+        self.budget = budget_of(address.server, self.backend, self.options, self._owner)
         self.dispose()
 
     def _make(self) -> Engine:
         """An engine that is not connected yet."""
-        url, echo, hide = self.backend.store_url(self._place), self.options.echo, self.options.hide_parameters
+        url, echo, hide = (
+            self.backend.store_url(self._address),
+            self.options.echo,
+            self.options.hide_parameters,
+        )
         self._shared: SharedDialect | None = None
         if self.options.share_statements:
-            self._shared = _shared_for(self._place, self.backend, trusted=True)
+            self._shared = _shared_for(self._address, self.backend, trusted=True)
             pool = partial(StorePool, self, echo=echo)
             return self._shared.engine(pool, url, echo=echo, hide_parameters=hide)
-        options = self.backend.dialect_options(self._place)
+        options = self.backend.dialect_options(self._address)
         engine = sqlalchemy.create_engine(
             url, pool=StorePool(self), echo=echo, hide_parameters=hide, **options
         )
@@ -286,26 +302,28 @@ class StoreEngine:
 
 
 class _Checks(Protocol):
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         """See `Backend.is_alive`."""
 
 
 def is_good(
-    entry: ConnectionPoolEntry, idle_since: float, place: Place, driver: _Checks, dialect: Dialect
+    entry: ConnectionPoolEntry, idle_since: float, address: DatabaseAddress, driver: _Checks, dialect: Dialect
 ) -> bool:
     """Whether an idle connection can be handed out.
 
     Args:
         entry: The connection.
         idle_since: When it was used last, by the monotonic clock.
-        place: Where it should lead.
+        address: Where it should lead.
         driver: Asks the operating system about it.
         dialect: Asks the server, where nothing else tells: through a pooler, after a while.
     """
     raw = entry.driver_connection
-    if raw is None or not driver.is_alive(raw, place, _mark_of(entry)):
+    if raw is None or not driver.is_alive(raw, address, _mark_of(entry)):
         return False
-    return not place.server.pooled or time.monotonic() - idle_since < _PING_AFTER or _answers(entry, dialect)
+    return (
+        not address.server.pooled or time.monotonic() - idle_since < _PING_AFTER or _answers(entry, dialect)
+    )
 
 
 def _answers(entry: ConnectionPoolEntry, dialect: Dialect) -> bool:
@@ -335,18 +353,18 @@ def point(engine: Engine, url: URL, backend: Backend) -> None:
 
 
 @contextmanager
-def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
+def own_engine(address: DatabaseAddress, backend: Backend) -> Iterator[Engine]:
     """An engine for Penstock's own statements: names resolve nowhere that an app can write to.
 
     Its connections are closed after use; whoever uses it has reserved what it needs.
     """
-    shared = _shared_for(place, backend, trusted=False)
+    shared = _shared_for(address, backend, trusted=False)
     _recent.append(shared)
-    url = backend.store_url(place)
+    url = backend.store_url(address)
 
     def connect() -> Any:
-        options = ConnectionOptions(trusted=False, connect_timeout=place.server.connect_timeout)
-        raw = backend.connect(shared.dialect, place, options)
+        options = ConnectionOptions(trusted=False, connect_timeout=address.server.connect_timeout)
+        raw = backend.connect(shared.dialect, address, options)
         shared.set_up(raw, url)
         backend.set_up(raw)
         return raw
@@ -355,11 +373,11 @@ def own_engine(place: Place, backend: Backend) -> Iterator[Engine]:
     yield shared.own_engine(pool, url)
 
 
-def _shared_for(place: Place, backend: Backend, *, trusted: bool) -> SharedDialect:
+def _shared_for(address: DatabaseAddress, backend: Backend, *, trusted: bool) -> SharedDialect:
     """What the stores of a server share; where names are looked up differs, so that is kept apart."""
-    url = backend.store_url(place)
-    key = (backend.server_key(place.server), url.drivername, trusted, place.spatial)
-    options = backend.dialect_options(place)
+    url = backend.store_url(address)
+    key = (backend.server_key(address.server), url.drivername, trusted, address.spatial)
+    options = backend.dialect_options(address)
     return shared_dialect(key, lambda: SharedDialect(url, options, backend))
 
 

@@ -27,7 +27,7 @@ def async_twin(store: StoreEngine) -> AsyncStoreEngine:
 
 
 def _make(store: StoreEngine) -> AsyncStoreEngine:
-    driver = store.backend.async_driver(store.place)
+    driver = store.backend.async_driver(store.address)
     if find_spec("greenlet") is None:
         raise MissingExtra(
             "Async engines need the package greenlet, which is not installed.",

@@ -81,8 +81,8 @@ def _do(step: Step, work: Work) -> None:
 
 
 def _translated(step: Step, error: Exception, work: Work) -> PenstockError:
-    backend, place = work.address.backend, work.address.place
-    where = "" if backend.shown(place) in str(step) else f" in {backend.shown(place)}"
+    backend, database_address = work.address.backend, work.address.database_address
+    where = "" if backend.shown(database_address) in str(step) else f" in {backend.shown(database_address)}"
     what, refused = f"Could not {step}{where}.", _row_refused(error, work)
     return ServerError(what, why=refused) if refused else backend.translate(error, what)
 
@@ -100,7 +100,7 @@ def _drop(step: DropDatabase, work: Work) -> None:
     if not work.address.backend.capabilities.transactional_ddl:
         with suppress(StoreNotCreated), _own_transaction(work) as connection:
             mark_dropping(connection, work.address.backend)
-    work.address.backend.drop(work.address.place, last=TABLE_NAME)
+    work.address.backend.drop(work.address.database_address, last=TABLE_NAME)
 
 
 def _set_aside(step: SetAside, work: Work) -> None:
@@ -108,18 +108,18 @@ def _set_aside(step: SetAside, work: Work) -> None:
     if work.roles is not None:
         work.roles.let_end()
     work.before_aside()
-    work.address.backend.set_aside(work.address.place, step.name)
+    work.address.backend.set_aside(work.address.database_address, step.name)
     if work.roles is not None:
         work.roles.shut_out()
 
 
 def _create(step: CreateDatabase, work: Work) -> None:
-    work.address.backend.create(work.address.place)
+    work.address.backend.create(work.address.database_address)
 
 
 def _clone(step: CloneDatabase, work: Work) -> None:
-    place = work.address.place
-    work.address.backend.clone(replace(place, database=step.template), place)
+    database_address = work.address.database_address
+    work.address.backend.clone(replace(database_address, database=step.template), database_address)
 
 
 def _stamp(step: StampRecord, work: Work) -> None:
@@ -129,7 +129,7 @@ def _stamp(step: StampRecord, work: Work) -> None:
 
 
 def _prepare(step: PrepareDatabase, work: Work) -> None:
-    work.address.backend.prepare(work.address.place)
+    work.address.backend.prepare(work.address.database_address)
 
 
 def _write_record(step: WriteRecord, work: Work) -> None:
@@ -139,7 +139,7 @@ def _write_record(step: WriteRecord, work: Work) -> None:
 
 
 def _enable_spatial(step: EnableSpatial, work: Work) -> None:
-    work.address.backend.enable_spatial(work.address.place)
+    work.address.backend.enable_spatial(work.address.database_address)
 
 
 def _grant_roles(step: GrantRoles, work: Work) -> None:

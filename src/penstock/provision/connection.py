@@ -24,10 +24,10 @@ def own_connection(address: Address) -> Iterator[Connection]:
 
     It is closed afterwards, or kept for the next use (see `keeping`).
     """
-    place, backend = address.place, address.backend
+    database_address, backend = address.database_address, address.backend
     with (
-        reserved(place, backend, own=1),
-        own_engine(place, backend) as engine,
+        reserved(database_address, backend, own=1),
+        own_engine(database_address, backend) as engine,
         engine.connect() as connection,
     ):
         yield connection
@@ -41,18 +41,18 @@ def locked(address: Address, timeout: float) -> Iterator[None]:
         StoreBusy: Another sync has had it for longer than `timeout` seconds.
         StoreNotCreated: The database is gone.
     """
-    place, backend = address.place, address.backend
+    database_address, backend = address.database_address, address.backend
     if backend.capabilities.databases_are_files:
-        with backend.lock(place, timeout):
+        with backend.lock(database_address, timeout):
             yield
         return
     with ExitStack() as held:
         try:
             connection = held.enter_context(own_connection(address))
         except DBAPIError as error:
-            what = f"The store's database {place.database} can't be locked for a sync."
+            what = f"The store's database {database_address.database} can't be locked for a sync."
             raise backend.translate(error, what) from error
-        held.enter_context(backend.lock(place, timeout, connection))
+        held.enter_context(backend.lock(database_address, timeout, connection))
         connection.commit()
         held.enter_context(shared(connection.connection.driver_connection))
         yield

@@ -93,7 +93,7 @@ class DynamicStores:
         if database is None:
             return address
         address.backend.check_name(database)
-        return replace(address, place=replace(address.place, database=database))
+        return replace(address, database_address=replace(address.database_address, database=database))
 
     def whose(self, address: Address) -> str:
         """Whose a database is by its record, for people; empty if there is no such database."""
@@ -133,7 +133,11 @@ class DynamicStores:
                 hint="Choose another name.",
             )
         address = self._book.get(app, store.name)
-        server = address.place.server if asked.connection is None else self._server(app, asked.connection)
+        server = (
+            address.database_address.server
+            if asked.connection is None
+            else self._server(app, asked.connection)
+        )
         same = (
             asked.initializer in ("", setting.initializer)
             and asked.spatial in (False, setting.spatial)

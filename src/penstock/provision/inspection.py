@@ -117,7 +117,7 @@ class Inspector:
         """Whether a store that was dropped and is kept is there."""
         try:
             address = self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)
-            exists = self._ask(address, lambda: address.backend.exists(address.place))
+            exists = self._ask(address, lambda: address.backend.exists(address.database_address))
         except PenstockError as error:
             return kept_status(entry, None, error.what)
         return kept_status(entry, exists)
@@ -127,14 +127,14 @@ class Inspector:
 
     def _ask(self, address: Address, question: Callable[[], _Answer]) -> _Answer:
         """What a server answers; one that was silent just now is not waited for again, store by store."""
-        key = address.backend.server_key(address.place.server)
+        key = address.backend.server_key(address.database_address.server)
         until, silence = self._silent.get(key, (0.0, None))
         if silence is not None and time.monotonic() < until:
             raise silence.anew()
         try:
             return question()
         except ServerSilent as error:
-            until = time.monotonic() + address.place.server.connect_timeout
+            until = time.monotonic() + address.database_address.server.connect_timeout
             self._silent[key] = (until, error.anew())
             raise
 
@@ -143,7 +143,7 @@ class Inspector:
         roles = self._roles.of(address)
         if roles is None:
             return status
-        if address.place.own_login is not None:
+        if address.database_address.own_login is not None:
             return self._with_login(replace(status, roles=Roles.STORE.value), address)
         if status.health is Health.UNREACHABLE:
             return status
@@ -155,7 +155,7 @@ class Inspector:
         """The status, once its app's own login was tried: somebody else may have changed it."""
         if status.health is not Health.READY:
             return status
-        engine = self._engines.at(address.place)
+        engine = self._engines.at(address.database_address)
         try:
             with engine.engine.connect():
                 return status

@@ -254,7 +254,7 @@ class Provisioner:
             then = self._book.remembered(app, entry)
         except PenstockError:
             return (now.service, now.database) != (entry.service, entry.database)
-        return now.backend.store_url(now.place) != then.backend.store_url(then.place)
+        return now.backend.store_url(now.database_address) != then.backend.store_url(then.database_address)
 
     def _entries(self, app: AppDeclaration) -> list[StoreEntry]:
         return [e for e in self._registry.stores(app.package) if e.state.is_current]
@@ -360,7 +360,7 @@ class Provisioner:
         """Drop what a drop that was killed had made ready for the store's tables."""
         for entry in self.kept_of(address):
             aside = self._book.remembered(app, entry)
-            aside.backend.drop_remains(aside.place)
+            aside.backend.drop_remains(aside.database_address)
 
 
 def _is_same_place(before: StoreEntry | None, entry: StoreEntry) -> bool:
@@ -435,7 +435,8 @@ def _stamped(address: Address, registry: RegistryIdentity) -> str:
             stamp(connection, backend, address.app, address.store.name, registry)
             record = read_record(connection, backend)
     except DBAPIError as error:
-        what = f"The database {backend.shown(address.place)} can't be marked as {subject_of(address)}."
+        shown = backend.shown(address.database_address)
+        what = f"The database {shown} can't be marked as {subject_of(address)}."
         raise backend.translate(error, what) from error
     return record.store_id if record is not None else ""
 

@@ -153,7 +153,9 @@ class Remover:
     def _kept_as(self, address: Address, keep: timedelta, unused: StoreEntry | None) -> StoreEntry:
         now = datetime.now(UTC)
         entry = self._provisioner.entry_of(address) or address.entry()
-        name = address.backend.aside_name(address.place, now) if unused is None else unused.database
+        name = (
+            address.backend.aside_name(address.database_address, now) if unused is None else unused.database
+        )
         return replace(
             entry,
             service=address.service,
@@ -174,7 +176,7 @@ class Remover:
         unused = None
         for entry in self._provisioner.kept_of(address):
             aside = self._address(entry)
-            if aside.backend.exists(aside.place):
+            if aside.backend.exists(aside.database_address):
                 self._finish_drop(entry)
             else:
                 self._drop_remains(entry)
@@ -195,11 +197,11 @@ class Remover:
 
     def _forget_unless_there(self, address: Address, kept: StoreEntry) -> None:
         """Forget a place to which nothing was moved after all."""
-        place = replace(address.place, database=kept.database)
+        database_address = replace(address.database_address, database=kept.database)
         try:
-            if address.backend.exists(place):
+            if address.backend.exists(database_address):
                 return
-            address.backend.drop_remains(place)
+            address.backend.drop_remains(database_address)
         except PenstockError:  # It may be there: then it is found by `stores status`.
             return
         self._registry.remove_store(kept)
@@ -219,7 +221,7 @@ class Remover:
     def _is_back(self, entry: StoreEntry) -> bool:
         """Whether a store that is said to be kept has its name, as its record tells: a verb was killed."""
         aside = self._address(entry)
-        if not entry.record_id or aside.backend.exists(aside.place):
+        if not entry.record_id or aside.backend.exists(aside.database_address):
             return False
         return _store_id(self._address(_back(entry))) == entry.record_id
 
@@ -238,7 +240,7 @@ class Remover:
         try:
             if roles is not None:
                 roles.let_in(entry.record_id)
-            address.backend.bring_back(aside.place, back.database)
+            address.backend.bring_back(aside.database_address, back.database)
         except PenstockError:
             if roles is not None:
                 roles.shut_out(entry.record_id)
@@ -276,8 +278,8 @@ class Remover:
             self._finish_drop(entry)
             work = self._work(app, address, known_as=entry.was)
             with self._engines.reserved(address):
-                if address.backend.exists(address.place):
-                    address.backend.let_in(address.place)
+                if address.backend.exists(address.database_address):
+                    address.backend.let_in(address.database_address)
                     drop_store(work, self._emit, ours=lambda: True)
                 elif work.roles is not None:
                     work.roles.drop(entry.record_id)
@@ -288,7 +290,7 @@ class Remover:
 
     def _drop_remains(self, entry: StoreEntry) -> None:
         address = self._address(entry)
-        address.backend.drop_remains(address.place)
+        address.backend.drop_remains(address.database_address)
 
     def _address(self, entry: StoreEntry) -> Address:
         return self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)
@@ -309,7 +311,7 @@ def _store_id(address: Address) -> str:
 
 
 def _check_there(aside: Address) -> None:
-    if not aside.backend.exists(aside.place):
+    if not aside.backend.exists(aside.database_address):
         raise StoreNotCreated(
             f"There is no database {aside.database} on service {aside.service}.",
             why=f"{aside.app}:{aside.store} was kept there, but somebody took it away.",

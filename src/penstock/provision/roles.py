@@ -148,10 +148,10 @@ class OwnRoles:
 
     def problem(self) -> PenstockError | None:
         """Why the store gets no roles of its own, or None."""
-        place = self._address.place
-        found = self._keeper.problem(self._service, self._backend, place.server)
-        if found is None and place.app_makes_tables:
-            found = self._backend.owner_problem(place)
+        database_address = self._address.database_address
+        found = self._keeper.problem(self._service, self._backend, database_address.server)
+        if found is None and database_address.app_makes_tables:
+            found = self._backend.owner_problem(database_address)
         return found
 
     def problem_here(self) -> PenstockError | None:
@@ -201,8 +201,8 @@ class OwnRoles:
         if not self.present or self.names is None:
             return None
         if self._engine is None:
-            place = self._backend.owner_place(self._address.place, self.names)
-            self._engine = self._keeper.engines.at(place)
+            database_address = self._backend.owner_address(self._address.database_address, self.names)
+            self._engine = self._keeper.engines.at(database_address)
         return self._engine.engine
 
     def close(self) -> None:
@@ -283,7 +283,7 @@ class OwnRoles:
     def let_end(self) -> None:
         """Make sure that the sessions of the store's logins can be ended."""
         if self.present and self.names is not None:
-            self._backend.let_end(self._address.place, self.names)
+            self._backend.let_end(self._address.database_address, self.names)
 
     def shut_out(self, store_id: str = "") -> None:
         """Let them not reach what will have the name of the store's database, which was set aside.
@@ -293,12 +293,12 @@ class OwnRoles:
         """
         names = self._all_names(store_id) if store_id else self.names
         if names is not None and (store_id or self.present):
-            self._backend.shut_out(self._address.place.server, names)
+            self._backend.shut_out(self._address.database_address.server, names)
 
     def let_in(self, store_id: str) -> None:
         """Let them in again, before the store's database has its name again."""
         if store_id:
-            self._backend.let_in(self._address.place.server, self._all_names(store_id))
+            self._backend.let_in(self._address.database_address.server, self._all_names(store_id))
 
     def drop(self, store_id: str = "") -> None:
         """Drop them once the store is gone, and forget their passwords.
@@ -309,7 +309,7 @@ class OwnRoles:
         if self.names is None and store_id:
             self.names = self._all_names(store_id)
         if self.names is not None:
-            self._backend.drop(self._address.place.server, self.names)
+            self._backend.drop(self._address.database_address.server, self.names)
         self.present = False
         known = self._known()
         if known:
@@ -324,7 +324,7 @@ class OwnRoles:
 
     def _all_names(self, store_id: str) -> RoleNames:
         names = self._backend.names(self._known_as, store_id)
-        return replace(names, app_makes_tables=self._address.place.app_makes_tables)
+        return replace(names, app_makes_tables=self._address.database_address.app_makes_tables)
 
     def _known(self) -> Sequence[Credential]:
         return self._keeper.registry.credentials(self._address.service, self._address.database)
@@ -359,7 +359,7 @@ class OwnRoles:
         others = self._all_names(store_id)
         if others != but:
             try:
-                self._backend.drop(self._address.place.server, others)
+                self._backend.drop(self._address.database_address.server, others)
             except PenstockError as error:  # It was renamed, perhaps, and still needs them.
                 _logger.warning("%s %s", error.what, error.why)
 

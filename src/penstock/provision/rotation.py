@@ -120,6 +120,6 @@ class Rotator:
                 f"{subject} has no logins of its own.", why=f"Its address is from {address.source}."
             )
         where = {"service": address.service, "database": address.database}
-        lock = address.backend.lock(address.place, _LOCK_TIMEOUT)
+        lock = address.backend.lock(address.database_address, _LOCK_TIMEOUT)
         with journalled(self._registry, action, subject, where), self._engines.reserved(address), lock:
             yield roles

@@ -116,8 +116,8 @@ def status_of(
         database=address.database,
         source=str(address.source),
         required=required,
-        tables="app" if address.place.app_makes_tables else "penstock",
-        connections=budget_of(address.place.server, address.backend).state(),
+        tables="app" if address.database_address.app_makes_tables else "penstock",
+        connections=budget_of(address.database_address.server, address.backend).state(),
     )
     try:
         seen = look(address)

@@ -44,7 +44,7 @@ def _plan_for(work: Work, found: Found) -> Plan:
         if problem is not None:
             plan = plan_sync(replace(work.wanted, roles=False), found)
     if work.wanted.spatial:
-        problem = work.address.backend.spatial_problem(work.address.place, exists=found.exists)
+        problem = work.address.backend.spatial_problem(work.address.database_address, exists=found.exists)
         if problem is not None:
             return Plan(refused=problem)
     return plan
@@ -122,7 +122,7 @@ def _decide_and_do(work: Work, emit: Emit, decide: Callable[[], Sequence[Step]])
     """Decide under the lock, and do it still under it, unless the lock would be gone with the database."""
     backend = work.address.backend
     under_lock = backend.capabilities.lock_survives_drop
-    with backend.lock(work.address.place, work.lock_timeout):
+    with backend.lock(work.address.database_address, work.lock_timeout):
         steps = decide()
         if under_lock:
             _run(steps, work, emit)

@@ -88,7 +88,7 @@ def look(address: Address, roles: OwnRoles | None = None, *, size: bool = False)
     except StoreNotCreated:
         return Seen(NOTHING)
     except DBAPIError as error:
-        what = f"The database {backend.shown(address.place)} can't be looked at."
+        what = f"The database {backend.shown(address.database_address)} can't be looked at."
         raise backend.translate(error, what) from error
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends import Login, Place, Server, backend_for, parse_url
+from penstock.backends import DatabaseAddress, Login, Server, backend_for, parse_url
 from penstock.engines import Budget, EngineOptions, Fixed, StoreEngine, fork
 from penstock.errors import PenstockError, RegistryError, StoreBusy, StoreNotCreated
 from penstock.registry import tables
@@ -48,15 +48,15 @@ class Storage:
                 why="What is done to its tables, when it is upgraded, could be left half done there.",
                 hint="Keep it in SQLite or PostgreSQL; stores may be on any server.",
             )
-        self._place = self._placed(*self._backend.split(address), password)
+        self._address = self._address_of(*self._backend.split(address), password)
         self._engine = self._make_engine()
         self._ready = False
 
     @property
     def whereabouts(self) -> str:
         """What messages on other hosts call the registry."""
-        is_file = not self._place.server.login.url.host
-        where = f"{self._backend.shown(self._place)} on {node()}" if is_file else self.label
+        is_file = not self._address.server.login.url.host
+        where = f"{self._backend.shown(self._address)} on {node()}" if is_file else self.label
         return f"registry {where}"
 
     def rows(self, query: Any) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ class Storage:
         """Whether there are tables to read; those of an earlier release are upgraded first."""
         if self._ready:
             return True
-        if not self._backend.has_home(self._place):
+        if not self._backend.has_home(self._address):
             return False
         with self._reading() as connection:
             revision = self._revision(connection)
@@ -115,13 +115,13 @@ class Storage:
         """Make what is not there yet: the directory, the database, the tables."""
         if self._ready:
             return
-        self._backend.make_home(self._place)
+        self._backend.make_home(self._address)
         try:
             if self._is_ready():
                 return
         except StoreNotCreated:
-            if self._backend.create(self._place):
-                self._backend.prepare(self._place)
+            if self._backend.create(self._address):
+                self._backend.prepare(self._address)
         self._prepare_again()
         self._upgrade()
         self._ready = True
@@ -131,7 +131,7 @@ class Storage:
         with self._reading() as connection:
             prepared = self._backend.is_prepared(connection)
         if not prepared:
-            self._backend.prepare(self._place)
+            self._backend.prepare(self._address)
 
     def _revision(self, connection: Connection) -> str | None:
         """How far the tables are; None if there are none."""
@@ -165,15 +165,17 @@ class Storage:
 
     # --- the connection ---
 
-    def _placed(self, url: Any, database: str, password: SecretRef | None) -> Place:
+    def _address_of(self, url: Any, database: str, password: SecretRef | None) -> DatabaseAddress:
         reference = "" if password is None else str(password)
         login = Login(url=url, password=partial(resolve, password), reference=reference)
-        return Place(server=Server(service="registry", login=login), database=database, label="registry")
+        return DatabaseAddress(
+            server=Server(service="registry", login=login), database=database, label="registry"
+        )
 
     def _make_engine(self) -> StoreEngine:
         budget = Budget(self.label, _CONNECTIONS)
         fork.remember(budget)
-        return StoreEngine(Fixed(self._place), EngineOptions(), owner=self, budget=budget)
+        return StoreEngine(Fixed(self._address), EngineOptions(), owner=self, budget=budget)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.backends import Backend, Place, Server
+from penstock.backends import Backend, DatabaseAddress, Server
 from penstock.connect import Address
 from penstock.declare import StoreName, run_of_copy
 from penstock.declare.naming import TEST_PREFIX
@@ -62,11 +62,11 @@ class Ground:
 
     def _drop(self, database: str) -> None:
         """Drop one copy, unless there is something in it that is none of Penstock's."""
-        place = Place(server=self.server, database=database, label=f"left:{database}")
+        database_address = DatabaseAddress(server=self.server, database=database, label=f"left:{database}")
         address = Address(
             app="left",
             store=StoreName(database),
-            place=place,
+            database_address=database_address,
             backend=self.backend,
             source=MADE_HERE,
         )
@@ -75,8 +75,8 @@ class Ground:
             return
         roles = self.backend.roles
         if roles is not None and seen.record is not None:
-            roles.let_end(place, roles.names(database, seen.record.store_id))
-        self.backend.drop(place)
+            roles.let_end(database_address, roles.names(database, seen.record.store_id))
+        self.backend.drop(database_address)
 
     def _roles_left(self) -> list[RoleNames]:
         roles = self.backend.roles

@@ -60,7 +60,7 @@ class CopyRoles(OwnRoles):
         if backend is None or roles is None:
             raise ValueError("A template without roles has none to share.")
         super().__init__(keeper, backend, address, service, known_as=template.database)
-        self._shared = replace(roles, app_makes_tables=address.place.app_makes_tables)
+        self._shared = replace(roles, app_makes_tables=address.database_address.app_makes_tables)
         self._logins = logins
 
     def problem(self) -> None:

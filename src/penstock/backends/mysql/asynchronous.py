@@ -12,8 +12,8 @@ from penstock.errors import MissingExtra
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock.backends.address import DatabaseAddress
     from penstock.backends.contract import Aside, ConnectionOptions
-    from penstock.backends.place import Place
 
 
 class AsyncmyDriver:
@@ -29,10 +29,12 @@ class AsyncmyDriver:
         self.dialect_options: dict[str, Any] = {}
         self._connect = connect
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
-        return self._connect(dialect, place, options, aside)
+    def connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
+        return self._connect(dialect, address, options, aside)
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         line = raw._transport and raw._transport.get_extra_info("socket")
         return bool(raw.connected and line and is_quiet(line.fileno()))
 

@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import kept
+from penstock.backends.address import DatabaseAddress, Server, direct_login, missing
 from penstock.backends.contract import Capabilities, ConnectionOptions, own_timeout
 from penstock.backends.frames import RowFrames
 from penstock.backends.kept import SessionKey
@@ -37,7 +38,6 @@ from penstock.backends.mysql.sessions import (
     with_driver,
     with_either,
 )
-from penstock.backends.place import Place, Server, direct_login, missing
 from penstock.backends.servers import ServerBackend
 from penstock.errors import (
     ConfigError,
@@ -94,7 +94,7 @@ class MySQLBackend(ServerBackend):
     default_schema = None
     max_connections = 20
 
-    def dialect_options(self, place: Place) -> dict[str, Any]:
+    def dialect_options(self, address: DatabaseAddress) -> dict[str, Any]:
         return {}
 
     def normalise(self, url: URL) -> URL:
@@ -120,26 +120,26 @@ class MySQLBackend(ServerBackend):
                 why=f"A name has 1 to {_NAME_LENGTH} characters, and does not end in a space.",
             )
 
-    def connection_place(self, server: Server, label: str) -> Place:
-        return Place(server=server, database=server.login.url.database or "", label=label)
+    def connection_address(self, server: Server, label: str) -> DatabaseAddress:
+        return DatabaseAddress(server=server, database=server.login.url.database or "", label=label)
 
-    def exists(self, place: Place) -> bool:
-        with maintenance(place.server, keep=True, anywhere=True) as connection:
-            return copies.is_there(connection, place.database, aside=aside.is_aside(place.database))
+    def exists(self, address: DatabaseAddress) -> bool:
+        with maintenance(address.server, keep=True, anywhere=True) as connection:
+            return copies.is_there(connection, address.database, aside=aside.is_aside(address.database))
 
-    def create(self, place: Place) -> bool:
-        with maintenance(place.server, keep=True) as connection:
+    def create(self, address: DatabaseAddress) -> bool:
+        with maintenance(address.server, keep=True) as connection:
             try:
-                return copies.create(connection, place.database)
+                return copies.create(connection, address.database)
             except DBAPIError as error:
-                what = f"The database {place.database} can't be created."
+                what = f"The database {address.database} can't be created."
                 refused = self.translate(error, what)
                 if isinstance(refused, PermissionRefused):
-                    raise _to_be_granted(connection, place, what) from error
+                    raise _to_be_granted(connection, address, what) from error
                 raise refused from error
 
-    def clone(self, source: Place, place: Place) -> bool:
-        return copies.clone(source, place)
+    def clone(self, source: DatabaseAddress, address: DatabaseAddress) -> bool:
+        return copies.clone(source, address)
 
     def databases(self, server: Server, prefix: str) -> list[str]:
         return copies.databases(server, prefix)
@@ -149,49 +149,49 @@ class MySQLBackend(ServerBackend):
     ) -> AbstractContextManager[None]:
         return locks.named_lock(server, name, shared=shared, timeout=timeout)
 
-    def prepare(self, place: Place) -> None:
+    def prepare(self, address: DatabaseAddress) -> None:
         """Nothing: a database is closed to all but those who were let in."""
 
-    def drop(self, place: Place, last: str = "") -> bool:
-        with maintenance(place.server) as connection:
+    def drop(self, address: DatabaseAddress, last: str = "") -> bool:
+        with maintenance(address.server) as connection:
             try:
-                there = has_database(connection, place.database)
-                return there and ending.drop(connection, place.database, last)
+                there = has_database(connection, address.database)
+                return there and ending.drop(connection, address.database, last)
             except DBAPIError as error:
-                raise self.translate(error, f"The database {place.database} can't be dropped.") from error
+                raise self.translate(error, f"The database {address.database} can't be dropped.") from error
 
-    def aside_name(self, place: Place, when: datetime) -> str:
-        return aside.aside_name(place.database, when)
+    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
+        return aside.aside_name(address.database, when)
 
-    def set_aside(self, place: Place, name: str) -> None:
-        aside.set_aside(place, name)
+    def set_aside(self, address: DatabaseAddress, name: str) -> None:
+        aside.set_aside(address, name)
 
-    def let_in(self, place: Place) -> None:
+    def let_in(self, address: DatabaseAddress) -> None:
         """Nothing: who was let in to a database has no part in one of another name."""
 
-    def bring_back(self, place: Place, name: str) -> None:
-        aside.bring_back(place, name)
+    def bring_back(self, address: DatabaseAddress, name: str) -> None:
+        aside.bring_back(address, name)
 
-    def drop_remains(self, place: Place) -> None:
-        aside.drop_remains(place)
+    def drop_remains(self, address: DatabaseAddress) -> None:
+        aside.drop_remains(address)
 
-    def enable_spatial(self, place: Place) -> None:
+    def enable_spatial(self, address: DatabaseAddress) -> None:
         """Nothing: every database has spatial types."""
 
-    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
-        url = place.server.login.url
-        if url.get_backend_name() == MARIADB or "MariaDB" not in self.version(place.server):
+    def spatial_problem(self, address: DatabaseAddress, *, exists: bool) -> PenstockError | None:
+        url = address.server.login.url
+        if url.get_backend_name() == MARIADB or "MariaDB" not in self.version(address.server):
             return None
         return NotSupported(
-            f"The store {place.label} can't be spatial on service {place.server.service}.",
+            f"The store {address.label} can't be spatial on service {address.server.service}.",
             why="Its server is MariaDB, and its address says mysql:, whose spatial columns differ.",
-            hint=f"penstock services edit {place.server.service} --url {url.set(drivername=MARIADB)}",
+            hint=f"penstock services edit {address.server.service} --url {url.set(drivername=MARIADB)}",
         )
 
     def lock(
-        self, place: Place, timeout: float, on: Connection | None = None
+        self, address: DatabaseAddress, timeout: float, on: Connection | None = None
     ) -> AbstractContextManager[None]:
-        return locks.store_lock(place, timeout, on)
+        return locks.store_lock(address, timeout, on)
 
     def lock_transaction(self, connection: Connection) -> None:
         raise NotSupported("MariaDB has no lock that ends with a transaction.")
@@ -218,29 +218,31 @@ class MySQLBackend(ServerBackend):
         url = server.login.url
         return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or PORT}")
 
-    def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
-        login = place.login if options.trusted else direct_login(place.server)
-        said = start_up(place.purpose, options.at(login.url))
+    def _connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
+        login = address.login if options.trusted else direct_login(address.server)
+        said = start_up(address.purpose, options.at(login.url))
 
         def attempt(url: URL) -> Any:
-            args, params = dialect.create_connect_args(url.set(database=place.database))
+            args, params = dialect.create_connect_args(url.set(database=address.database))
             return connect(dialect, args, params | said | password_of(url), aside)
 
         try:
             if not options.trusted:
                 care = care_of(lambda: with_either(login, attempt, aside))
-                return kept.obtain(SessionKey(login, place.database, place.purpose), care)
+                return kept.obtain(SessionKey(login, address.database, address.purpose), care)
             return with_either(login, attempt, aside)
         except dialect.loaded_dbapi.Error as error:
             number = number_of(error)
             # 1044 is said of any database that a user has no right in; only another user sees if it is there.
             # A sync of Penstock's goes on, to make it.
-            hidden = number in NO_RIGHT and options.trusted and place.own_login is None
-            if number not in NO_ENTRY or hidden or aside(partial(self._is_there, place)) is not False:
+            hidden = number in NO_RIGHT and options.trusted and address.own_login is None
+            if number not in NO_ENTRY or hidden or aside(partial(self._is_there, address)) is not False:
                 raise
-            raise missing(place) from error
+            raise missing(address) from error
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         return bool(raw.open) and is_quiet(descriptor_of(raw))
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
@@ -252,18 +254,18 @@ class MySQLBackend(ServerBackend):
     def _was_ended(self, error: Exception) -> bool:
         return was_ended(error)
 
-    def async_driver(self, place: Place) -> AsyncDriver:
-        return asyncmy_driver(place.server.login.url.get_backend_name(), self._connect)
+    def async_driver(self, address: DatabaseAddress) -> AsyncDriver:
+        return asyncmy_driver(address.server.login.url.get_backend_name(), self._connect)
 
 
-def _to_be_granted(connection: Connection, place: Place, what: str) -> PermissionRefused:
+def _to_be_granted(connection: Connection, address: DatabaseAddress, what: str) -> PermissionRefused:
     """The user may create no database, but it can be let do so, or use one that was made for it."""
     user = connection.exec_driver_sql("SELECT CURRENT_USER()").scalar_one()
     name, _, host = str(user).rpartition("@")
-    database = pattern_of(place.database).replace("`", "``")
+    database = pattern_of(address.database).replace("`", "``")
     return PermissionRefused(
         what,
-        why=f"The user {user} of service {place.server.service} may not create it (CREATE).",
+        why=f"The user {user} of service {address.server.service} may not create it (CREATE).",
         hint="Have an administrator of the server do, then sync again:"
         f" GRANT ALL ON `{database}`.* TO '{name}'@'{host}'",
     )

@@ -13,7 +13,7 @@ from penstock.errors import NotSupported
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from penstock.backends.place import Place
+    from penstock.backends.address import DatabaseAddress
 
 _SOCKET = "unix_socket"
 # As option files escape them (https://mariadb.com/kb/en/configuring-mariadb-with-option-files/).
@@ -61,7 +61,7 @@ class MySQLClients:
         who = {"MYSQL_USER": url.username or "", "MYSQL_DATABASE": url.database or ""}
         return there | who | ({} if url.password is None else {"MYSQL_PWD": str(url.password)})
 
-    def command(self, place: Place, url: URL, *, read_only: bool) -> ClientCommand:
+    def command(self, address: DatabaseAddress, url: URL, *, read_only: bool) -> ClientCommand:
         where = [f"--host={url.host or 'localhost'}", f"--port={url.port or PORT}", "--protocol=TCP"]
         if _SOCKET in url.query:
             where = [f"--socket={_only(url, _SOCKET)}", "--protocol=SOCKET"]

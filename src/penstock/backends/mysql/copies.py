@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Place, Server
+    from penstock.backends.address import DatabaseAddress, Server
 
 # Texts are equal if they are the same, as on other servers: 'a' is neither 'A' nor 'a '.
 _COLLATIONS = {True: "utf8mb4_nopad_bin", False: "utf8mb4_0900_bin"}
@@ -53,19 +53,19 @@ def create(connection: Connection, database: str) -> bool:
     return True
 
 
-def clone(source: Place, place: Place) -> bool:
+def clone(source: DatabaseAddress, address: DatabaseAddress) -> bool:
     """Make a database as a copy of another one; False if it was there already.
 
     Raises:
         NotSupported: There is more than tables in the other one.
     """
-    what = f"The database {place.database} can't be made as a copy of {source.database}."
-    with maintenance(place.server) as connection:
+    what = f"The database {address.database} can't be made as a copy of {source.database}."
+    with maintenance(address.server) as connection:
         check_only_tables(connection, source.database, what)
         try:
-            if not create(connection, place.database):
+            if not create(connection, address.database):
                 return False
-            _copy_tables(connection, source.database, place.database)
+            _copy_tables(connection, source.database, address.database)
         except DBAPIError as error:
             raise translated(error, what) from error
     return True

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from penstock.backends.address import missing
 from penstock.backends.mysql.faults import translated
 from penstock.backends.mysql.sessions import has_database, maintenance
-from penstock.backends.place import missing
 from penstock.errors import StoreBusy
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Place, Server
+    from penstock.backends.address import DatabaseAddress, Server
 
 _SHARERS = 64
 """How many can share a lock at a time."""
@@ -31,25 +31,25 @@ _PAUSE = 0.05
 
 
 @contextmanager
-def store_lock(place: Place, timeout: float, on: Connection | None = None) -> Iterator[None]:
+def store_lock(address: DatabaseAddress, timeout: float, on: Connection | None = None) -> Iterator[None]:
     """Hold the lock of a store, whose database must be there by then.
 
     Args:
-        place: The store.
+        address: The store.
         timeout: Seconds to wait.
         on: The session that has it until that ends; by default one of its own, for the block.
     """
-    with maintenance(place.server) if on is None else nullcontext(on) as connection:
-        what = f"The store's database {place.database} can't be locked for a sync."
+    with maintenance(address.server) if on is None else nullcontext(on) as connection:
+        what = f"The store's database {address.database} can't be locked for a sync."
         try:
-            if not _take(connection, f"store {place.database}", timeout):
+            if not _take(connection, f"store {address.database}", timeout):
                 raise StoreBusy(
                     what,
                     why=f"Another sync has had it for longer than {timeout:g} seconds.",
                     hint="Wait for the other sync to end, then run the command again.",
                 )
-            if not has_database(connection, place.database):
-                raise missing(place)
+            if not has_database(connection, address.database):
+                raise missing(address)
         except DBAPIError as error:
             raise translated(error, what) from error
         yield
@@ -85,7 +85,7 @@ def _take_one(connection: Connection, name: str, end: float) -> bool:
 
 def _take_all(connection: Connection, name: str, end: float) -> bool:
     places = (f"{name} {number}" for number in range(_SHARERS))
-    return all(_take(connection, place, end - time.monotonic()) for place in places)
+    return all(_take(connection, address, end - time.monotonic()) for address in places)
 
 
 def _take(connection: Connection, name: str, seconds: float) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Login, Place, Server
+    from penstock.backends.address import DatabaseAddress, Login, Server
     from penstock.errors import PenstockError
 
 _NEEDED = (
@@ -106,12 +106,14 @@ class MariaDBRoles(ServerRoles):
             f" GRANT {lacking} ON *.* TO '{name}'@'{host}' WITH GRANT OPTION",
         )
 
-    def owner_problem(self, place: Place) -> PenstockError | None:
+    def owner_problem(self, address: DatabaseAddress) -> PenstockError | None:
         """Why its app can't make tables: a right is missing, or its name is too long for a grant of all."""
-        what = f"The app of {place.label} can't be let make tables in it."
-        if not grants.is_grantable(place.database):
-            return NotSupported(what, why=f"The name {place.database} is too long for a grant of all in it.")
-        with maintenance(place.server, keep=True, anywhere=True) as connection:
+        what = f"The app of {address.label} can't be let make tables in it."
+        if not grants.is_grantable(address.database):
+            return NotSupported(
+                what, why=f"The name {address.database} is too long for a grant of all in it."
+            )
+        with maintenance(address.server, keep=True, anywhere=True) as connection:
             name, host = _service_user(connection)
             found = connection.execute(_MAY, {"grantee": f"'{name}'@'{host}'"}).scalars().all()
         lacking = ", ".join(right for right in grants.OWNERS if right not in found)
@@ -171,7 +173,7 @@ class MariaDBRoles(ServerRoles):
             if user.name == login:
                 _drop(connection, user)
 
-    def let_end(self, place: Place, names: RoleNames) -> None:
+    def let_end(self, address: DatabaseAddress, names: RoleNames) -> None:
         """Nothing: the service's user may end every session."""
 
     def shut_out(self, server: Server, names: RoleNames) -> None:

@@ -12,19 +12,19 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import kept, servers
+from penstock.backends.address import direct_login
 from penstock.backends.contract import ConnectionOptions
 from penstock.backends.kept import SessionCare, SessionKey
 from penstock.backends.lines import is_quiet, line_kept
 from penstock.backends.mysql.connecting import connect
 from penstock.backends.mysql.faults import may_be_login, translated
 from penstock.backends.mysql.pymysql_compat import descriptor_of
-from penstock.backends.place import direct_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from penstock.backends.place import Login, Server
+    from penstock.backends.address import Login, Server
 
 PYMYSQL = "pymysql"
 """What Penstock itself speaks with, and threads do."""

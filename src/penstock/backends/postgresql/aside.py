@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.place import missing
+from penstock.backends.address import missing
 from penstock.backends.postgresql.ending import without_sessions
 from penstock.backends.postgresql.faults import NOT_THERE, sqlstate_of, translated
 from penstock.backends.postgresql.sessions import maintenance
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Place
+    from penstock.backends.address import DatabaseAddress
 
 _NAME_BYTES = 63
 
@@ -29,43 +29,43 @@ def aside_name(database: str, when: datetime) -> str:
     return kept.decode(errors="ignore") + ending
 
 
-def set_aside(place: Place, name: str) -> None:
+def set_aside(address: DatabaseAddress, name: str) -> None:
     """Rename a database and close its door, in one transaction; sessions in it are ended first.
 
     Raises:
         StoreBusy: Somebody uses it whom the service's role can't send away.
         StoreNotCreated: It is not there.
     """
-    with maintenance(place.server) as connection:
+    with maintenance(address.server) as connection:
 
         def rename() -> None:
-            _rename(connection, place.database, name, let_in=False)
+            _rename(connection, address.database, name, let_in=False)
 
         try:
-            without_sessions(connection, place.database, rename)
+            without_sessions(connection, address.database, rename)
         except DBAPIError as error:
             if sqlstate_of(error) == NOT_THERE:
-                raise missing(place) from error
-            raise translated(error, f"The database {place.database} can't be set aside.") from error
+                raise missing(address) from error
+            raise translated(error, f"The database {address.database} can't be set aside.") from error
 
 
-def let_in(place: Place) -> None:
+def let_in(address: DatabaseAddress) -> None:
     """Open the door of a database again."""
-    with maintenance(place.server) as connection:
+    with maintenance(address.server) as connection:
         quote = connection.dialect.identifier_preparer.quote_identifier
         try:
-            connection.exec_driver_sql(f"ALTER DATABASE {quote(place.database)} ALLOW_CONNECTIONS true")
+            connection.exec_driver_sql(f"ALTER DATABASE {quote(address.database)} ALLOW_CONNECTIONS true")
         except DBAPIError as error:
-            raise translated(error, f"The database {place.database} can't be opened again.") from error
+            raise translated(error, f"The database {address.database} can't be opened again.") from error
 
 
-def bring_back(place: Place, name: str) -> None:
+def bring_back(address: DatabaseAddress, name: str) -> None:
     """Give a database its name again, and open its door."""
-    with maintenance(place.server) as connection:
+    with maintenance(address.server) as connection:
         try:
-            _rename(connection, place.database, name, let_in=True)
+            _rename(connection, address.database, name, let_in=True)
         except DBAPIError as error:
-            raise translated(error, f"The database {place.database} can't be renamed to {name}.") from error
+            raise translated(error, f"The database {address.database} can't be renamed to {name}.") from error
 
 
 def _rename(connection: Connection, old: str, new: str, *, let_in: bool) -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+    from penstock.backends.address import DatabaseAddress
     from penstock.backends.contract import Aside, ConnectionOptions
-    from penstock.backends.place import Place
 
 _WHERE = ("host", "port")
 
@@ -42,10 +42,12 @@ class PsycopgDriver:
         self.dialect_options = dialect_options
         self._connect = connect
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
-        return self._connect(dialect, place, options, aside)
+    def connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
+        return self._connect(dialect, address, options, aside)
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         return not raw.closed and is_quiet(raw.fileno())
 
     def leave(self, connection: Any) -> None:
@@ -75,24 +77,26 @@ class AsyncpgDriver:
     name = ASYNCPG
 
     def __init__(
-        self, ignored: tuple[str, ...], may_have_come: Callable[[Exception, Place, Aside], bool]
+        self, ignored: tuple[str, ...], may_have_come: Callable[[Exception, DatabaseAddress, Aside], bool]
     ) -> None:
         self.dialect_options: dict[str, Any] = {}
         self._ignored = ignored
         self._may_have_come = may_have_come
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
-        made = self._attempt(dialect, place, options, aside(place.login.with_password))
+    def connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
+        made = self._attempt(dialect, address, options, aside(address.login.with_password))
         if isinstance(made, _Refused) and made.refusal.state.startswith(MAY_BE_LOGIN):
-            spare = aside(place.login.with_spare)
-            made = made if spare is None else self._attempt(dialect, place, options, spare)
+            spare = aside(address.login.with_spare)
+            made = made if spare is None else self._attempt(dialect, address, options, spare)
         if not isinstance(made, _Refused):
             return made
         made.error.__cause__ = aside(partial(finding, made.refusal))
-        self._may_have_come(made.error, place, aside)
+        self._may_have_come(made.error, address, aside)
         raise made.error
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         line = raw._transport.get_extra_info("socket")
         return not raw.is_closed() and line is not None and is_quiet(line.fileno())
 
@@ -102,10 +106,10 @@ class AsyncpgDriver:
     def end(self, raw: Any) -> None:
         end_in_loop(raw._loop, raw._transport, raw.terminate)
 
-    def _attempt(self, dialect: Any, place: Place, options: ConnectionOptions, url: URL) -> Any:
+    def _attempt(self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, url: URL) -> Any:
         """A connection, or how it was refused; the driver's own error holds the password."""
         dbapi = dialect.loaded_dbapi
-        params = self._params(dialect, url.set(database=place.database)) | _start_up(place, options)
+        params = self._params(dialect, url.set(database=address.database)) | _start_up(address, options)
         refused = (
             dbapi.Error,
             dbapi.asyncpg.PostgresError,
@@ -152,7 +156,7 @@ def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> 
 
 
 def asyncpg_driver(
-    ignored: tuple[str, ...], may_have_come: Callable[[Exception, Place, Aside], bool]
+    ignored: tuple[str, ...], may_have_come: Callable[[Exception, DatabaseAddress, Aside], bool]
 ) -> AsyncpgDriver:
     """The driver of `postgresql+asyncpg:` addresses; raises MissingExtra without asyncpg."""
     if find_spec("asyncpg") is None:
@@ -163,19 +167,19 @@ def asyncpg_driver(
     return AsyncpgDriver(ignored, may_have_come)
 
 
-def _start_up(place: Place, options: ConnectionOptions) -> dict[str, Any]:
+def _start_up(address: DatabaseAddress, options: ConnectionOptions) -> dict[str, Any]:
     """What a connection says of itself when it starts (see `sessions.start_up`).
 
     Behind a pooler of transactions no statement may be prepared under a name that another
     session has (https://docs.sqlalchemy.org/en/21/dialects/postgresql.html,
     "Prepared Statement Name with PGBouncer").
     """
-    settings = {"application_name": place.purpose[:63]}
+    settings = {"application_name": address.purpose[:63]}
     said: dict[str, Any] = {
-        "timeout": options.at(place.login.url).driver_timeout,
+        "timeout": options.at(address.login.url).driver_timeout,
         "server_settings": settings,
     }
-    if place.server.pooled:
+    if address.server.pooled:
         return said | {
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,

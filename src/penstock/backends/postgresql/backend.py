@@ -10,11 +10,11 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import kept
+from penstock.backends.address import DatabaseAddress, Server, direct_login, missing
 from penstock.backends.contract import Capabilities, ConnectionOptions
 from penstock.backends.faults import found_in
 from penstock.backends.kept import SessionKey
 from penstock.backends.lines import is_quiet
-from penstock.backends.place import Place, Server, direct_login, missing
 from penstock.backends.postgresql import aside, copies, ending, postgis
 from penstock.backends.postgresql.asynchronous import PsycopgDriver, asyncpg_driver
 from penstock.backends.postgresql.clients import PostgreSQLClients
@@ -122,7 +122,7 @@ class PostgreSQLBackend(ServerBackend):
     default_schema = "public"
     max_connections = 20
 
-    def dialect_options(self, place: Place) -> dict[str, Any]:
+    def dialect_options(self, address: DatabaseAddress) -> dict[str, Any]:
         # One dialect serves many databases, and an extension's type has another number in each.
         return {"use_native_hstore": False}
 
@@ -144,35 +144,35 @@ class PostgreSQLBackend(ServerBackend):
                 why=f"A name has 1 to {_NAME_BYTES} bytes, none of them zero.",
             )
 
-    def connection_place(self, server: Server, label: str) -> Place:
+    def connection_address(self, server: Server, label: str) -> DatabaseAddress:
         database = maintenance_databases(server.login.url)[0]
-        return Place(server=server, database=database, label=label)
+        return DatabaseAddress(server=server, database=database, label=label)
 
-    def exists(self, place: Place) -> bool:
+    def exists(self, address: DatabaseAddress) -> bool:
         try:
-            with maintenance(place.server, keep=True, anywhere=True) as connection:
-                return _exists(connection, place.database)
+            with maintenance(address.server, keep=True, anywhere=True) as connection:
+                return _exists(connection, address.database)
         except ServerError as error:
-            if not isinstance(error, ServerUnreachable) and self._answers(place):
+            if not isinstance(error, ServerUnreachable) and self._answers(address):
                 return True
             raise
 
-    def create(self, place: Place) -> bool:
-        with maintenance(place.server, keep=True) as connection:
-            name = _quoted(connection, place.database)
+    def create(self, address: DatabaseAddress) -> bool:
+        with maintenance(address.server, keep=True) as connection:
+            name = _quoted(connection, address.database)
             try:
                 connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
             except DBAPIError as error:
                 if sqlstate_of(error) in DUPLICATE:
                     return False
-                what = f"The database {place.database} can't be created."
+                what = f"The database {address.database} can't be created."
                 if sqlstate_of(error) == INSUFFICIENT_PRIVILEGE:
-                    raise _to_be_made(connection, place, what) from error
+                    raise _to_be_made(connection, address, what) from error
                 raise self.translate(error, what) from error
         return True
 
-    def clone(self, source: Place, place: Place) -> bool:
-        return copies.clone(source, place)
+    def clone(self, source: DatabaseAddress, address: DatabaseAddress) -> bool:
+        return copies.clone(source, address)
 
     def databases(self, server: Server, prefix: str) -> list[str]:
         return copies.databases(server, prefix)
@@ -182,54 +182,54 @@ class PostgreSQLBackend(ServerBackend):
     ) -> AbstractContextManager[None]:
         return copies.named_lock(server, name, shared=shared, timeout=timeout)
 
-    def prepare(self, place: Place) -> None:
-        with maintenance(place.server, keep=True, anywhere=True) as connection:
-            name = _quoted(connection, place.database)
-            if _owns(connection, place.database):
+    def prepare(self, address: DatabaseAddress) -> None:
+        with maintenance(address.server, keep=True, anywhere=True) as connection:
+            name = _quoted(connection, address.database)
+            if _owns(connection, address.database):
                 connection.exec_driver_sql(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
 
-    def drop(self, place: Place, last: str = "") -> bool:
-        with maintenance(place.server) as connection:
-            if not _exists(connection, place.database):
+    def drop(self, address: DatabaseAddress, last: str = "") -> bool:
+        with maintenance(address.server) as connection:
+            if not _exists(connection, address.database):
                 return False
             try:
-                ending.drop(connection, place.database)
+                ending.drop(connection, address.database)
             except DBAPIError as error:
-                raise self.translate(error, f"The database {place.database} can't be dropped.") from error
+                raise self.translate(error, f"The database {address.database} can't be dropped.") from error
         return True
 
-    def aside_name(self, place: Place, when: datetime) -> str:
-        return aside.aside_name(place.database, when)
+    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
+        return aside.aside_name(address.database, when)
 
-    def set_aside(self, place: Place, name: str) -> None:
-        aside.set_aside(place, name)
+    def set_aside(self, address: DatabaseAddress, name: str) -> None:
+        aside.set_aside(address, name)
 
-    def let_in(self, place: Place) -> None:
-        aside.let_in(place)
+    def let_in(self, address: DatabaseAddress) -> None:
+        aside.let_in(address)
 
-    def bring_back(self, place: Place, name: str) -> None:
-        aside.bring_back(place, name)
+    def bring_back(self, address: DatabaseAddress, name: str) -> None:
+        aside.bring_back(address, name)
 
-    def drop_remains(self, place: Place) -> None:
+    def drop_remains(self, address: DatabaseAddress) -> None:
         """Nothing: a database gets its other name at once."""
 
-    def enable_spatial(self, place: Place) -> None:
-        postgis.enable(place)
+    def enable_spatial(self, address: DatabaseAddress) -> None:
+        postgis.enable(address)
 
-    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
-        return postgis.problem(place, exists=exists)
+    def spatial_problem(self, address: DatabaseAddress, *, exists: bool) -> PenstockError | None:
+        return postgis.problem(address, exists=exists)
 
     @contextmanager
-    def lock(self, place: Place, timeout: float, on: Connection | None = None) -> Iterator[None]:
+    def lock(self, address: DatabaseAddress, timeout: float, on: Connection | None = None) -> Iterator[None]:
         with ExitStack() as held:
             try:
-                connection = on or held.enter_context(own_session(direct_login(place.server), place))
+                connection = on or held.enter_context(own_session(direct_login(address.server), address))
                 stay(connection)
                 connection.exec_driver_sql(f"SET lock_timeout = {max(1, int(timeout * 1000))}")
                 connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({_LOCK_KEY})")
                 connection.exec_driver_sql("RESET lock_timeout")
             except DBAPIError as error:
-                raise self._lock_refused(error, place) from error
+                raise self._lock_refused(error, address) from error
             yield
 
     def lock_transaction(self, connection: Connection) -> None:
@@ -259,28 +259,30 @@ class PostgreSQLBackend(ServerBackend):
         ports = url.port or url.query.get("port") or _PORT
         return f"{_joined(hosts)}:{_joined(ports)}"
 
-    def _connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
-        login = place.login if options.trusted else direct_login(place.server)
-        pooled = place.server.pooled and options.trusted
-        said = start_up(place.purpose, options.at(login.url), pooled=pooled, role=place.role)
-        own = not (options.trusted or place.role)
+    def _connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
+        login = address.login if options.trusted else direct_login(address.server)
+        pooled = address.server.pooled and options.trusted
+        said = start_up(address.purpose, options.at(login.url), pooled=pooled, role=address.role)
+        own = not (options.trusted or address.role)
 
         def attempt(url: URL) -> Any:
-            args, params = dialect.create_connect_args(url.set(database=place.database))
+            args, params = dialect.create_connect_args(url.set(database=address.database))
             return connect(dialect, args, params | said, aside)
 
         try:
             if own:
                 care = care_of(lambda: with_either(login, attempt, aside))
-                return kept.obtain(SessionKey(login, place.database, place.purpose), care)
+                return kept.obtain(SessionKey(login, address.database, address.purpose), care)
             return with_either(login, attempt, aside)
         except dialect.loaded_dbapi.Error as error:
-            if not self._may_have_come(error, place, aside):
+            if not self._may_have_come(error, address, aside):
                 raise
         # It was made just now, or says again why we can't enter.
         return with_either(login, attempt, aside)
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         return not raw.closed and is_quiet(raw.fileno())
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
@@ -297,41 +299,41 @@ class PostgreSQLBackend(ServerBackend):
             return True
         return sqlstate_of(error) in GONE or was_cut(error)
 
-    def async_driver(self, place: Place) -> AsyncDriver:
-        if place.server.login.url.drivername == ASYNCPG:
+    def async_driver(self, address: DatabaseAddress) -> AsyncDriver:
+        if address.server.login.url.drivername == ASYNCPG:
             ignored = tuple(option for option in _NO_SAY if option != "target_session_attrs")
             return asyncpg_driver(ignored, self._may_have_come)
-        return PsycopgDriver(self.dialect_options(place), self._connect)
+        return PsycopgDriver(self.dialect_options(address), self._connect)
 
-    def _may_have_come(self, error: Exception, place: Place, aside: Aside) -> bool:
+    def _may_have_come(self, error: Exception, address: DatabaseAddress, aside: Aside) -> bool:
         """Whether a store that refused us may let us in the next time.
 
         Raises:
             StoreNotCreated: There is no such database.
         """
-        state, pooled = sqlstate_of(error), place.server.pooled  # A pooler has words of its own.
+        state, pooled = sqlstate_of(error), address.server.pooled  # A pooler has words of its own.
         if no_answer(error) or not (pooled or is_about_database(state)):
             return False
         gone = state == NOT_THERE and not pooled
-        there = False if gone else aside(partial(self._is_there, place))
+        there = False if gone else aside(partial(self._is_there, address))
         if there is False:
-            raise missing(place) from error
+            raise missing(address) from error
         return bool(there) and (pooled or state is None)
 
-    def _answers(self, place: Place) -> bool:
+    def _answers(self, address: DatabaseAddress) -> bool:
         """Whether the store itself lets us in, where the server's own databases do not."""
         try:
-            with own_session(direct_login(place.server), place):
+            with own_session(direct_login(address.server), address):
                 return True
         except DBAPIError:
             return False
 
-    def _lock_refused(self, error: DBAPIError, place: Place) -> PenstockError:
+    def _lock_refused(self, error: DBAPIError, address: DatabaseAddress) -> PenstockError:
         state = sqlstate_of(error)
         asked = state is None and not no_answer(error)
-        if state == NOT_THERE or (asked and self._is_there(place) is not None):
-            return missing(place)  # It may have been made again since.
-        return self.translate(error, f"The store's database {place.database} can't be locked for a sync.")
+        if state == NOT_THERE or (asked and self._is_there(address) is not None):
+            return missing(address)  # It may have been made again since.
+        return self.translate(error, f"The store's database {address.database} can't be locked for a sync.")
 
 
 def _joined(values: object) -> str:
@@ -343,14 +345,14 @@ def _quoted(connection: Connection, name: str) -> str:
     return connection.dialect.identifier_preparer.quote_identifier(name)
 
 
-def _to_be_made(connection: Connection, place: Place, what: str) -> PermissionRefused:
+def _to_be_made(connection: Connection, address: DatabaseAddress, what: str) -> PermissionRefused:
     """The role may create no database, but it can use one that an administrator made for it."""
     user = connection.execute(text("SELECT current_user")).scalar_one()
     quote = connection.dialect.identifier_preparer.quote_identifier
-    make = f"CREATE DATABASE {quote(place.database)} OWNER {quote(user)}".replace("%%", "%")
+    make = f"CREATE DATABASE {quote(address.database)} OWNER {quote(user)}".replace("%%", "%")
     return PermissionRefused(
         what,
-        why=f"The role {user} of service {place.server.service} may not create databases (CREATEDB).",
+        why=f"The role {user} of service {address.server.service} may not create databases (CREATEDB).",
         hint=f"Have an administrator of the server do, then sync again: {make}",
     )
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
+from penstock.backends.address import without_password
 from penstock.backends.clients import ClientCommand
-from penstock.backends.place import without_password
 from penstock.backends.postgresql.pins import PORT, as_options, led_by_address
 from penstock.backends.postgresql.sessions import DRIVER
 from penstock.backends.reach import shown
@@ -18,7 +18,7 @@ from penstock.errors import NotSupported
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from penstock.backends.place import Place
+    from penstock.backends.address import DatabaseAddress
 
 # What pgJDBC calls the options of libpq (https://jdbc.postgresql.org/documentation/use/).
 _JAVA = {
@@ -70,9 +70,9 @@ class PostgreSQLClients:
         found = {variables[keyword]: value for keyword, value in _parameters(url).items()}
         return {name.decode(): str(value) for name, value in found.items() if name is not None}
 
-    def command(self, place: Place, url: URL, *, read_only: bool) -> ClientCommand:
+    def command(self, address: DatabaseAddress, url: URL, *, read_only: bool) -> ClientCommand:
         said = led_by_address(_parameters(without_password(url)))
-        settings = _settings(place, read_only=read_only)
+        settings = _settings(address, read_only=read_only)
         if settings:
             said["options"] = f"{said.get('options', '')} {as_options(settings)}".strip()
         return ClientCommand(
@@ -83,16 +83,16 @@ class PostgreSQLClients:
         )
 
 
-def _settings(place: Place, *, read_only: bool) -> dict[str, str]:
-    if place.server.pooled:
+def _settings(address: DatabaseAddress, *, read_only: bool) -> dict[str, str]:
+    if address.server.pooled:
         if read_only:
             raise NotSupported(
-                f"A session of store {place.label} can't be made to refuse writing.",
-                why=f"Service {place.server.service} leads through a pooler, and the store has no reader.",
+                f"A session of store {address.label} can't be made to refuse writing.",
+                why=f"Service {address.server.service} leads through a pooler, and the store has no reader.",
                 hint="Add --role app, if you may write.",
             )
         return {}  # It would refuse options.
-    settings = {"role": place.role} if place.role else {}
+    settings = {"role": address.role} if address.role else {}
     return settings | ({"default_transaction_read_only": "on"} if read_only else {})
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Place, Server
+    from penstock.backends.address import DatabaseAddress, Server
 
 _LARGE = 12_000_000
 """Bytes from which on the server copies files, with two checkpoints, faster than blocks through its log."""
@@ -28,17 +28,17 @@ _SINCE_15 = 150_000
 _PAUSE = 0.05
 
 
-def clone(source: Place, place: Place) -> bool:
+def clone(source: DatabaseAddress, address: DatabaseAddress) -> bool:
     """Make a database from another one as its template; False if it was there already."""
-    with maintenance(place.server) as connection:
+    with maintenance(address.server) as connection:
         quote = connection.dialect.identifier_preparer.quote_identifier
-        made = f"CREATE DATABASE {quote(place.database)} TEMPLATE {quote(source.database)}"
+        made = f"CREATE DATABASE {quote(address.database)} TEMPLATE {quote(source.database)}"
         try:
             connection.exec_driver_sql(made + _strategy(connection, source.database))
         except DBAPIError as error:
             if sqlstate_of(error) in DUPLICATE:
                 return False
-            what = f"The database {place.database} can't be made as a copy of {source.database}."
+            what = f"The database {address.database} can't be made as a copy of {source.database}."
             raise translated(error, what) from error
     return True
 

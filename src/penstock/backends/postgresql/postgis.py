@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.place import direct_login
+from penstock.backends.address import direct_login
 from penstock.backends.postgresql.faults import translated
 from penstock.backends.postgresql.sessions import maintenance, own_session
 from penstock.errors import NotSupported, PermissionRefused, StoreNotCreated
@@ -15,7 +15,7 @@ from penstock.errors import NotSupported, PermissionRefused, StoreNotCreated
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from penstock.backends.place import Login, Place
+    from penstock.backends.address import DatabaseAddress, Login
     from penstock.errors import PenstockError
 
 _RASTER = "postgis_raster"
@@ -41,33 +41,33 @@ _PLANTED = """
     LIMIT 1"""
 
 
-def problem(place: Place, *, exists: bool) -> PenstockError | None:
+def problem(address: DatabaseAddress, *, exists: bool) -> PenstockError | None:
     """Why a database can't be a spatial one, or None; a server that lacks it is told before it is made.
 
     Args:
-        place: The database.
+        address: The database.
         exists: Whether it is there already.
     """
-    if exists and _is_enabled(place):
+    if exists and _is_enabled(address):
         return None
-    with maintenance(place.server, keep=True, anywhere=True) as connection:
+    with maintenance(address.server, keep=True, anywhere=True) as connection:
         if connection.execute(text(_AVAILABLE), {"name": "postgis"}).first() is None:
-            return _absent(connection, place)
+            return _absent(connection, address)
         may = connection.execute(text(_MAY), {"managed": list(_MANAGED)}).scalar()
         user = connection.execute(text("SELECT current_user")).scalar_one()
-    if may or place.server.admin is not None:
+    if may or address.server.admin is not None:
         return None
-    url = place.server.login.url
+    url = address.server.login.url
     administrator = f"postgresql://postgres@{url.host or 'localhost'}:{url.port or 5432}"
     return PermissionRefused(
-        f"The store {place.label} can't be spatial on service {place.server.service}.",
+        f"The store {address.label} can't be spatial on service {address.server.service}.",
         why=f"Only a superuser may create the extension postgis, and the role {user} is none.",
-        hint=f"penstock services edit {place.server.service} --admin-url {administrator}, "
+        hint=f"penstock services edit {address.server.service} --admin-url {administrator}, "
         "or have CREATE EXTENSION postgis done in a database that was made for the store.",
     )
 
 
-def enable(place: Place) -> None:
+def enable(address: DatabaseAddress) -> None:
     """Create the extension, and that for rasters where it is one of its own; safe to repeat.
 
     An extension's script runs with the rights of whoever creates it, and looks names up in the schema that it
@@ -79,41 +79,41 @@ def enable(place: Place) -> None:
         NotSupported: There are functions or operators in the way.
         ServerError: The server refuses; its own words are given.
     """
-    login = place.server.admin or direct_login(place.server)
+    login = address.server.admin or direct_login(address.server)
     try:
-        with own_session(login, place, keep=True) as connection:
+        with own_session(login, address, keep=True) as connection:
             if connection.execute(text(_INSTALLED)).first() is None:
-                _check_nothing_planted(connection, place)
+                _check_nothing_planted(connection, address)
             connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS postgis SCHEMA public")
             if connection.execute(text(_AVAILABLE), {"name": _RASTER}).first() is not None:
                 connection.exec_driver_sql(f"CREATE EXTENSION IF NOT EXISTS {_RASTER} SCHEMA public")
     except DBAPIError as error:
-        raise translated(error, f"PostGIS can't be enabled in {place.database}.") from error
+        raise translated(error, f"PostGIS can't be enabled in {address.database}.") from error
 
 
-def _is_enabled(place: Place) -> bool:
-    login: Login = direct_login(place.server)
+def _is_enabled(address: DatabaseAddress) -> bool:
+    login: Login = direct_login(address.server)
     try:
-        with own_session(login, place, keep=True) as connection:
+        with own_session(login, address, keep=True) as connection:
             return connection.execute(text(_INSTALLED)).first() is not None
     except (DBAPIError, StoreNotCreated):
         return False  # Whoever works on it next says why.
 
 
-def _absent(connection: Connection, place: Place) -> NotSupported:
+def _absent(connection: Connection, address: DatabaseAddress) -> NotSupported:
     major = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
     return NotSupported(
-        f"The store {place.label} can't be spatial on service {place.server.service}.",
+        f"The store {address.label} can't be spatial on service {address.server.service}.",
         why="Its server has no PostGIS.",
         hint=f"Install it beside the server; on Debian: apt-get install postgresql-{major}-postgis-3",
     )
 
 
-def _check_nothing_planted(connection: Connection, place: Place) -> None:
+def _check_nothing_planted(connection: Connection, address: DatabaseAddress) -> None:
     planted = connection.execute(text(_PLANTED)).scalar()
     if planted is not None:
         raise NotSupported(
-            f"PostGIS is not enabled in {place.database}, whose schema public has functions or operators.",
+            f"PostGIS is not enabled in {address.database}, whose schema public has functions or operators.",
             why=f"Its script, which a superuser runs, could be made to call them: {planted}.",
             hint="Look at them; then do, as a superuser in this database: CREATE EXTENSION postgis",
         )

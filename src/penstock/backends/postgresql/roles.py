@@ -19,7 +19,7 @@ from penstock.errors import PermissionRefused, StoreNotOurs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from penstock.backends.place import Login, Place, Server
+    from penstock.backends.address import DatabaseAddress, Login, Server
     from penstock.errors import PenstockError
 
 _OURS = "penstock: "
@@ -68,7 +68,7 @@ class PostgreSQLRoles(ServerRoles):
             hint=f"Have an administrator of the server do: ALTER ROLE {role} {attribute}",
         )
 
-    def owner_problem(self, place: Place) -> PenstockError | None:
+    def owner_problem(self, address: DatabaseAddress) -> PenstockError | None:
         """None: an app can be a member of the owner."""
         return None
 
@@ -121,8 +121,8 @@ class PostgreSQLRoles(ServerRoles):
         if login in _logins(connection, names):
             _do(connection, "DROP ROLE IF EXISTS {login}", login=login)
 
-    def let_end(self, place: Place, names: RoleNames) -> None:
-        with maintenance(place.server) as connection:
+    def let_end(self, address: DatabaseAddress, names: RoleNames) -> None:
+        with maintenance(address.server) as connection:
             _join(connection, _logins(connection, names))
 
     def shut_out(self, server: Server, names: RoleNames) -> None:

@@ -12,10 +12,10 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import kept, servers
+from penstock.backends.address import direct_login
 from penstock.backends.contract import ConnectionOptions, here
 from penstock.backends.kept import SessionCare, SessionKey
 from penstock.backends.lines import is_quiet, line_kept
-from penstock.backends.place import direct_login
 from penstock.backends.postgresql.connecting import finding, refusal_of
 from penstock.backends.postgresql.faults import (
     ELSEWHERE,
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from penstock.backends.address import DatabaseAddress, Login, Server
     from penstock.backends.contract import Aside
-    from penstock.backends.place import Login, Place, Server
     from penstock.errors import PenstockError
 
 DRIVER = "postgresql+psycopg"
@@ -208,9 +208,9 @@ def own_engine(
 
 
 @contextmanager
-def own_session(login: Login, place: Place, *, keep: bool = False) -> Iterator[Connection]:
+def own_session(login: Login, address: DatabaseAddress, *, keep: bool = False) -> Iterator[Connection]:
     """A connection into a store, for Penstock's own statements (see `own_engine`)."""
-    engine = own_engine(login, place.database, place.server, place.purpose, keep=keep)
+    engine = own_engine(login, address.database, address.server, address.purpose, keep=keep)
     with engine.connect() as connection:
         yield connection
 

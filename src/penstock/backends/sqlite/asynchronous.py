@@ -14,8 +14,8 @@ from penstock.errors import MissingExtra
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock.backends.address import DatabaseAddress
     from penstock.backends.contract import Aside, ConnectionOptions
-    from penstock.backends.place import Place
 
 _FAREWELL = 1.0
 
@@ -32,17 +32,23 @@ class AiosqliteDriver:
     name = "sqlite+aiosqlite"
 
     def __init__(
-        self, connect: Callable[..., Any], is_alive: Callable[[Any, Place, object], bool], *, spatial: bool
+        self,
+        connect: Callable[..., Any],
+        is_alive: Callable[[Any, DatabaseAddress, object], bool],
+        *,
+        spatial: bool,
     ) -> None:
         self.dialect_options: dict[str, Any] = {"module": _spatial_module()} if spatial else {}
         self._connect = connect
         self._is_alive = is_alive
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions, aside: Aside) -> Any:
-        return self._connect(dialect, place, aside)
+    def connect(
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+    ) -> Any:
+        return self._connect(dialect, address, aside)
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
-        return self._is_alive(raw, place, mark)
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+        return self._is_alive(raw, address, mark)
 
     def leave(self, connection: Any) -> None:
         # A closed connection keeps its lock for as long as there is a cursor, as a cancelled task leaves one
@@ -84,7 +90,7 @@ def _spatial_module() -> Any:
 
 
 def aiosqlite_driver(
-    connect: Callable[..., Any], is_alive: Callable[[Any, Place, object], bool], *, spatial: bool
+    connect: Callable[..., Any], is_alive: Callable[[Any, DatabaseAddress, object], bool], *, spatial: bool
 ) -> AiosqliteDriver:
     """The driver of SQLite for event loops; raises MissingExtra without aiosqlite."""
     if find_spec("aiosqlite") is None:

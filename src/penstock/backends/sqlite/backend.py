@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from penstock.backends.address import DatabaseAddress, Server
     from penstock.backends.contract import Aside, AsyncDriver
-    from penstock.backends.place import Place, Server
 
 _DRIVER = "sqlite+pysqlite"
 _NAME_BYTES = 200
@@ -65,8 +65,8 @@ class SQLiteBackend:
     default_schema = None
     max_connections = 200  # Each has three files open while it is idle.
 
-    def dialect_options(self, place: Place) -> dict[str, Any]:
-        return {"module": library.library(spatial=True)} if place.spatial else {}
+    def dialect_options(self, address: DatabaseAddress) -> dict[str, Any]:
+        return {"module": library.library(spatial=True)} if address.spatial else {}
 
     def normalise(self, url: URL) -> URL:
         if not url.database or url.database == ":memory:" or url.host:
@@ -88,40 +88,40 @@ class SQLiteBackend:
     def recipient(self, url: URL) -> URL:
         return url.set(database="")
 
-    def store_url(self, place: Place) -> URL:
-        return place.server.login.url.set(database=str(files.path_of(place)))
+    def store_url(self, address: DatabaseAddress) -> URL:
+        return address.server.login.url.set(database=str(files.path_of(address)))
 
-    def shown(self, place: Place) -> str:
-        return str(files.path_of(place))
+    def shown(self, address: DatabaseAddress) -> str:
+        return str(files.path_of(address))
 
     def check_name(self, database: str) -> None:
         if "\0" in database or len(database.encode(errors="replace")) > _NAME_BYTES:
             raise InvalidName(f"{database!r} can't be the name of a file.")
 
-    def make_home(self, place: Place) -> None:
-        directory = files.path_of(place).parent
+    def make_home(self, address: DatabaseAddress) -> None:
+        directory = files.path_of(address).parent
         try:
             directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise files.storage_error(error, directory) from error
 
-    def has_home(self, place: Place) -> bool:
-        return files.path_of(place).parent.is_dir()
+    def has_home(self, address: DatabaseAddress) -> bool:
+        return files.path_of(address).parent.is_dir()
 
-    def connection_place(self, server: Server, label: str) -> Place:
+    def connection_address(self, server: Server, label: str) -> DatabaseAddress:
         raise NotSupported(
             f"Service {server.service} is SQLite: a directory has no engine, only its stores do.",
             hint="get_persistent_store_database(NAME) of a store; this setting still serves to make stores.",
         )
 
-    def exists(self, place: Place) -> bool:
-        return files.is_there(files.path_of(place))
+    def exists(self, address: DatabaseAddress) -> bool:
+        return files.is_there(files.path_of(address))
 
-    def create(self, place: Place) -> bool:
-        return files.create_file(files.path_of(place))
+    def create(self, address: DatabaseAddress) -> bool:
+        return files.create_file(files.path_of(address))
 
-    def clone(self, source: Place, place: Place) -> bool:
-        path = files.path_of(place)
+    def clone(self, source: DatabaseAddress, address: DatabaseAddress) -> bool:
+        path = files.path_of(address)
         files.check_directory(path.parent)
         if files.is_there(path):
             return False
@@ -142,10 +142,10 @@ class SQLiteBackend:
     def forget_lock(self, server: Server, name: str) -> None:
         _lock_file(server, name).unlink(missing_ok=True)
 
-    def prepare(self, place: Place) -> None:
-        path = files.path_of(place)
+    def prepare(self, address: DatabaseAddress) -> None:
+        path = files.path_of(address)
         try:
-            files.set_journal_mode(path, spatial=place.spatial)
+            files.set_journal_mode(path, spatial=address.spatial)
         except library.errors() as error:
             raise self.translate(error, f"{path} can't be set up.") from error
 
@@ -155,71 +155,71 @@ class SQLiteBackend:
         path = connection.execute(text("SELECT file FROM pragma_database_list WHERE name = 'main'")).scalar()
         return bool(path) and reading.has_log_mode(Path(str(path)))
 
-    def drop(self, place: Place, last: str = "") -> bool:
-        path = files.path_of(place)
+    def drop(self, address: DatabaseAddress, last: str = "") -> bool:
+        path = files.path_of(address)
         if not files.is_there(path) and not files.is_there(files.lock_path(path)):
             return False
         with files.file_lock(path, files.BUSY_TIMEOUT):
             existed = files.is_there(path)
             if existed:
                 try:
-                    files.remove_database(path, spatial=place.spatial)
+                    files.remove_database(path, spatial=address.spatial)
                 except library.errors() as error:
                     raise self.translate(error, f"{path} can't be dropped.") from error
             files.lock_path(path).unlink(missing_ok=True)
         return existed
 
-    def aside_name(self, place: Place, when: datetime) -> str:
-        return f"{files.path_of(place).name}.dropped-{when:%Y%m%d%H%M%S}-{token_hex(2)}"
+    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
+        return f"{files.path_of(address).name}.dropped-{when:%Y%m%d%H%M%S}-{token_hex(2)}"
 
-    def set_aside(self, place: Place, name: str) -> None:
-        path = files.path_of(place)
+    def set_aside(self, address: DatabaseAddress, name: str) -> None:
+        path = files.path_of(address)
         with files.file_lock(path, files.BUSY_TIMEOUT):
-            _check_there(place)
+            _check_there(address)
             try:
-                files.move_database(path, path.with_name(name), spatial=place.spatial)
+                files.move_database(path, path.with_name(name), spatial=address.spatial)
             except library.errors() as error:
                 raise self.translate(error, f"{path} can't be set aside.") from error
             files.lock_path(path).unlink(missing_ok=True)
 
-    def let_in(self, place: Place) -> None:
+    def let_in(self, address: DatabaseAddress) -> None:
         """Nothing: nobody looks for a file of such a name."""
 
-    def bring_back(self, place: Place, name: str) -> None:
-        back = files.path_of(replace(place, database=name))
+    def bring_back(self, address: DatabaseAddress, name: str) -> None:
+        back = files.path_of(replace(address, database=name))
         with files.file_lock(back, files.BUSY_TIMEOUT):
             try:
                 if files.is_there(back):  # What was left of a file that others had open.
-                    files.remove_database(back, spatial=place.spatial)
-                files.set_journal_mode(files.path_of(place), spatial=place.spatial)
-                files.rename(files.path_of(place), back)
+                    files.remove_database(back, spatial=address.spatial)
+                files.set_journal_mode(files.path_of(address), spatial=address.spatial)
+                files.rename(files.path_of(address), back)
             except library.errors() as error:
                 raise self.translate(error, f"{back} can't be brought back.") from error
 
-    def drop_remains(self, place: Place) -> None:
-        path = files.path_of(place)
+    def drop_remains(self, address: DatabaseAddress) -> None:
+        path = files.path_of(address)
         if files.has_draft(path):
             with suppress(StoreBusy), files.file_lock(_before_aside(path), files.BUSY_TIMEOUT):
                 files.remove_draft(path)
 
-    def enable_spatial(self, place: Place) -> None:
-        path = files.path_of(place)
+    def enable_spatial(self, address: DatabaseAddress) -> None:
+        path = files.path_of(address)
         try:
             with closing(library.connect(files.uri_of(path), spatial=True, uri=True)) as raw:
                 library.initialise(raw)
         except library.errors() as error:
             raise self.translate(error, f"Spatial types can't be enabled in {path}.") from error
 
-    def spatial_problem(self, place: Place, *, exists: bool) -> PenstockError | None:
+    def spatial_problem(self, address: DatabaseAddress, *, exists: bool) -> PenstockError | None:
         return library.spatial_problem()
 
     @contextmanager
-    def lock(self, place: Place, timeout: float, on: Connection | None = None) -> Iterator[None]:
-        path = files.path_of(place)
+    def lock(self, address: DatabaseAddress, timeout: float, on: Connection | None = None) -> Iterator[None]:
+        path = files.path_of(address)
         with files.file_lock(path, timeout):
             if not files.is_there(path):
                 files.lock_path(path).unlink(missing_ok=True)
-                raise place.not_created(f"{path} is gone.")
+                raise address.not_created(f"{path} is gone.")
             yield
 
     def lock_transaction(self, connection: Connection) -> None:
@@ -250,21 +250,21 @@ class SQLiteBackend:
     def server_key(self, server: Server) -> str:
         return "SQLite"  # Files are what is scarce, and a process has one set of them.
 
-    def connect(self, dialect: Any, place: Place, options: ConnectionOptions) -> Any:
-        raw = self._connect(dialect, place, here)
-        if place.spatial:
+    def connect(self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions) -> Any:
+        raw = self._connect(dialect, address, here)
+        if address.spatial:
             library.load_spatialite(raw)
         return raw
 
-    def _connect(self, dialect: Any, place: Place, aside: Aside) -> Any:
-        path = files.path_of(place)
-        args, params = dialect.create_connect_args(self.store_url(place))
+    def _connect(self, dialect: Any, address: DatabaseAddress, aside: Aside) -> Any:
+        path = files.path_of(address)
+        args, params = dialect.create_connect_args(self.store_url(address))
         params |= {"uri": True, "timeout": files.BUSY_TIMEOUT, "check_same_thread": False}
-        aside(partial(_check_there, place))
+        aside(partial(_check_there, address))
         try:
             return dialect.connect(reading.usable_uri(path), *args[1:], **params)
         except library.errors():
-            aside(partial(_check_there, place))
+            aside(partial(_check_there, address))
             raise
 
     def set_up(self, raw: Any) -> None:
@@ -274,11 +274,11 @@ class SQLiteBackend:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def mark(self, place: Place) -> object:
-        path = files.path_of(place)
+    def mark(self, address: DatabaseAddress) -> object:
+        path = files.path_of(address)
         return os.fspath(path), files.identity_of(path), reading.state_of(path)
 
-    def is_alive(self, raw: Any, place: Place, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
         # A file made anew at this path is another one: what is written to the old one would be lost.
         if not isinstance(mark, tuple) or files.identity_of(mark[0]) != mark[1]:
             return False
@@ -308,8 +308,8 @@ class SQLiteBackend:
     def gone(self, error: Exception) -> bool:
         return isinstance(error, StoreNotCreated) or _is_unlinked(error) or _is_unlinked(error.__cause__)
 
-    def async_driver(self, place: Place) -> AsyncDriver:
-        return aiosqlite_driver(self._connect, self.is_alive, spatial=place.spatial)
+    def async_driver(self, address: DatabaseAddress) -> AsyncDriver:
+        return aiosqlite_driver(self._connect, self.is_alive, spatial=address.spatial)
 
 
 def _lock_file(server: Server, name: str) -> Path:
@@ -321,12 +321,12 @@ def _before_aside(path: Path) -> Path:
     return path.with_name(_ASIDE.sub("", path.name))
 
 
-def _check_there(place: Place) -> None:
+def _check_there(address: DatabaseAddress) -> None:
     """Raise StoreNotCreated if the file is not there, StorageUnavailable if it may not be used."""
-    path = files.path_of(place)
+    path = files.path_of(address)
     files.check_file(path, os.R_OK)
     if not files.is_there(path):
-        raise place.not_created(f"{path} does not exist.")
+        raise address.not_created(f"{path} does not exist.")
 
 
 def _is_unlinked(error: BaseException | None) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from penstock.backends.address import missing
 from penstock.backends.clients import ClientCommand
-from penstock.backends.place import missing
 from penstock.backends.sqlite import files
 from penstock.errors import NotSupported
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from penstock.backends.place import Place
+    from penstock.backends.address import DatabaseAddress
 
 
 class SQLiteClients:
@@ -30,10 +30,10 @@ class SQLiteClients:
     def environment(self, url: URL) -> dict[str, str]:
         return {"SQLITE_DATABASE": url.database or ""}
 
-    def command(self, place: Place, url: URL, *, read_only: bool) -> ClientCommand:
-        path = files.path_of(place)
+    def command(self, address: DatabaseAddress, url: URL, *, read_only: bool) -> ClientCommand:
+        path = files.path_of(address)
         if not files.is_there(path):
-            raise missing(place)
+            raise missing(address)
         return ClientCommand(
             program="sqlite3",
             package="sqlite3",

@@ -19,7 +19,7 @@ from penstock.errors import StorageUnavailable, StoreBusy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from penstock.backends.place import Place, Server
+    from penstock.backends.address import DatabaseAddress, Server
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another writer."""
@@ -35,10 +35,10 @@ def directory_of(server: Server) -> Path:
     return Path(server.login.url.database or "")
 
 
-def path_of(place: Place) -> Path:
+def path_of(address: DatabaseAddress) -> Path:
     """The file of a store; a name with a dot or a slash in it is taken as it is."""
-    verbatim = "." in place.database or "/" in place.database
-    return directory_of(place.server) / (place.database if verbatim else place.database + _SUFFIX)
+    verbatim = "." in address.database or "/" in address.database
+    return directory_of(address.server) / (address.database if verbatim else address.database + _SUFFIX)
 
 
 def uri_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from penstock.backends import Login, Place, Server, backend_for, without_password
+from penstock.backends import DatabaseAddress, Login, Server, backend_for, without_password
 from penstock.engines import EngineOptions, Fixed, StoreEngine
 from penstock.errors import ConfigError
 
@@ -94,23 +94,25 @@ class Link:
     def __init__(self, url: URL, owner: object) -> None:
         self.url = url
         self._backend = backend_for(url)
-        self._place: Place | None = None
+        self._address: DatabaseAddress | None = None
         if self._backend.capabilities.databases_are_files and url.database in (None, "", ":memory:"):
             self.engine = self._in_memory()
             return
-        place, name = self._backend.split(without_password(url))
+        address, name = self._backend.split(without_password(url))
         password = str(url.password) if url.password is not None else None
-        login = Login(url=place, password=lambda: password)
-        self._place = Place(server=Server(service=url.host or name, login=login), database=name, label=name)
-        self.engine = StoreEngine(Fixed(self._place), EngineOptions(), owner=owner).engine
+        login = Login(url=address, password=lambda: password)
+        self._address = DatabaseAddress(
+            server=Server(service=url.host or name, login=login), database=name, label=name
+        )
+        self.engine = StoreEngine(Fixed(self._address), EngineOptions(), owner=owner).engine
 
     def make_file(self) -> None:
         """Make the file of the database, where it is one and is not there; it is there at other servers."""
-        place = self._place
-        if place is not None and self._backend.capabilities.databases_are_files:
-            self._backend.make_home(place)
-            if self._backend.create(place):
-                self._backend.prepare(place)
+        address = self._address
+        if address is not None and self._backend.capabilities.databases_are_files:
+            self._backend.make_home(address)
+            if self._backend.create(address):
+                self._backend.prepare(address)
 
     def _in_memory(self) -> Engine:
         """One connection, which all threads share: another one would see another database."""

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from penstock.backends import Login, Place, Server, backend_for
+from penstock.backends import DatabaseAddress, Login, Server, backend_for
 from penstock.engines import EngineOptions, Fixed, StoreEngine
 from penstock.errors import ConfigError, DeclarationError, StoreNotCreated
 from penstock.errors import ConfigError as DBConfException
@@ -71,7 +71,7 @@ def connect(config: Mapping[str, Any]) -> Engine:
     options = EngineOptions(echo=bool(config.get("echo")))
     if config.get("path") == _MEMORY:
         return _engine_in_memory(options)
-    return StoreEngine(Fixed(_place_of(config, driver)), options, owner=Base).engine
+    return StoreEngine(Fixed(_address_of(config, driver)), options, owner=Base).engine
 
 
 def install_tables(engine: Engine) -> None:
@@ -130,9 +130,9 @@ def _engine_in_memory(options: EngineOptions) -> Engine:
     Of what several can share there, readers would wait for writers.
     """
     folder = tempfile.mkdtemp(prefix="penstock-tent-", dir=_IN_MEMORY if os.path.isdir(_IN_MEMORY) else None)
-    place = _place_of({"path": os.path.join(folder, "tent.db")}, "sqlite")
-    backend_for(place.server.login.url).prepare(place)
-    engine = StoreEngine(Fixed(place), options, owner=Base).engine
+    address = _address_of({"path": os.path.join(folder, "tent.db")}, "sqlite")
+    backend_for(address.server.login.url).prepare(address)
+    engine = StoreEngine(Fixed(address), options, owner=Base).engine
     weakref.finalize(engine, _remove, folder, os.getpid())
     return engine
 
@@ -198,7 +198,7 @@ def _port_of(config: Mapping[str, Any]) -> int | None:
     return int(given) if given.isascii() and given.isdigit() and 0 < int(given) < 65536 else None
 
 
-def _place_of(config: Mapping[str, Any], driver: str) -> Place:
+def _address_of(config: Mapping[str, Any], driver: str) -> DatabaseAddress:
     if driver == "sqlite":
         url = URL.create(driver, database=os.path.abspath(config["path"]))
     else:
@@ -206,10 +206,10 @@ def _place_of(config: Mapping[str, Any], driver: str) -> Place:
             driver, config["user"], None, config["host"], _port_of(config), database=config["database"]
         )
     backend = backend_for(url)
-    address, database = backend.split(backend.normalise(url))
+    server, database = backend.split(backend.normalise(url))
     password = config.get("password")
-    login = Login(url=address, password=lambda: password)
-    place = Place(server=Server(service=_LABEL, login=login), database=database, label=_LABEL)
-    if driver == "sqlite" and not backend.exists(place):
-        backend.create(place)
-    return place
+    login = Login(url=server, password=lambda: password)
+    address = DatabaseAddress(server=Server(service=_LABEL, login=login), database=database, label=_LABEL)
+    if driver == "sqlite" and not backend.exists(address):
+        backend.create(address)
+    return address

@@ -1,4 +1,4 @@
-"""Where a database is: its server, who logs in there, and with what."""
+"""The address of a database: its server, the login, and its physical name."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DatabaseAddress:
     """One database on one server.
 
     Args:
@@ -147,6 +147,6 @@ def direct_login(server: Server) -> Login:
     return replace(login, url=login.url.set(host=direct.host, port=direct.port, query=direct.query))
 
 
-def missing(place: Place) -> StoreNotCreated:
+def missing(address: DatabaseAddress) -> StoreNotCreated:
     """The error of a database that its server does not have."""
-    return place.not_created(f"Service {place.server.service} has no database {place.database}.")
+    return address.not_created(f"Service {address.server.service} has no database {address.database}.")

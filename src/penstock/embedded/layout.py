@@ -22,7 +22,7 @@ DRAFT = ".new-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ClusterPaths:
     """The directory that holds the server's side of a cluster: data, log and copied binaries."""
 
     root: Path
@@ -47,12 +47,12 @@ class Place:
         return sorted(self.root.glob(f"*{DRAFT}*"))
 
 
-def place_of(home: Path, name: str) -> Place:
-    """The place remembered under `name`: empty for the home itself."""
-    return Place(root=SHARED / name if name else home)
+def paths_of(home: Path, name: str) -> ClusterPaths:
+    """The paths remembered under `name`: empty for the home itself."""
+    return ClusterPaths(root=SHARED / name if name else home)
 
 
-def choose_place(home: Path, account: Account) -> str:
+def choose_directory(home: Path, account: Account) -> str:
     """Where a new cluster's data go: "" for the home, else a name below /var/lib/penstock."""
     if account.reaches(home / "data"):
         return ""
@@ -85,18 +85,18 @@ def _made_now(folder: Path) -> bool:
     return True
 
 
-def prepare(place: Place, account: Account, home: Path) -> None:
-    """Make the directories of a place: passable for the server's user, who owns only the log's."""
-    if place.root != home:
+def prepare(paths: ClusterPaths, account: Account, home: Path) -> None:
+    """Make the directories of a cluster: passable for the server's user, who owns only the log's."""
+    if paths.root != home:
         try:
-            _make_shared(place)
+            _make_shared(paths)
         except FileNotFoundError:
-            _make_shared(place)  # The last other cluster was just removed, and the folder with it.
-    make_directory(place.log.parent, 0o700)
-    account.take(place.log.parent)
+            _make_shared(paths)  # The last other cluster was just removed, and the folder with it.
+    make_directory(paths.log.parent, 0o700)
+    account.take(paths.log.parent)
 
 
-def _make_shared(place: Place) -> None:
+def _make_shared(paths: ClusterPaths) -> None:
     make_directory(SHARED, 0o711)
     found = SHARED.stat()
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -105,22 +105,22 @@ def _make_shared(place: Place) -> None:
             why="it does not belong to root, or others may write to it",
             hint=f"check who made {SHARED}; it should belong to root, with mode 0711",
         )
-    make_directory(place.root, 0o711)
+    make_directory(paths.root, 0o711)
 
 
-def runnable(place: Place, binaries: Binaries, account: Account) -> Path:
+def runnable(paths: ClusterPaths, binaries: Binaries, account: Account) -> Path:
     """The directory to run the binaries from: their own, or where a copy belongs if it can't be reached."""
     if account.runs(binaries.program("postgres")):
         return binaries.directory
     key = hashlib.sha256(os.fsencode(binaries.directory)).hexdigest()[:8]
-    return place.software / f"{binaries.version}-{key}" / _inside(binaries.directory.parent) / "bin"
+    return paths.software / f"{binaries.version}-{key}" / _inside(binaries.directory.parent) / "bin"
 
 
-def copy_binaries(place: Place, source: Path, target: Path) -> None:
+def copy_binaries(paths: ClusterPaths, source: Path, target: Path) -> None:
     """Make the copy that `runnable` decided on; nothing if it is there or not needed."""
     if source == target or target.exists():
         return
-    copy = place.software / target.relative_to(place.software).parts[0]
+    copy = paths.software / target.relative_to(paths.software).parts[0]
     _copy_installation(source.parent, copy)
 
 
@@ -153,15 +153,15 @@ def make_passable(root: Path) -> None:
                 file.chmod(0o755 if file.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
-def forget_drafts(place: Place) -> None:
+def forget_drafts(paths: ClusterPaths) -> None:
     """Delete what an interrupted `configure` left behind."""
-    for path in (*place.drafts(), *Place(root=place.software).drafts()):
+    for path in (*paths.drafts(), *ClusterPaths(root=paths.software).drafts()):
         delete(path)
 
 
-def forget_copies(place: Place, *, keep: Path) -> None:
+def forget_copies(paths: ClusterPaths, *, keep: Path) -> None:
     """Delete the copied binaries but those of the directory `keep`."""
-    for copy in place.software.glob("*"):
+    for copy in paths.software.glob("*"):
         if not keep.is_relative_to(copy):
             delete(copy)
 
@@ -178,16 +178,16 @@ def delete(path: Path) -> None:
     shutil.rmtree(path)
 
 
-def delete_place(place: Place, home: Path) -> None:
-    """Delete everything that was made in a place, and the place itself unless it is the home."""
-    if place.data.exists():
+def delete_cluster(paths: ClusterPaths, home: Path) -> None:
+    """Delete everything that was made for a cluster, and its directory itself unless it is the home."""
+    if paths.data.exists():
         # In one step, so that a removal cut short leaves no half of a cluster that looks like one.
-        place.data.rename(place.root / f"data{DRAFT}removed-{os.getpid()}")
-    forget_drafts(place)
-    for path in (place.log.parent, place.software):
+        paths.data.rename(paths.root / f"data{DRAFT}removed-{os.getpid()}")
+    forget_drafts(paths)
+    for path in (paths.log.parent, paths.software):
         delete(path)
-    if place.root != home:
-        delete(place.root)
+    if paths.root != home:
+        delete(paths.root)
         remove_if_empty(SHARED)
 
 
