@@ -292,7 +292,7 @@ class Stores(Sessions):
             StoreExists: There is a store of this name again.
         """
         package = app if isinstance(app, str) else self.declaration(app).package
-        return self._remover.bring_back(package, name, database)
+        return self._remover.restore(package, name, database)
 
     def kept(self, app: AppLike | None = None) -> list[StoreEntry]:
         """The dropped stores that are kept, the latest first."""

@@ -21,7 +21,7 @@ def test_check_tells_of_every_service_how_it_answers(desk: Stores, ground: Groun
     assert (gone.service, gone.ok, type(gone.problem)) == ("gone", False, StorageUnavailable)
     assert (main.service, main.ok, main.problem) == ("main", True, None)
     assert main.version.split()[0] in ("SQLite", "PostgreSQL", "MariaDB")
-    assert (main.room is None) == (ground.kind == "sqlite")
+    assert (main.connection_limit is None) == (ground.kind == "sqlite")
     assert main.connections is not None
     assert main.connections.open == main.connections.idle
     assert main.shares_statements

@@ -313,7 +313,7 @@ def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_neve
         with pytest.raises(OperationalError) as caught:
             engine.connect()
         assert caught.value.statement is None
-        assert backend.gone(caught.value) == gone
+        assert backend.is_disconnect(caught.value) == gone
         engine.dispose()
 
 

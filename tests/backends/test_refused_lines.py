@@ -244,4 +244,4 @@ def test_a_database_that_is_not_there_is_gone(postgresql_ground: Ground) -> None
     address = DatabaseAddress(server=Server(service="main", login=login), database="nothing")
     with pytest.raises(ServerError) as raised, maintenance(replace(address.server, login=login)):
         pass
-    assert backend.gone(raised.value)
+    assert backend.is_disconnect(raised.value)

@@ -152,7 +152,7 @@ def test_whose_lock_the_server_has_ended_learns_it_at_the_next_use(
         end(server_ground, used(address))
         with pytest.raises(DBAPIError) as refused:
             used(address)
-        assert address.backend.gone(refused.value)
+        assert address.backend.is_disconnect(refused.value)
 
 
 def test_a_database_with_kept_connections_can_be_dropped(server_ground: Ground, address: Address) -> None:

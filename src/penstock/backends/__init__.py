@@ -14,11 +14,11 @@ from penstock.backends.address import DatabaseAddress, Login, Server, portable, 
 from penstock.backends.contract import (
     PINNED,
     TRACED,
-    Aside,
     AsyncDriver,
     Backend,
     Capabilities,
     ConnectionOptions,
+    Offload,
     own_timeout,
 )
 from penstock.backends.kept import keeping, shared
@@ -34,7 +34,6 @@ _HOST_AND_PORT = re.compile(r"[^/:\[\]]+:[^:]*|\[[^\]]*\]:.*")
 __all__ = [
     "PINNED",
     "TRACED",
-    "Aside",
     "AsyncDriver",
     "Backend",
     "Capabilities",
@@ -42,6 +41,7 @@ __all__ = [
     "DatabaseAddress",
     "Login",
     "NewLogin",
+    "Offload",
     "RoleBackend",
     "RoleNames",
     "Server",

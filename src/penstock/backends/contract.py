@@ -99,14 +99,14 @@ def own_timeout(url: URL) -> float | None:
 _Result = TypeVar("_Result")
 
 
-class Aside(Protocol):
+class Offload(Protocol):
     """Runs what would hold an event loop up in a thread, while the loop goes on."""
 
     def __call__(self, work: Callable[[], _Result]) -> _Result:
         """What the work returns, or raises."""
 
 
-def here(work: Callable[[], _Result]) -> _Result:
+def run_inline(work: Callable[[], _Result]) -> _Result:
     """Run it here and now, where nobody minds: not in an event loop."""
     return work()
 
@@ -123,7 +123,7 @@ class AsyncDriver(Protocol):
     dialect_options: dict[str, Any]
 
     def connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
         """A driver connection to the store, in SQLAlchemy's dress; called in a greenlet.
 
@@ -131,13 +131,13 @@ class AsyncDriver(Protocol):
             dialect: SQLAlchemy's dialect of this driver.
             address: The database.
             options: How to connect.
-            aside: Runs what touches files or the network by itself.
+            offload: Runs what touches files or the network by itself.
 
         Raises:
             StoreNotCreated: The database does not exist.
         """
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         """The same question as `Backend.is_alive`, of this driver's own connection."""
 
     def leave(self, connection: Any) -> None:
@@ -185,13 +185,13 @@ class Backend(Protocol):
     def split(self, url: URL) -> tuple[URL, str]:
         """A store's full URL as a service's URL and a database name."""
 
-    def recipient(self, url: URL) -> URL:
-        """The address without what has no say in who is sent the password, and how safely."""
+    def password_audience(self, url: URL) -> URL:
+        """The parts of an address that decide who receives its password, and how safely."""
 
     def store_url(self, address: DatabaseAddress) -> URL:
         """The URL of a store, without its password."""
 
-    def shown(self, address: DatabaseAddress) -> str:
+    def display_name(self, address: DatabaseAddress) -> str:
         """What a message calls the database: by its name, or by its file."""
 
     def check_name(self, database: str) -> None:
@@ -250,10 +250,10 @@ class Backend(Protocol):
             last: The table that goes last, where they go one by one.
         """
 
-    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
+    def quarantine_name(self, address: DatabaseAddress, when: datetime) -> str:
         """What the database may be called while it is kept after a drop at this time."""
 
-    def set_aside(self, address: DatabaseAddress, name: str) -> None:
+    def quarantine(self, address: DatabaseAddress, name: str) -> None:
         """Rename the database, end its connections and refuse new ones.
 
         Raises:
@@ -261,14 +261,14 @@ class Backend(Protocol):
             StoreNotCreated: It is not there.
         """
 
-    def let_in(self, address: DatabaseAddress) -> None:
+    def allow_connections(self, address: DatabaseAddress) -> None:
         """Let those who may connect do so again to a database that was set aside."""
 
-    def bring_back(self, address: DatabaseAddress, name: str) -> None:
+    def restore(self, address: DatabaseAddress, name: str) -> None:
         """Give a database that was set aside its name again, and let those in who may connect."""
 
     def drop_remains(self, address: DatabaseAddress) -> None:
-        """Drop what a `set_aside` or `bring_back` that was killed left under a name, if no store is there.
+        """Drop what a `quarantine` or `restore` that was killed left under a name, if no store is there.
 
         What others are at work on is left to them.
         """
@@ -314,7 +314,7 @@ class Backend(Protocol):
     def version(self, server: Server) -> str:
         """The server's version; connects, so it is also the test of a service."""
 
-    def room(self, server: Server) -> int | None:
+    def connection_limit(self, server: Server) -> int | None:
         """The most connections the server gives to all its clients together; None if there is no limit."""
 
     def server_key(self, server: Server) -> str:
@@ -330,16 +330,16 @@ class Backend(Protocol):
     def set_up(self, raw: Any) -> None:
         """Do what every new connection needs."""
 
-    def mark(self, address: DatabaseAddress) -> object:
+    def file_identity(self, address: DatabaseAddress) -> object:
         """What tells this database from a later one at the same place; None if the server does."""
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         """Whether an idle connection still leads to its database, as far as can be told without asking it.
 
         Args:
             raw: The driver's connection.
             address: The database.
-            mark: What `mark` said when the connection was made.
+            file_identity: What `file_identity` said when the connection was made.
         """
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
@@ -351,7 +351,7 @@ class Backend(Protocol):
     def translate(self, error: Exception, what: str) -> PenstockError:
         """A driver's error as one of ours: the code decides, the server's words are kept."""
 
-    def gone(self, error: Exception) -> bool:
+    def is_disconnect(self, error: Exception) -> bool:
         """Whether an error says that the database, or the session in it, was taken away."""
 
     def async_driver(self, address: DatabaseAddress) -> AsyncDriver:

@@ -64,14 +64,14 @@ class FrameBackend(Protocol):
     """How one dialect does it."""
 
     def beside(
-        self, engine: Engine, selected: Selected, room: Callable[[], AbstractContextManager[None]]
+        self, engine: Engine, selected: Selected, reserve: Callable[[], AbstractContextManager[None]]
     ) -> AbstractContextManager[Any] | None:
         """A block with a reader of batches, on a connection besides those of the engine.
 
         Args:
             engine: Whose database is read, and by whose login.
             selected: What is read.
-            room: Makes a block in which one more connection may be open.
+            reserve: Makes a block in which one more connection may be open.
 
         Returns:
             None where rows have to be read one by one.
@@ -101,7 +101,7 @@ class RowFrames:
         self._interleaved = interleaved
 
     def beside(
-        self, engine: Engine, selected: Selected, room: Callable[[], AbstractContextManager[None]]
+        self, engine: Engine, selected: Selected, reserve: Callable[[], AbstractContextManager[None]]
     ) -> AbstractContextManager[Any] | None:
         """None: there is no other way than by rows."""
         return None

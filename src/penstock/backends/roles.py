@@ -158,10 +158,10 @@ class RoleBackend(Protocol):
     def let_end(self, address: DatabaseAddress, names: RoleNames) -> None:
         """Let the service's role end the sessions of the store's logins, before it drops or renames it."""
 
-    def shut_out(self, server: Server, names: RoleNames) -> None:
+    def refuse_connections(self, server: Server, names: RoleNames) -> None:
         """Let the logins of a store that was set aside not reach what has its database's name next."""
 
-    def let_in(self, server: Server, names: RoleNames) -> None:
+    def allow_connections(self, server: Server, names: RoleNames) -> None:
         """Let them in again, before it has its name again."""
 
     def drop(self, server: Server, names: RoleNames) -> None:

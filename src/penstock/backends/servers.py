@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from penstock.backends.contract import Backend, here
+from penstock.backends.contract import Backend, run_inline
 from penstock.errors import ConfigError, PenstockError, StoreNotCreated
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
     from penstock.backends.address import DatabaseAddress, Login, Server
-    from penstock.backends.contract import Aside, ConnectionOptions
+    from penstock.backends.contract import ConnectionOptions, Offload
 
 _Result = TypeVar("_Result")
 
@@ -51,13 +51,13 @@ class ServerBackend(Backend):
             raise ConfigError(f"This {self.kind} address names no database.", hint="Add /database to it.")
         return url.set(database=""), url.database
 
-    def recipient(self, url: URL) -> URL:
+    def password_audience(self, url: URL) -> URL:
         return url.set(database="").difference_update_query(self.harmless_options)
 
     def store_url(self, address: DatabaseAddress) -> URL:
         return self.sync_url(address.login.url).set(database=address.database)
 
-    def shown(self, address: DatabaseAddress) -> str:
+    def display_name(self, address: DatabaseAddress) -> str:
         return address.database
 
     # --- databases ---
@@ -77,18 +77,18 @@ class ServerBackend(Backend):
     # --- connections ---
 
     def connect(self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions) -> Any:
-        return self._connect(dialect, address, options, here)
+        return self._connect(dialect, address, options, run_inline)
 
     @abstractmethod
     def _connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
-        """See `Backend.connect`; `aside` runs what would hold an event loop up."""
+        """See `Backend.connect`; `offload` runs what would hold an event loop up."""
 
     def set_up(self, raw: Any) -> None:
         """Nothing: a connection says all it needs when it starts."""
 
-    def mark(self, address: DatabaseAddress) -> object:
+    def file_identity(self, address: DatabaseAddress) -> object:
         return None  # The sessions of a database that is dropped are ended.
 
     def listen(self, engine: Engine | type[Engine]) -> None:
@@ -96,7 +96,7 @@ class ServerBackend(Backend):
 
     # --- errors ---
 
-    def gone(self, error: Exception) -> bool:
+    def is_disconnect(self, error: Exception) -> bool:
         if isinstance(error, StoreNotCreated):
             return True
         causes = (error, error.__cause__) if isinstance(error, PenstockError) else (error,)
@@ -118,7 +118,7 @@ def with_either(
     may_be_login: Callable[[Exception], bool],
     login: Login,
     attempt: Callable[[URL], _Result],
-    aside: Aside = here,
+    offload: Offload = run_inline,
 ) -> _Result:
     """Connect with a login's password, or with the one that is about to take its place.
 
@@ -126,12 +126,12 @@ def with_either(
         may_be_login: Whether an error may say that the password is not the right one.
         login: The login.
         attempt: Connects to an address with a password in it.
-        aside: Looks passwords up.
+        offload: Looks passwords up.
     """
     try:
-        return attempt(aside(login.with_password))
+        return attempt(offload(login.with_password))
     except Exception as error:
-        spare = aside(login.with_spare) if may_be_login(error) else None
+        spare = offload(login.with_spare) if may_be_login(error) else None
         if spare is None:
             raise
     return attempt(spare)

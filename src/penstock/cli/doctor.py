@@ -209,16 +209,16 @@ def _services(state: State, processes: int) -> Iterator[Finding]:
 
 def _connections(health: ServiceHealth, processes: int) -> Iterator[Finding]:
     """Whether the server has room for what all processes may have of it."""
-    if health.room is None or health.connections is None:
+    if health.connection_limit is None or health.connections is None:
         return
     each = health.connections.limit
-    fits = processes * each <= health.room
+    fits = processes * each <= health.connection_limit
     many = "1 process" if processes == 1 else f"{processes} processes"
     yield Finding(
         "connections",
         health.service,
         Verdict.OK if fits else Verdict.WARN,
-        f"{many} with up to {each} each; the server has room for {health.room}.",
+        f"{many} with up to {each} each; the server has room for {health.connection_limit}.",
         "" if fits else "Lower max_connections of the service, raise the server's, or use a pooler.",
     )
 

@@ -263,13 +263,13 @@ def _put(state: State, service: Service, old: Service | None) -> Service:
 
 def _with_kept(old: Service, new: Service) -> Service:
     """The new one, with the sealed passwords of the old one that are for the same recipient."""
-    from penstock.connect import Role, same_recipient
+    from penstock.connect import Role, same_audience
 
     new = replace(new, id=old.id, version=old.version)
     for role in Role:
         before, after = role.password(old), role.password(new)
         is_kept = after == before or (after is None and _is_sealed(before))
-        if is_kept and role.url(old) and role.url(new) and same_recipient(old, new, role):
+        if is_kept and role.url(old) and role.url(new) and same_audience(old, new, role):
             new = role.with_password(new, before, role.next_password(old))
     return new
 

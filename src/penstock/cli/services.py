@@ -243,12 +243,12 @@ def _passwords(
 
 
 def _password(role: Role, given: Given, old: Service | None, new: Service) -> SecretRef | str | None:
-    from penstock.connect import same_recipient
+    from penstock.connect import same_audience
 
     url = role.url(new)
     if url is None:
         return None
-    keeps = old is not None and role.url(old) is not None and same_recipient(old, new, role)
+    keeps = old is not None and role.url(old) is not None and same_audience(old, new, role)
     kept = role.password(new) if keeps else None
     if not given.anything:
         if keeps or not _must_be_asked(role, old, url):

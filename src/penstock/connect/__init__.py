@@ -4,7 +4,7 @@ from penstock.connect.address import Address, AddressBook
 from penstock.connect.engines import EngineCache
 from penstock.connect.explain import Explanation, explain
 from penstock.connect.resealing import Resealed, keys_in_use, reseal
-from penstock.connect.servers import Role, read_password, same_recipient, seal_password, server_of
+from penstock.connect.servers import Role, read_password, same_audience, seal_password, server_of
 from penstock.connect.sessions import AppLike, Declares, RoleLike, SessionFactory, Sessions
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "keys_in_use",
     "read_password",
     "reseal",
-    "same_recipient",
+    "same_audience",
     "seal_password",
     "server_of",
 ]

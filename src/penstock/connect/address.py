@@ -78,6 +78,11 @@ class Address:
         """The physical name of the database."""
         return self.database_address.database
 
+    @property
+    def display_name(self) -> str:
+        """What a message calls the database: its name, or its file."""
+        return self.backend.display_name(self.database_address)
+
     def entry(self, before: StoreEntry | None = None) -> StoreEntry:
         """What the registry shall remember of this store, keeping what it knew of it."""
         if before is None:

@@ -26,7 +26,7 @@ class ServiceHealth:
         source: Who defines it.
         version: Its server's version; empty if it does not answer.
         seconds: How long it took to answer.
-        room: The most connections the server gives to all its clients together; None if it has no
+        connection_limit: The most connections the server gives to all its clients together; None if it has no
             limit, or can't be asked.
         connections: What this process has of its server, and may have.
         shares_statements: Whether its stores share a dialect and compiled statements in this process,
@@ -40,7 +40,7 @@ class ServiceHealth:
     source: str
     version: str = ""
     seconds: float = 0.0
-    room: int | None = None
+    connection_limit: int | None = None
     connections: BudgetState | None = None
     shares_statements: bool = True
     roles: bool | None = None
@@ -85,12 +85,18 @@ def health_of(service: Service, keyring: Keyring, engines: EngineCache) -> Servi
         server = server_of(service, keyring, engines.options.connect_timeout)
         backend = backend_for(server.login.url)
         with reserved(_nowhere(server), backend, own=1):
-            version, room = backend.version(server), backend.room(server)
+            version, connection_limit = backend.version(server), backend.connection_limit(server)
         budget = budget_of(server, backend, engines.options, owner=engines)
     except PenstockError as error:
         return replace(health, problem=error, seconds=time.perf_counter() - began)
     seconds = time.perf_counter() - began
-    return replace(health, version=version, room=room, seconds=seconds, connections=budget.state())
+    return replace(
+        health,
+        version=version,
+        connection_limit=connection_limit,
+        seconds=seconds,
+        connections=budget.state(),
+    )
 
 
 def _in_role(server: Server, role: Role) -> Server:

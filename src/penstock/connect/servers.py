@@ -106,7 +106,7 @@ def read_next(service: Service, role: Role, keyring: Keyring) -> str | None:
     return _read(role.next_password(service), service, role, keyring)
 
 
-def recipient(address: str, user: str | None = None) -> tuple[object, ...]:
+def password_audience(address: str, user: str | None = None) -> tuple[object, ...]:
     """Who is sent the password of an address: its scheme, user, hosts, port, and decisive options.
 
     Args:
@@ -117,7 +117,7 @@ def recipient(address: str, user: str | None = None) -> tuple[object, ...]:
     if user is not None:
         parsed = as_user(parsed, user)
     backend = backend_for(parsed)
-    url = backend.recipient(parsed)
+    url = backend.password_audience(parsed)
     options = sorted((name, _listed(value)) for name, value in url.query.items())
     return backend.name, url.username, url.host, url.port, url.database, options
 
@@ -132,9 +132,9 @@ def past_pooler(service: Service) -> str | None:
     return service.admin_url if service.pooled else None
 
 
-def same_recipient(one: Service, other: Service, role: Role) -> bool:
+def same_audience(one: Service, other: Service, role: Role) -> bool:
     """Whether both send a role's password to the same servers, as the same user, equally well protected."""
-    return _recipients(one, role) == _recipients(other, role)
+    return _audiences(one, role) == _audiences(other, role)
 
 
 def _login(service: Service, url: str, role: Role, keyring: Keyring) -> Login:
@@ -160,14 +160,17 @@ def _seal(service: Service, role: Role) -> Seal:
     return Seal(
         subject=f"the {role.value}'s password of service {service.name!r}",
         renew=f"penstock services edit {service.name} {option}",
-        facts=(service.id, role.value, *_recipients(service, role)),
+        facts=(service.id, role.value, *_audiences(service, role)),
     )
 
 
-def _recipients(service: Service, role: Role) -> tuple[object, ...]:
+def _audiences(service: Service, role: Role) -> tuple[object, ...]:
     """Who is sent a role's password: its address, and past a pooler the server itself as well."""
     direct = past_pooler(service) if role is Role.SERVICE else None
-    return (*recipient(role.url(service) or service.url), *(recipient(direct) if direct else ()))
+    return (
+        *password_audience(role.url(service) or service.url),
+        *(password_audience(direct) if direct else ()),
+    )
 
 
 def _listed(value: str | tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from penstock.engines.engine import is_good, point
 from penstock.engines.observed import observed
 from penstock.engines.pool import info_of
 from penstock.engines.shared import SharedDialect, shared_dialect
-from penstock.engines.tasks import TaskPool, aside, soon
+from penstock.engines.tasks import TaskPool, offload, soon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +127,7 @@ class AsyncStoreEngine:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + self._store.options.refresh_interval / 2
-            aside(partial(self._store.refresh, self._store.options.refresh_interval / 2))
+            offload(partial(self._store.refresh, self._store.options.refresh_interval / 2))
 
     def connect(self, rec: ConnectionPoolEntry) -> Any:
         """A new driver connection; a refused one is tried again if the store has moved."""
@@ -135,7 +135,7 @@ class AsyncStoreEngine:
         try:
             return self._connect_to(tried, rec)
         except Exception:
-            if not aside(partial(self._store.has_moved, tried)):
+            if not offload(partial(self._store.has_moved, tried)):
                 raise
         return self._connect_to(self._store.address, rec)
 
@@ -156,8 +156,8 @@ class AsyncStoreEngine:
 
     def _connect_to(self, address: DatabaseAddress, entry: ConnectionPoolEntry) -> Any:
         store, dialect = self._store, self.engine.dialect
-        info_of(entry)["mark"] = store.backend.mark(address)
-        raw = self.driver.connect(observed(dialect, entry), address, store.connection_options, aside)
+        info_of(entry)["file_identity"] = store.backend.file_identity(address)
+        raw = self.driver.connect(observed(dialect, entry), address, store.connection_options, offload)
         try:
             if self._shared is not None:
                 self._shared.set_up(raw, self.engine.url)

@@ -245,7 +245,7 @@ class StoreEngine:
     # --- connecting ---
 
     def _connect_to(self, address: DatabaseAddress, entry: ConnectionPoolEntry) -> Any:
-        info_of(entry)["mark"] = self.backend.mark(address)
+        info_of(entry)["file_identity"] = self.backend.file_identity(address)
         dialect = observed(self.engine.dialect, entry)
         raw = self.backend.connect(dialect, address, self.connection_options)
         try:
@@ -302,7 +302,7 @@ class StoreEngine:
 
 
 class _Checks(Protocol):
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         """See `Backend.is_alive`."""
 
 
@@ -319,7 +319,7 @@ def is_good(
         dialect: Asks the server, where nothing else tells: through a pooler, after a while.
     """
     raw = entry.driver_connection
-    if raw is None or not driver.is_alive(raw, address, _mark_of(entry)):
+    if raw is None or not driver.is_alive(raw, address, _file_identity_of(entry)):
         return False
     return (
         not address.server.pooled or time.monotonic() - idle_since < _PING_AFTER or _answers(entry, dialect)
@@ -385,5 +385,5 @@ _recent: deque[SharedDialect] = deque(maxlen=8)
 """What own engines, which live for a moment, had in common last: the server is not asked of itself anew."""
 
 
-def _mark_of(entry: ConnectionPoolEntry) -> object:
-    return info_of(entry).get("mark")
+def _file_identity_of(entry: ConnectionPoolEntry) -> object:
+    return info_of(entry).get("file_identity")

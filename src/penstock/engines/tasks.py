@@ -62,7 +62,7 @@ class _Threads:
 
     def after_fork(self) -> None:
         """In a child of fork: it has none of its parent's threads."""
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-aside")
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-offload")
 
     def submit(self, work: Callable[[], _Result]) -> Future[_Result]:
         """Have something done."""
@@ -72,7 +72,7 @@ class _Threads:
 _threads = _Threads()
 
 
-def aside(work: Callable[[], _Result]) -> _Result:
+def offload(work: Callable[[], _Result]) -> _Result:
     """Do something in a thread, from a greenlet of SQLAlchemy's, while the loop goes on."""
     return await_only(asyncio.wrap_future(_threads.submit(work)))
 
@@ -213,5 +213,5 @@ class TaskPool(StorePool):
 
     def _make_room(self, grant: Grant) -> None:
         if grant.victims:
-            # Not `aside`, which a cancelled task would call off.
+            # Not `offload`, which a cancelled task would call off.
             await_only(asyncio.wait([asyncio.wrap_future(_threads.submit(grant.clear_the_way))]))

@@ -39,8 +39,8 @@ from penstock.provision.steps import (
     InitializerForm,
     MarkInitialised,
     PrepareDatabase,
+    Quarantine,
     RunInitializer,
-    SetAside,
     StampRecord,
     Step,
     StepDone,
@@ -81,8 +81,8 @@ def _do(step: Step, work: Work) -> None:
 
 
 def _translated(step: Step, error: Exception, work: Work) -> PenstockError:
-    backend, database_address = work.address.backend, work.address.database_address
-    where = "" if backend.shown(database_address) in str(step) else f" in {backend.shown(database_address)}"
+    backend, shown = work.address.backend, work.address.display_name
+    where = "" if shown in str(step) else f" in {shown}"
     what, refused = f"Could not {step}{where}.", _row_refused(error, work)
     return ServerError(what, why=refused) if refused else backend.translate(error, what)
 
@@ -103,14 +103,14 @@ def _drop(step: DropDatabase, work: Work) -> None:
     work.address.backend.drop(work.address.database_address, last=TABLE_NAME)
 
 
-def _set_aside(step: SetAside, work: Work) -> None:
+def _quarantine(step: Quarantine, work: Work) -> None:
     work.let_go()
     if work.roles is not None:
         work.roles.let_end()
-    work.before_aside()
-    work.address.backend.set_aside(work.address.database_address, step.name)
+    work.before_quarantine()
+    work.address.backend.quarantine(work.address.database_address, step.name)
     if work.roles is not None:
-        work.roles.shut_out()
+        work.roles.refuse_connections()
 
 
 def _create(step: CreateDatabase, work: Work) -> None:
@@ -231,7 +231,7 @@ _HANDLERS: Mapping[type[Step], Callable[[Any, Work], None]] = {
     GrantRoles: _grant_roles,
     GrantTables: _grant_tables,
     DropRoles: _drop_roles,
-    SetAside: _set_aside,
+    Quarantine: _quarantine,
     CreateTables: _create_tables,
     RunInitializer: _run_initializer,
     MarkInitialised: _mark,

@@ -17,8 +17,8 @@ from penstock.provision.steps import (
     InitializerForm,
     MarkInitialised,
     PrepareDatabase,
+    Quarantine,
     RunInitializer,
-    SetAside,
     StampRecord,
     Step,
     WriteRecord,
@@ -41,7 +41,7 @@ class Wanted:
         transactional_ddl: Whether the backend can undo the tables of a failed transaction.
         default_privileges: Whether its roles may use tables that are made later.
         template: The complete database that a missing one is copied from; empty to make it from nothing.
-        aside: What the database is to be called while it is kept, when it is dropped; empty to drop it.
+        kept_as: What the database is to be called while it is kept, when it is dropped; empty to drop it.
         registry: The id of the registry that remembers it; empty for one that does not last.
         registry_label: What people call that.
         external: Whether its address is given by the environment, which may name a store of others.
@@ -60,7 +60,7 @@ class Wanted:
     transactional_ddl: bool = True
     default_privileges: bool = True
     template: str = ""
-    aside: str = ""
+    kept_as: str = ""
     registry: str = ""
     registry_label: str = ""
     external: bool = False
@@ -165,8 +165,8 @@ def plan_drop(wanted: Wanted, found: Found) -> Plan:
     refused = refusal(wanted, found, destroys=True)
     if refused is not None:
         return Plan(refused=refused)
-    if wanted.aside:
-        return Plan(steps=(SetAside(wanted.database, wanted.aside),))
+    if wanted.kept_as:
+        return Plan(steps=(Quarantine(wanted.database, wanted.kept_as),))
     return Plan(steps=_dropping(wanted, found))
 
 

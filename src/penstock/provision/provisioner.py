@@ -359,8 +359,8 @@ class Provisioner:
     def _drop_remains(self, app: AppDeclaration, address: Address) -> None:
         """Drop what a drop that was killed had made ready for the store's tables."""
         for entry in self.kept_of(address):
-            aside = self._book.remembered(app, entry)
-            aside.backend.drop_remains(aside.database_address)
+            quarantined = self._book.remembered(app, entry)
+            quarantined.backend.drop_remains(quarantined.database_address)
 
 
 def _is_same_place(before: StoreEntry | None, entry: StoreEntry) -> bool:
@@ -435,8 +435,7 @@ def _stamped(address: Address, registry: RegistryIdentity) -> str:
             stamp(connection, backend, address.app, address.store.name, registry)
             record = read_record(connection, backend)
     except DBAPIError as error:
-        shown = backend.shown(address.database_address)
-        what = f"The database {shown} can't be marked as {subject_of(address)}."
+        what = f"The database {address.display_name} can't be marked as {subject_of(address)}."
         raise backend.translate(error, what) from error
     return record.store_id if record is not None else ""
 

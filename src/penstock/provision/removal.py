@@ -93,7 +93,7 @@ class Remover:
         found = [entry for entry in self._registry.stores(app) if entry.state is StoreState.DROPPED]
         return sorted(found, key=lambda entry: entry.kept_until or _NEVER, reverse=True)
 
-    def bring_back(self, app: str, name: str, database: str | None = None) -> Address:
+    def restore(self, app: str, name: str, database: str | None = None) -> Address:
         """Let a dropped store be what it was.
 
         Args:
@@ -136,8 +136,8 @@ class Remover:
             begun.append(kept)
 
         if kept is not None:
-            wanted = replace(work.wanted, aside=kept.database)
-            work = replace(work, wanted=wanted, before_aside=lambda: remember(kept))
+            wanted = replace(work.wanted, kept_as=kept.database)
+            work = replace(work, wanted=wanted, before_quarantine=lambda: remember(kept))
         try:
             with self._engines.reserved(address):
                 dropped = drop_store(work, self._emit, ours=lambda: self._provisioner.remembers(address))
@@ -154,7 +154,9 @@ class Remover:
         now = datetime.now(UTC)
         entry = self._provisioner.entry_of(address) or address.entry()
         name = (
-            address.backend.aside_name(address.database_address, now) if unused is None else unused.database
+            address.backend.quarantine_name(address.database_address, now)
+            if unused is None
+            else unused.database
         )
         return replace(
             entry,
@@ -175,8 +177,8 @@ class Remover:
         """
         unused = None
         for entry in self._provisioner.kept_of(address):
-            aside = self._address(entry)
-            if aside.backend.exists(aside.database_address):
+            quarantined = self._address(entry)
+            if quarantined.backend.exists(quarantined.database_address):
                 self._finish_drop(entry)
             else:
                 self._drop_remains(entry)
@@ -189,7 +191,7 @@ class Remover:
         roles = self._roles_of(_back(entry))
         if roles is not None:
             self._move_logins(roles.logins_of(entry.record_id), entry)
-            roles.shut_out(entry.record_id)
+            roles.refuse_connections(entry.record_id)
         known = self._provisioner.entry_of(back)
         if known is not None and known.record_id == entry.record_id:
             self._drop_remains(known)
@@ -220,15 +222,15 @@ class Remover:
 
     def _is_back(self, entry: StoreEntry) -> bool:
         """Whether a store that is said to be kept has its name, as its record tells: a verb was killed."""
-        aside = self._address(entry)
-        if not entry.record_id or aside.backend.exists(aside.database_address):
+        quarantined = self._address(entry)
+        if not entry.record_id or quarantined.backend.exists(quarantined.database_address):
             return False
         return _store_id(self._address(_back(entry))) == entry.record_id
 
     def _rename_back(self, entry: StoreEntry, back: StoreEntry) -> None:
         """Let a database have its name again; a kill on the way leaves the store known by both."""
-        aside, address = self._address(entry), self._address(back)
-        _check_there(aside)
+        quarantined, address = self._address(entry), self._address(back)
+        _check_there(quarantined)
         _check_free(address)
         before = self._provisioner.entry_of(address)
         logins = self._registry.credentials(entry.service, entry.database)
@@ -239,11 +241,11 @@ class Remover:
         roles = self._roles_of(back)
         try:
             if roles is not None:
-                roles.let_in(entry.record_id)
-            address.backend.bring_back(aside.database_address, back.database)
+                roles.allow_connections(entry.record_id)
+            address.backend.restore(quarantined.database_address, back.database)
         except PenstockError:
             if roles is not None:
-                roles.shut_out(entry.record_id)
+                roles.refuse_connections(entry.record_id)
             self._move_logins(self._registry.credentials(back.service, back.database), entry)
             if before is None:
                 self._registry.remove_store(back)
@@ -273,13 +275,13 @@ class Remover:
         address = self._address(entry)
         with journalled(self._registry, "purge store", subject_of(address), where_of(address)):
             if self._is_back(entry):
-                self.bring_back(entry.app, entry.name, entry.database)
+                self.restore(entry.app, entry.name, entry.database)
                 return
             self._finish_drop(entry)
             work = self._work(app, address, known_as=entry.was)
             with self._engines.reserved(address):
                 if address.backend.exists(address.database_address):
-                    address.backend.let_in(address.database_address)
+                    address.backend.allow_connections(address.database_address)
                     drop_store(work, self._emit, ours=lambda: True)
                 elif work.roles is not None:
                     work.roles.drop(entry.record_id)
@@ -310,11 +312,11 @@ def _store_id(address: Address) -> str:
     return "" if record is None else record.store_id
 
 
-def _check_there(aside: Address) -> None:
-    if not aside.backend.exists(aside.database_address):
+def _check_there(quarantined: Address) -> None:
+    if not quarantined.backend.exists(quarantined.database_address):
         raise StoreNotCreated(
-            f"There is no database {aside.database} on service {aside.service}.",
-            why=f"{aside.app}:{aside.store} was kept there, but somebody took it away.",
+            f"There is no database {quarantined.database} on service {quarantined.service}.",
+            why=f"{quarantined.app}:{quarantined.store} was kept there, but somebody took it away.",
             hint="penstock stores purge --all, to forget it.",
         )
 

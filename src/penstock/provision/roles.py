@@ -285,7 +285,7 @@ class OwnRoles:
         if self.present and self.names is not None:
             self._backend.let_end(self._address.database_address, self.names)
 
-    def shut_out(self, store_id: str = "") -> None:
+    def refuse_connections(self, store_id: str = "") -> None:
         """Let them not reach what will have the name of the store's database, which was set aside.
 
         Args:
@@ -293,12 +293,12 @@ class OwnRoles:
         """
         names = self._all_names(store_id) if store_id else self.names
         if names is not None and (store_id or self.present):
-            self._backend.shut_out(self._address.database_address.server, names)
+            self._backend.refuse_connections(self._address.database_address.server, names)
 
-    def let_in(self, store_id: str) -> None:
+    def allow_connections(self, store_id: str) -> None:
         """Let them in again, before the store's database has its name again."""
         if store_id:
-            self._backend.let_in(self._address.database_address.server, self._all_names(store_id))
+            self._backend.allow_connections(self._address.database_address.server, self._all_names(store_id))
 
     def drop(self, store_id: str = "") -> None:
         """Drop them once the store is gone, and forget their passwords.
@@ -350,7 +350,7 @@ class OwnRoles:
             if moved:
                 registry.put_credentials(moved)
             if store_id:  # A drop that was killed may not have come to that.
-                self.shut_out(store_id)
+                self.refuse_connections(store_id)
         stale = [login for login in self._known() if not login.login.startswith(names.of(login.role))]
         if stale:
             registry.remove_credentials(stale)

@@ -96,7 +96,7 @@ class GrantRoles:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class Quarantine:
     """Rename the store's database, end its connections and let nobody in."""
 
     database: str
@@ -179,7 +179,7 @@ Step = (
     | EnableSpatial
     | GrantRoles
     | DropRoles
-    | SetAside
+    | Quarantine
     | CreateTables
     | RunInitializer
     | GrantTables

@@ -89,7 +89,7 @@ def _persist(work: Work, attempt: Callable[[], _Result]) -> _Result:
             return attempt()
         except PenstockError as error:
             last = number == _ATTEMPTS - 1 and not isinstance(error, StoreNotCreated)
-            if last or not work.address.backend.gone(error):
+            if last or not work.address.backend.is_disconnect(error):
                 raise
             work.let_go()
         time.sleep(min(_LONGEST_PAUSE, number * 0.01))

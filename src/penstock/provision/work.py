@@ -32,7 +32,7 @@ class Work:
         let_go: Closes this process's idle connections to the store.
         initializer: The initializer, found and checked.
         tables: The declared tables.
-        before_aside: Remembers what the database is going to be called, before it is set aside.
+        before_quarantine: Remembers what the database is going to be called, before it is set aside.
         refused: Why it can't be made as it is wanted, where that is known without asking its server.
         lock_timeout: Seconds to wait for another sync of this store.
     """
@@ -45,7 +45,7 @@ class Work:
     tables: Tables | None = None
     roles: OwnRoles | None = None
     registry: RegistryIdentity = field(default_factory=RegistryIdentity)
-    before_aside: Callable[[], None] = lambda: None
+    before_quarantine: Callable[[], None] = lambda: None
     refused: PenstockError | None = None
     lock_timeout: float = 600.0
 
@@ -88,7 +88,7 @@ def look(address: Address, roles: OwnRoles | None = None, *, size: bool = False)
     except StoreNotCreated:
         return Seen(NOTHING)
     except DBAPIError as error:
-        what = f"The database {backend.shown(address.database_address)} can't be looked at."
+        what = f"The database {address.display_name} can't be looked at."
         raise backend.translate(error, what) from error
 
 

@@ -56,7 +56,7 @@ class Storage:
     def whereabouts(self) -> str:
         """What messages on other hosts call the registry."""
         is_file = not self._address.server.login.url.host
-        where = f"{self._backend.shown(self._address)} on {node()}" if is_file else self.label
+        where = f"{self._backend.display_name(self._address)} on {node()}" if is_file else self.label
         return f"registry {where}"
 
     def rows(self, query: Any) -> list[dict[str, Any]]:

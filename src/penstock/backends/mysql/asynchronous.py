@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.backends.address import DatabaseAddress
-    from penstock.backends.contract import Aside, ConnectionOptions
+    from penstock.backends.contract import ConnectionOptions, Offload
 
 
 class AsyncmyDriver:
@@ -30,11 +30,11 @@ class AsyncmyDriver:
         self._connect = connect
 
     def connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
-        return self._connect(dialect, address, options, aside)
+        return self._connect(dialect, address, options, offload)
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         line = raw._transport and raw._transport.get_extra_info("socket")
         return bool(raw.connected and line and is_quiet(line.fileno()))
 

@@ -16,7 +16,7 @@ from penstock.backends.contract import Capabilities, ConnectionOptions, own_time
 from penstock.backends.frames import RowFrames
 from penstock.backends.kept import SessionKey
 from penstock.backends.lines import is_quiet
-from penstock.backends.mysql import aside, copies, ending, locks
+from penstock.backends.mysql import copies, ending, locks, quarantine
 from penstock.backends.mysql.asynchronous import asyncmy_driver
 from penstock.backends.mysql.clients import MySQLClients
 from penstock.backends.mysql.connecting import PORT, connect, pattern_of
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from penstock.backends.contract import Aside, AsyncDriver
+    from penstock.backends.contract import AsyncDriver, Offload
 
 _NAME_LENGTH = 64
 _KINDS = {"mysql2": "mysql"}
@@ -125,7 +125,9 @@ class MySQLBackend(ServerBackend):
 
     def exists(self, address: DatabaseAddress) -> bool:
         with maintenance(address.server, keep=True, anywhere=True) as connection:
-            return copies.is_there(connection, address.database, aside=aside.is_aside(address.database))
+            return copies.is_there(
+                connection, address.database, quarantined=quarantine.is_quarantined(address.database)
+            )
 
     def create(self, address: DatabaseAddress) -> bool:
         with maintenance(address.server, keep=True) as connection:
@@ -160,20 +162,20 @@ class MySQLBackend(ServerBackend):
             except DBAPIError as error:
                 raise self.translate(error, f"The database {address.database} can't be dropped.") from error
 
-    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
-        return aside.aside_name(address.database, when)
+    def quarantine_name(self, address: DatabaseAddress, when: datetime) -> str:
+        return quarantine.quarantine_name(address.database, when)
 
-    def set_aside(self, address: DatabaseAddress, name: str) -> None:
-        aside.set_aside(address, name)
+    def quarantine(self, address: DatabaseAddress, name: str) -> None:
+        quarantine.quarantine(address, name)
 
-    def let_in(self, address: DatabaseAddress) -> None:
+    def allow_connections(self, address: DatabaseAddress) -> None:
         """Nothing: who was let in to a database has no part in one of another name."""
 
-    def bring_back(self, address: DatabaseAddress, name: str) -> None:
-        aside.bring_back(address, name)
+    def restore(self, address: DatabaseAddress, name: str) -> None:
+        quarantine.restore(address, name)
 
     def drop_remains(self, address: DatabaseAddress) -> None:
-        aside.drop_remains(address)
+        quarantine.drop_remains(address)
 
     def enable_spatial(self, address: DatabaseAddress) -> None:
         """Nothing: every database has spatial types."""
@@ -209,7 +211,7 @@ class MySQLBackend(ServerBackend):
         with maintenance(server, keep=True, anywhere=True) as connection:
             return " ".join(version_of(connection))
 
-    def room(self, server: Server) -> int | None:
+    def connection_limit(self, server: Server) -> int | None:
         with maintenance(server) as connection:
             most, own = connection.exec_driver_sql("SELECT @@max_connections, @@max_user_connections").one()
         return min(int(most), int(own) or int(most))
@@ -219,30 +221,30 @@ class MySQLBackend(ServerBackend):
         return str(url.query.get("unix_socket") or f"{url.host or 'localhost'}:{url.port or PORT}")
 
     def _connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
         login = address.login if options.trusted else direct_login(address.server)
         said = start_up(address.purpose, options.at(login.url))
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=address.database))
-            return connect(dialect, args, params | said | password_of(url), aside)
+            return connect(dialect, args, params | said | password_of(url), offload)
 
         try:
             if not options.trusted:
-                care = care_of(lambda: with_either(login, attempt, aside))
+                care = care_of(lambda: with_either(login, attempt, offload))
                 return kept.obtain(SessionKey(login, address.database, address.purpose), care)
-            return with_either(login, attempt, aside)
+            return with_either(login, attempt, offload)
         except dialect.loaded_dbapi.Error as error:
             number = number_of(error)
             # 1044 is said of any database that a user has no right in; only another user sees if it is there.
             # A sync of Penstock's goes on, to make it.
             hidden = number in NO_RIGHT and options.trusted and address.own_login is None
-            if number not in NO_ENTRY or hidden or aside(partial(self._is_there, address)) is not False:
+            if number not in NO_ENTRY or hidden or offload(partial(self._is_there, address)) is not False:
                 raise
             raise missing(address) from error
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         return bool(raw.open) and is_quiet(descriptor_of(raw))
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:

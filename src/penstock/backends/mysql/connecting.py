@@ -9,7 +9,7 @@ from functools import partial
 from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 
-from penstock.backends.contract import here
+from penstock.backends.contract import run_inline
 from penstock.backends.mysql.faults import NOT_THERE, number_of, words_of
 from penstock.backends.mysql.pymysql_compat import set_time_limits
 from penstock.backends.reach import MARIADB, Reached, reach, shown, silent, unlike
@@ -25,7 +25,7 @@ from penstock.errors import (
 )
 
 if TYPE_CHECKING:
-    from penstock.backends.contract import Aside
+    from penstock.backends.contract import Offload
 
 PORT = 3306
 
@@ -46,14 +46,14 @@ _TLS_IN_DRIVER = 2026
 _ACCOUNT = re.compile(r"'[^']*'@'[^']*'")
 
 
-def connect(dialect: Any, args: Any, params: dict[str, Any], aside: Aside = here) -> Any:
+def connect(dialect: Any, args: Any, params: dict[str, Any], offload: Offload = run_inline) -> Any:
     """A driver connection; the cause of a refused one's error is one of ours, where more is known.
 
     Args:
         dialect: SQLAlchemy's dialect of the driver.
         args: What the driver is told.
         params: The same, by name.
-        aside: Runs what would hold an event loop up.
+        offload: Runs what would hold an event loop up.
     """
     seconds = params["connect_timeout"]
     try:
@@ -61,10 +61,10 @@ def connect(dialect: Any, args: Any, params: dict[str, Any], aside: Aside = here
             return dialect.connect(*args, **params, async_creator_fn=partial(_in_time, seconds))
         return _within(seconds, dialect, args, params)
     except dialect.loaded_dbapi.Error as error:
-        raise error from aside(partial(_finding, error, params))
+        raise error from offload(partial(_finding, error, params))
     except (IndexError, ValueError, struct.error) as error:  # What answers speaks otherwise.
         made = dialect.loaded_dbapi.OperationalError(_CONN_HOST_ERROR, f"This can't be read: {error}")
-        raise made from aside(partial(_finding, made, params))
+        raise made from offload(partial(_finding, made, params))
     except OSError as error:  # Those of the line come as errors of the driver's.
         made = dialect.loaded_dbapi.OperationalError(_TLS_IN_DRIVER, f"{error}")
         raise made from _no_file(error)

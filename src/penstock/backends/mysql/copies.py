@@ -134,6 +134,6 @@ def _each(connection: Connection, names: Iterable[str]) -> Iterable[str]:
     return (quoted(connection, name) for name in names)
 
 
-def is_there(connection: Connection, database: str, *, aside: bool) -> bool:
+def is_there(connection: Connection, database: str, *, quarantined: bool) -> bool:
     """Whether there is a database; one that was set aside, only if its tables have come there."""
-    return has_database(connection, database) and (not aside or bool(tables_of(connection, database)))
+    return has_database(connection, database) and (not quarantined or bool(tables_of(connection, database)))

@@ -176,7 +176,7 @@ class MariaDBRoles(ServerRoles):
     def let_end(self, address: DatabaseAddress, names: RoleNames) -> None:
         """Nothing: the service's user may end every session."""
 
-    def shut_out(self, server: Server, names: RoleNames) -> None:
+    def refuse_connections(self, server: Server, names: RoleNames) -> None:
         with maintenance(server) as connection, _explained(f"The logins of {names} can't be locked."):
             for user in _logins(connection, names):
                 connection.exec_driver_sql(
@@ -184,7 +184,7 @@ class MariaDBRoles(ServerRoles):
                 )
                 ending.end_sessions_of(connection, user.name)
 
-    def let_in(self, server: Server, names: RoleNames) -> None:
+    def allow_connections(self, server: Server, names: RoleNames) -> None:
         with maintenance(server) as connection, _explained(f"The logins of {names} can't be unlocked."):
             for user in _logins(connection, names):
                 connection.exec_driver_sql(

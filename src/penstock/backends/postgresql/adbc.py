@@ -54,18 +54,18 @@ def read_beside(
     engine: Engine,
     asked: Asked,
     selected: Selected,
-    room: Callable[[], AbstractContextManager[None]],
+    reserve: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Any]:
     """A block with a reader; a refused login is tried again as the engine logs in by then."""
     driver = _driver()
     with ExitStack() as held:
         try:
-            connection = _connect(driver, engine, asked.login, room, held)
+            connection = _connect(driver, engine, asked.login, reserve, held)
         except driver.Error:
             engine.dispose()
             asked = asked_of(engine, selected, asked.plans) or asked
             with _as_sqlalchemy_says(asked, driver.Error):
-                connection = _connect(driver, engine, asked.login, room, held)
+                connection = _connect(driver, engine, asked.login, reserve, held)
         yield held.enter_context(_reader(driver, connection, asked, selected.batch))
 
 
@@ -73,11 +73,11 @@ def _connect(
     driver: Any,
     engine: Engine,
     login: str,
-    room: Callable[[], AbstractContextManager[None]],
+    reserve: Callable[[], AbstractContextManager[None]],
     held: ExitStack,
 ) -> Any:
     with ExitStack() as opening:
-        opening.enter_context(room())
+        opening.enter_context(reserve())
         connection = opening.enter_context(driver.AdbcConnection(_database(engine, login)))
         connection.set_autocommit(False)  # A pooler gives each transaction another session.
         held.push(opening.pop_all())

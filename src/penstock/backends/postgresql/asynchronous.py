@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from penstock.backends.address import DatabaseAddress
-    from penstock.backends.contract import Aside, ConnectionOptions
+    from penstock.backends.contract import ConnectionOptions, Offload
 
 _WHERE = ("host", "port")
 
@@ -43,11 +43,11 @@ class PsycopgDriver:
         self._connect = connect
 
     def connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
-        return self._connect(dialect, address, options, aside)
+        return self._connect(dialect, address, options, offload)
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         return not raw.closed and is_quiet(raw.fileno())
 
     def leave(self, connection: Any) -> None:
@@ -77,26 +77,26 @@ class AsyncpgDriver:
     name = ASYNCPG
 
     def __init__(
-        self, ignored: tuple[str, ...], may_have_come: Callable[[Exception, DatabaseAddress, Aside], bool]
+        self, ignored: tuple[str, ...], may_have_come: Callable[[Exception, DatabaseAddress, Offload], bool]
     ) -> None:
         self.dialect_options: dict[str, Any] = {}
         self._ignored = ignored
         self._may_have_come = may_have_come
 
     def connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
-        made = self._attempt(dialect, address, options, aside(address.login.with_password))
+        made = self._attempt(dialect, address, options, offload(address.login.with_password))
         if isinstance(made, _Refused) and made.refusal.state.startswith(MAY_BE_LOGIN):
-            spare = aside(address.login.with_spare)
+            spare = offload(address.login.with_spare)
             made = made if spare is None else self._attempt(dialect, address, options, spare)
         if not isinstance(made, _Refused):
             return made
-        made.error.__cause__ = aside(partial(finding, made.refusal))
-        self._may_have_come(made.error, address, aside)
+        made.error.__cause__ = offload(partial(finding, made.refusal))
+        self._may_have_come(made.error, address, offload)
         raise made.error
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         line = raw._transport.get_extra_info("socket")
         return not raw.is_closed() and line is not None and is_quiet(line.fileno())
 
@@ -156,7 +156,7 @@ def _refusal(error: Exception, words: str, params: dict[str, Any], url: URL) -> 
 
 
 def asyncpg_driver(
-    ignored: tuple[str, ...], may_have_come: Callable[[Exception, DatabaseAddress, Aside], bool]
+    ignored: tuple[str, ...], may_have_come: Callable[[Exception, DatabaseAddress, Offload], bool]
 ) -> AsyncpgDriver:
     """The driver of `postgresql+asyncpg:` addresses; raises MissingExtra without asyncpg."""
     if find_spec("asyncpg") is None:

@@ -15,7 +15,7 @@ from penstock.backends.contract import Capabilities, ConnectionOptions
 from penstock.backends.faults import found_in
 from penstock.backends.kept import SessionKey
 from penstock.backends.lines import is_quiet
-from penstock.backends.postgresql import aside, copies, ending, postgis
+from penstock.backends.postgresql import copies, ending, postgis, quarantine
 from penstock.backends.postgresql.asynchronous import PsycopgDriver, asyncpg_driver
 from penstock.backends.postgresql.clients import PostgreSQLClients
 from penstock.backends.postgresql.faults import (
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from penstock.backends.contract import Aside, AsyncDriver
+    from penstock.backends.contract import AsyncDriver, Offload
 
 _NAME_BYTES = 63
 _PORT = 5432
@@ -198,17 +198,17 @@ class PostgreSQLBackend(ServerBackend):
                 raise self.translate(error, f"The database {address.database} can't be dropped.") from error
         return True
 
-    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
-        return aside.aside_name(address.database, when)
+    def quarantine_name(self, address: DatabaseAddress, when: datetime) -> str:
+        return quarantine.quarantine_name(address.database, when)
 
-    def set_aside(self, address: DatabaseAddress, name: str) -> None:
-        aside.set_aside(address, name)
+    def quarantine(self, address: DatabaseAddress, name: str) -> None:
+        quarantine.quarantine(address, name)
 
-    def let_in(self, address: DatabaseAddress) -> None:
-        aside.let_in(address)
+    def allow_connections(self, address: DatabaseAddress) -> None:
+        quarantine.allow_connections(address)
 
-    def bring_back(self, address: DatabaseAddress, name: str) -> None:
-        aside.bring_back(address, name)
+    def restore(self, address: DatabaseAddress, name: str) -> None:
+        quarantine.restore(address, name)
 
     def drop_remains(self, address: DatabaseAddress) -> None:
         """Nothing: a database gets its other name at once."""
@@ -249,7 +249,7 @@ class PostgreSQLBackend(ServerBackend):
         with maintenance(server, keep=True, anywhere=True) as connection:
             return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
 
-    def room(self, server: Server) -> int | None:
+    def connection_limit(self, server: Server) -> int | None:
         with maintenance(server) as connection:
             return int(connection.execute(text(_ROOM)).scalar_one())
 
@@ -260,7 +260,7 @@ class PostgreSQLBackend(ServerBackend):
         return f"{_joined(hosts)}:{_joined(ports)}"
 
     def _connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
         login = address.login if options.trusted else direct_login(address.server)
         pooled = address.server.pooled and options.trusted
@@ -269,20 +269,20 @@ class PostgreSQLBackend(ServerBackend):
 
         def attempt(url: URL) -> Any:
             args, params = dialect.create_connect_args(url.set(database=address.database))
-            return connect(dialect, args, params | said, aside)
+            return connect(dialect, args, params | said, offload)
 
         try:
             if own:
-                care = care_of(lambda: with_either(login, attempt, aside))
+                care = care_of(lambda: with_either(login, attempt, offload))
                 return kept.obtain(SessionKey(login, address.database, address.purpose), care)
-            return with_either(login, attempt, aside)
+            return with_either(login, attempt, offload)
         except dialect.loaded_dbapi.Error as error:
-            if not self._may_have_come(error, address, aside):
+            if not self._may_have_come(error, address, offload):
                 raise
         # It was made just now, or says again why we can't enter.
-        return with_either(login, attempt, aside)
+        return with_either(login, attempt, offload)
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         return not raw.closed and is_quiet(raw.fileno())
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
@@ -305,7 +305,7 @@ class PostgreSQLBackend(ServerBackend):
             return asyncpg_driver(ignored, self._may_have_come)
         return PsycopgDriver(self.dialect_options(address), self._connect)
 
-    def _may_have_come(self, error: Exception, address: DatabaseAddress, aside: Aside) -> bool:
+    def _may_have_come(self, error: Exception, address: DatabaseAddress, offload: Offload) -> bool:
         """Whether a store that refused us may let us in the next time.
 
         Raises:
@@ -315,7 +315,7 @@ class PostgreSQLBackend(ServerBackend):
         if no_answer(error) or not (pooled or is_about_database(state)):
             return False
         gone = state == NOT_THERE and not pooled
-        there = False if gone else aside(partial(self._is_there, address))
+        there = False if gone else offload(partial(self._is_there, address))
         if there is False:
             raise missing(address) from error
         return bool(there) and (pooled or state is None)

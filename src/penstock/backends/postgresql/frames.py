@@ -29,7 +29,7 @@ class PostgreSQLFrames(RowFrames):
     zones = True
 
     def beside(
-        self, engine: Engine, selected: Selected, room: Callable[[], AbstractContextManager[None]]
+        self, engine: Engine, selected: Selected, reserve: Callable[[], AbstractContextManager[None]]
     ) -> AbstractContextManager[Any] | None:
         """By ADBC; None for a driver, for types, or for sessions that this can't serve."""
         plans = selected.plans(engine.dialect, zones=self.zones)
@@ -42,7 +42,7 @@ class PostgreSQLFrames(RowFrames):
         ):
             return None
         asked = asked_of(engine, selected, plans)
-        return None if asked is None else read_beside(engine, asked, selected, room)
+        return None if asked is None else read_beside(engine, asked, selected, reserve)
 
     def within(self, source: Session | Connection, selected: Selected) -> AbstractContextManager[Any]:
         """By COPY, of what is read as a whole; by rows, where something wants to see these on their way."""

@@ -125,10 +125,10 @@ class PostgreSQLRoles(ServerRoles):
         with maintenance(address.server) as connection:
             _join(connection, _logins(connection, names))
 
-    def shut_out(self, server: Server, names: RoleNames) -> None:
+    def refuse_connections(self, server: Server, names: RoleNames) -> None:
         """Nothing: what a role may do is in its database, whatever that is called."""
 
-    def let_in(self, server: Server, names: RoleNames) -> None:
+    def allow_connections(self, server: Server, names: RoleNames) -> None:
         """Nothing: nobody was shut out."""
 
     def drop(self, server: Server, names: RoleNames) -> None:

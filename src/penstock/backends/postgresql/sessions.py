@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import kept, servers
 from penstock.backends.address import direct_login
-from penstock.backends.contract import ConnectionOptions, here
+from penstock.backends.contract import ConnectionOptions, run_inline
 from penstock.backends.kept import SessionCare, SessionKey
 from penstock.backends.lines import is_quiet, line_kept
 from penstock.backends.postgresql.connecting import finding, refusal_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from penstock.backends.address import DatabaseAddress, Login, Server
-    from penstock.backends.contract import Aside
+    from penstock.backends.contract import Offload
     from penstock.errors import PenstockError
 
 DRIVER = "postgresql+psycopg"
@@ -105,13 +105,13 @@ _TRIES = 5
 """Tries to connect where libpq, asked why it was refused, was let in: a database was made anew, say."""
 
 
-def connect(dialect: Any, args: Any, params: Any, aside: Aside = here) -> Any:
+def connect(dialect: Any, args: Any, params: Any, offload: Offload = run_inline) -> Any:
     """A driver connection; a refused one's error has the server's SQLSTATE, and no password.
 
     Its cause is one of ours, where more is known than the SQLSTATE.
     """
     end = time.monotonic() + params["connect_timeout"]
-    raw = _opened(dialect, args, led_by_address(params), aside, end)
+    raw = _opened(dialect, args, led_by_address(params), offload, end)
     try:
         set_what_differs(raw)
     except BaseException:
@@ -120,17 +120,17 @@ def connect(dialect: Any, args: Any, params: Any, aside: Aside = here) -> Any:
     return raw
 
 
-def _opened(dialect: Any, args: Any, params: Any, aside: Aside, end: float) -> Any:
+def _opened(dialect: Any, args: Any, params: Any, offload: Offload, end: float) -> Any:
     for tries in reversed(range(_TRIES)):
         try:
             return dialect.connect(*args, **params)
         except dialect.loaded_dbapi.Error as error:
             forget_password(error)
-            refusal = aside(partial(refusal_of, error, params, max(1.0, end - time.monotonic())))
+            refusal = offload(partial(refusal_of, error, params, max(1.0, end - time.monotonic())))
             if refusal.passing and tries and time.monotonic() < end:
                 continue
             error.sqlstate = refusal.state or None
-            raise error from aside(partial(finding, refusal))
+            raise error from offload(partial(finding, refusal))
     return None
 
 

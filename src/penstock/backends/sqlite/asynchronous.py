@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.backends.address import DatabaseAddress
-    from penstock.backends.contract import Aside, ConnectionOptions
+    from penstock.backends.contract import ConnectionOptions, Offload
 
 _FAREWELL = 1.0
 
@@ -43,12 +43,12 @@ class AiosqliteDriver:
         self._is_alive = is_alive
 
     def connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, aside: Aside
+        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
-        return self._connect(dialect, address, aside)
+        return self._connect(dialect, address, offload)
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
-        return self._is_alive(raw, address, mark)
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
+        return self._is_alive(raw, address, file_identity)
 
     def leave(self, connection: Any) -> None:
         # A closed connection keeps its lock for as long as there is a cursor, as a cancelled task leaves one

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, text
 
-from penstock.backends.contract import Capabilities, ConnectionOptions, here
+from penstock.backends.contract import Capabilities, ConnectionOptions, run_inline
 from penstock.backends.faults import cause_of
 from penstock.backends.sqlite import files, library, reading, transactions
 from penstock.backends.sqlite.asynchronous import aiosqlite_driver
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from penstock.backends.address import DatabaseAddress, Server
-    from penstock.backends.contract import Aside, AsyncDriver
+    from penstock.backends.contract import AsyncDriver, Offload
 
 _DRIVER = "sqlite+pysqlite"
 _NAME_BYTES = 200
@@ -85,13 +85,13 @@ class SQLiteBackend:
         plain = path.suffix == ".sqlite" and "." not in path.stem
         return url.set(database=str(path.parent)), path.stem if plain else f"./{path.name}"
 
-    def recipient(self, url: URL) -> URL:
+    def password_audience(self, url: URL) -> URL:
         return url.set(database="")
 
     def store_url(self, address: DatabaseAddress) -> URL:
         return address.server.login.url.set(database=str(files.path_of(address)))
 
-    def shown(self, address: DatabaseAddress) -> str:
+    def display_name(self, address: DatabaseAddress) -> str:
         return str(files.path_of(address))
 
     def check_name(self, database: str) -> None:
@@ -169,10 +169,10 @@ class SQLiteBackend:
             files.lock_path(path).unlink(missing_ok=True)
         return existed
 
-    def aside_name(self, address: DatabaseAddress, when: datetime) -> str:
+    def quarantine_name(self, address: DatabaseAddress, when: datetime) -> str:
         return f"{files.path_of(address).name}.dropped-{when:%Y%m%d%H%M%S}-{token_hex(2)}"
 
-    def set_aside(self, address: DatabaseAddress, name: str) -> None:
+    def quarantine(self, address: DatabaseAddress, name: str) -> None:
         path = files.path_of(address)
         with files.file_lock(path, files.BUSY_TIMEOUT):
             _check_there(address)
@@ -182,10 +182,10 @@ class SQLiteBackend:
                 raise self.translate(error, f"{path} can't be set aside.") from error
             files.lock_path(path).unlink(missing_ok=True)
 
-    def let_in(self, address: DatabaseAddress) -> None:
+    def allow_connections(self, address: DatabaseAddress) -> None:
         """Nothing: nobody looks for a file of such a name."""
 
-    def bring_back(self, address: DatabaseAddress, name: str) -> None:
+    def restore(self, address: DatabaseAddress, name: str) -> None:
         back = files.path_of(replace(address, database=name))
         with files.file_lock(back, files.BUSY_TIMEOUT):
             try:
@@ -244,27 +244,27 @@ class SQLiteBackend:
         files.check_reachable(files.directory_of(server))
         return f"SQLite {sqlite3.sqlite_version}"
 
-    def room(self, server: Server) -> int | None:
+    def connection_limit(self, server: Server) -> int | None:
         return None
 
     def server_key(self, server: Server) -> str:
         return "SQLite"  # Files are what is scarce, and a process has one set of them.
 
     def connect(self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions) -> Any:
-        raw = self._connect(dialect, address, here)
+        raw = self._connect(dialect, address, run_inline)
         if address.spatial:
             library.load_spatialite(raw)
         return raw
 
-    def _connect(self, dialect: Any, address: DatabaseAddress, aside: Aside) -> Any:
+    def _connect(self, dialect: Any, address: DatabaseAddress, offload: Offload) -> Any:
         path = files.path_of(address)
         args, params = dialect.create_connect_args(self.store_url(address))
         params |= {"uri": True, "timeout": files.BUSY_TIMEOUT, "check_same_thread": False}
-        aside(partial(_check_there, address))
+        offload(partial(_check_there, address))
         try:
             return dialect.connect(reading.usable_uri(path), *args[1:], **params)
         except library.errors():
-            aside(partial(_check_there, address))
+            offload(partial(_check_there, address))
             raise
 
     def set_up(self, raw: Any) -> None:
@@ -274,15 +274,15 @@ class SQLiteBackend:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def mark(self, address: DatabaseAddress) -> object:
+    def file_identity(self, address: DatabaseAddress) -> object:
         path = files.path_of(address)
         return os.fspath(path), files.identity_of(path), reading.state_of(path)
 
-    def is_alive(self, raw: Any, address: DatabaseAddress, mark: object) -> bool:
+    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         # A file made anew at this path is another one: what is written to the old one would be lost.
-        if not isinstance(mark, tuple) or files.identity_of(mark[0]) != mark[1]:
+        if not isinstance(file_identity, tuple) or files.identity_of(file_identity[0]) != file_identity[1]:
             return False
-        return mark[2] is None or reading.state_of(Path(mark[0])) == mark[2]
+        return file_identity[2] is None or reading.state_of(Path(file_identity[0])) == file_identity[2]
 
     def closing(self, raw: Any) -> AbstractContextManager[None]:
         return nullcontext()
@@ -305,7 +305,7 @@ class SQLiteBackend:
             )
         return ServerError(what, why=words)
 
-    def gone(self, error: Exception) -> bool:
+    def is_disconnect(self, error: Exception) -> bool:
         return isinstance(error, StoreNotCreated) or _is_unlinked(error) or _is_unlinked(error.__cause__)
 
     def async_driver(self, address: DatabaseAddress) -> AsyncDriver:

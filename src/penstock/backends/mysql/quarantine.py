@@ -31,18 +31,18 @@ _PATIENCE = 10.0
 _ASIDE = re.compile(r"_dropped_\d{14}_[0-9a-f]{4}\Z")
 
 
-def aside_name(database: str, when: datetime) -> str:
+def quarantine_name(database: str, when: datetime) -> str:
     """What a database is called while it is kept."""
     ending_ = f"_dropped_{when:%Y%m%d%H%M%S}_{token_hex(2)}"
     return database[: _NAME_LENGTH - len(ending_)] + ending_
 
 
-def is_aside(database: str) -> bool:
+def is_quarantined(database: str) -> bool:
     """Whether a database is called as one that is kept."""
     return _ASIDE.search(database) is not None
 
 
-def set_aside(address: DatabaseAddress, name: str) -> None:
+def quarantine(address: DatabaseAddress, name: str) -> None:
     """Move a database's tables to another one, and drop it; sessions in it are ended.
 
     A database has no name that could be changed. Until the tables have been moved, all at once, the new
@@ -63,7 +63,7 @@ def set_aside(address: DatabaseAddress, name: str) -> None:
             raise translated(error, what) from error
 
 
-def bring_back(address: DatabaseAddress, name: str) -> None:
+def restore(address: DatabaseAddress, name: str) -> None:
     """Move the tables of a database that was set aside back to where they were."""
     what = f"The database {address.database} can't be brought back as {name}."
     with maintenance(address.server) as connection:

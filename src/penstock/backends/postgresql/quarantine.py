@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _NAME_BYTES = 63
 
 
-def aside_name(database: str, when: datetime) -> str:
+def quarantine_name(database: str, when: datetime) -> str:
     """What a database is called while it is kept."""
     ending = f"_dropped_{when:%Y%m%d%H%M%S}_{token_hex(2)}"
     kept = database.encode()[: _NAME_BYTES - len(ending)]
     return kept.decode(errors="ignore") + ending
 
 
-def set_aside(address: DatabaseAddress, name: str) -> None:
+def quarantine(address: DatabaseAddress, name: str) -> None:
     """Rename a database and close its door, in one transaction; sessions in it are ended first.
 
     Raises:
@@ -39,7 +39,7 @@ def set_aside(address: DatabaseAddress, name: str) -> None:
     with maintenance(address.server) as connection:
 
         def rename() -> None:
-            _rename(connection, address.database, name, let_in=False)
+            _rename(connection, address.database, name, allow_connections=False)
 
         try:
             without_sessions(connection, address.database, rename)
@@ -49,7 +49,7 @@ def set_aside(address: DatabaseAddress, name: str) -> None:
             raise translated(error, f"The database {address.database} can't be set aside.") from error
 
 
-def let_in(address: DatabaseAddress) -> None:
+def allow_connections(address: DatabaseAddress) -> None:
     """Open the door of a database again."""
     with maintenance(address.server) as connection:
         quote = connection.dialect.identifier_preparer.quote_identifier
@@ -59,23 +59,25 @@ def let_in(address: DatabaseAddress) -> None:
             raise translated(error, f"The database {address.database} can't be opened again.") from error
 
 
-def bring_back(address: DatabaseAddress, name: str) -> None:
+def restore(address: DatabaseAddress, name: str) -> None:
     """Give a database its name again, and open its door."""
     with maintenance(address.server) as connection:
         try:
-            _rename(connection, address.database, name, let_in=True)
+            _rename(connection, address.database, name, allow_connections=True)
         except DBAPIError as error:
             raise translated(error, f"The database {address.database} can't be renamed to {name}.") from error
 
 
-def _rename(connection: Connection, old: str, new: str, *, let_in: bool) -> None:
+def _rename(connection: Connection, old: str, new: str, *, allow_connections: bool) -> None:
     """Both in one transaction; the renaming waits for a few seconds until others have left."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     done = False
     connection.exec_driver_sql("BEGIN")
     try:
         connection.exec_driver_sql(f"ALTER DATABASE {quote(old)} RENAME TO {quote(new)}")
-        connection.exec_driver_sql(f"ALTER DATABASE {quote(new)} ALLOW_CONNECTIONS {str(let_in).lower()}")
+        connection.exec_driver_sql(
+            f"ALTER DATABASE {quote(new)} ALLOW_CONNECTIONS {str(allow_connections).lower()}"
+        )
         connection.exec_driver_sql("COMMIT")
         done = True
     finally:
