@@ -16,7 +16,7 @@ import pytest
 
 from fix_servers import unavailable
 from penstock.embedded.ports import choose_port
-from penstock.registry import Roles
+from penstock.registry import RoleMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,4 +105,4 @@ def asking_service(postgresql_ground: Ground) -> Iterator[Service]:
     with running_pooler(postgresql_ground.server, ASKING) as port:
         service = postgresql_ground.service
         url = f"postgresql://penstock@127.0.0.1:{port}"
-        yield replace(service, url=url, pooled=True, roles=Roles.STORE)
+        yield replace(service, url=url, pooled=True, roles=RoleMode.STORE)

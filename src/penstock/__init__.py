@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from penstock.provision.removal import Purged
     from penstock.provision.rotation import Rotated
     from penstock.provision.status import Health, StoreStatus
-    from penstock.registry import MemoryRegistry, Roles, Service
+    from penstock.registry import MemoryRegistry, RoleMode, Service
     from penstock.secrets import SecretRef
     from penstock.stores import Stores
 
@@ -38,7 +38,7 @@ _HOMES = {
     "PersistentStoreConnectionSetting": ("penstock.declare", "ConnectionSetting"),
     "PersistentStoreDatabaseSetting": ("penstock.declare", "DatabaseSetting"),
     "Purged": ("penstock.provision.removal", "Purged"),
-    "Roles": ("penstock.registry", "Roles"),
+    "RoleMode": ("penstock.registry", "RoleMode"),
     "Rotated": ("penstock.provision.rotation", "Rotated"),
     "SecretRef": ("penstock.secrets", "SecretRef"),
     "SessionOptions": ("penstock.declare", "SessionOptions"),
@@ -67,7 +67,7 @@ __all__ = [
     "PersistentStoreConnectionSetting",
     "PersistentStoreDatabaseSetting",
     "Purged",
-    "Roles",
+    "RoleMode",
     "Rotated",
     "SecretRef",
     "Service",

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from penstock.connect import Address, AddressBook, AppLike, EngineCache, Role, Sessions
+from penstock.connect import Address, AddressBook, AppLike, EngineCache, ServiceAccount, Sessions
 from penstock.connect.acting import on_its_behalf
 from penstock.connect.health import ServiceHealth, health_of, server_version
 from penstock.connect.rotation import rotate_password
@@ -21,7 +21,7 @@ from penstock.provision.fleet import SyncResult, in_parallel
 from penstock.provision.inspection import Inspector
 from penstock.provision.provisioner import Provisioner, SyncOptions, is_optional
 from penstock.provision.removal import Purged, Remover
-from penstock.provision.roles import RoleKeeper
+from penstock.provision.roles import RolePolicy
 from penstock.provision.rotation import GRACE, Rotated, Rotator
 from penstock.provision.steps import StepEvent
 from penstock.registry import (
@@ -85,7 +85,7 @@ class Stores(Sessions):
         self.config: FileConfig | None = None
         self.broken_apps: dict[str, PenstockError] = {}
         self.operator = Operator(registry)
-        self._roles = RoleKeeper(registry, self.book, self._engines, self.keyring)
+        self._roles = RolePolicy(registry, self.book, self._engines, self.keyring)
         self._provisioner = Provisioner(registry, self.book, self._engines, self._emit, self._roles)
         self._inspector = Inspector(registry, self.book, self._provisioner, self._roles, self._engines)
         self._rotator = Rotator(registry, self.book, self._engines, self._roles)
@@ -347,19 +347,18 @@ class Stores(Sessions):
         self._rotator.renew(self.declaration(app), name)
 
     def retire_logins(self, app: AppLike, name: str, *, grace: float = GRACE) -> tuple[str, ...]:
-        """The second half: drop the old logins of a store; those that are still needed are left.
+        """The second half: drop a store's old logins; those that it returns are still needed, and stay.
 
         Args:
             app: The app.
             name: The store.
             grace: Seconds that have to be over since others took their place.
-
-        Returns:
-            Those that were left.
         """
         return self._rotator.retire(self.declaration(app), name, grace)
 
-    def rotate_service(self, service: str, role: Role = Role.SERVICE, *, seal: bool = False) -> Service:
+    def rotate_service(
+        self, service: str, role: ServiceAccount = ServiceAccount.SERVICE, *, seal: bool = False
+    ) -> Service:
         """Give a service's role a new password, on its server and here, while apps run.
 
         Args:
@@ -385,7 +384,7 @@ class Stores(Sessions):
         self._engines.dispose()
         return unplugged
 
-    def server_version(self, service: str | Service, role: Role = Role.SERVICE) -> str:
+    def server_version(self, service: str | Service, role: ServiceAccount = ServiceAccount.SERVICE) -> str:
         """Connect to a service; its server's version, or the reason it can't be used as an error."""
         asked = self.operator.get_service(service) if isinstance(service, str) else service
         return server_version(asked, self.keyring, role, self.book.connect_timeout)

@@ -13,7 +13,7 @@ from psycopg import sql
 from acceptance.conftest import add_service
 from acceptance.terminal import Terminal
 from penstock import Stores
-from penstock.connect import Role, read_password
+from penstock.connect import ServiceAccount, read_password
 
 if TYPE_CHECKING:
     from fix_mariadb import MariaDBServer
@@ -172,7 +172,7 @@ def test_t13_one_way_to_the_password_is_enough(site: Terminal) -> None:
 def opened(site: Terminal, name: str = "main") -> str | None:
     """The password of a service, as a desk of this site has it."""
     with Stores.from_config(site.folder / "penstock.toml") as desk:
-        return read_password(desk.operator.get_service(name), Role.SERVICE, desk.keyring)
+        return read_password(desk.operator.get_service(name), ServiceAccount.SERVICE, desk.keyring)
 
 
 # --- edit -----------------------------------------------------------------------------------------

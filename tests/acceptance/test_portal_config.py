@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from penstock import Stores
-from penstock.connect import Role, read_password
+from penstock.connect import ServiceAccount, read_password
 
 if TYPE_CHECKING:
     from acceptance.terminal import Terminal
@@ -88,7 +88,7 @@ def test_servers_links_and_values_are_taken_over_and_the_rest_is_said(portal: Te
         service = desk.operator.get_service("portal")
         assert service.password is not None
         assert service.password.scheme == "sealed"
-        assert read_password(service, Role.SERVICE, desk.keyring) == "hidden-pass"
+        assert read_password(service, ServiceAccount.SERVICE, desk.keyring) == "hidden-pass"
 
 
 def test_a_secret_stays_one_where_something_else_of_the_app_has_its_name(portal: Terminal) -> None:

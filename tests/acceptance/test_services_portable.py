@@ -10,8 +10,8 @@ import pytest
 
 from acceptance.terminal import Terminal
 from penstock import Service, Stores
-from penstock.connect import Role, read_password
-from penstock.registry import Roles
+from penstock.connect import ServiceAccount, read_password
+from penstock.registry import RoleMode
 from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def services(site: Terminal) -> dict[str, Service]:
 
 def opened(site: Terminal, name: str = "main") -> str | None:
     with Stores.from_config(site.folder / "penstock.toml") as desk:
-        return read_password(desk.operator.get_service(name), Role.SERVICE, desk.keyring)
+        return read_password(desk.operator.get_service(name), ServiceAccount.SERVICE, desk.keyring)
 
 
 # --- out and in -----------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_what_is_exported_is_what_penstock_toml_accepts(here: Terminal, there: T
     before, after = services(here), services(there)
     assert list(before) == list(after)
     assert (after["main"].roles, after[ODD].max_connections, after["by_file"].pooled) == (
-        Roles.STORE,
+        RoleMode.STORE,
         7,
         True,
     )

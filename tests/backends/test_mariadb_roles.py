@@ -15,9 +15,9 @@ from fix_roles import code_of, denied, edit, log_in, logged_in, roles_on, steps_
 from penstock import App, Database, Stores, use
 from penstock.backends import StoreRole
 from penstock.backends.mysql.roles import make_verifier
-from penstock.connect import Role, seal_password
+from penstock.connect import ServiceAccount, seal_password
 from penstock.errors import PermissionRefused, ServerError, StoreNotOurs
-from penstock.registry import Roles
+from penstock.registry import RoleMode
 from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_t20_a_user_that_must_give_roles_and_cannot_makes_no_database(
     mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(limited(mariadb, mariadb_ground, "CREATE ON *.*"), lab)
-    edit(desk, roles=Roles.STORE)
+    edit(desk, roles=RoleMode.STORE)
     [result] = desk.sync(lab, ["gages"])
     assert isinstance(result.error, PermissionRefused)
     assert mariadb.databases() == set()
@@ -306,7 +306,7 @@ def test_the_password_of_a_user_that_does_not_log_in_by_it_alone_stays_as_it_is(
     ways = "unix_socket OR mysql_native_password USING PASSWORD('pw')"
     ground = limited(mariadb, mariadb_ground, "CREATE ON *.*")
     mariadb.run(f"ALTER USER limited IDENTIFIED VIA {ways}")
-    sealed = seal_password(ground.service, Role.SERVICE, "pw", keyring)
+    sealed = seal_password(ground.service, ServiceAccount.SERVICE, "pw", keyring)
     stores = role_desk_on(replace(ground, service=sealed), lab)
     with pytest.raises(ServerError, match="1699"):
         stores.rotate_service("main")

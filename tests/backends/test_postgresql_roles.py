@@ -14,7 +14,7 @@ from fix_roles import denied, edit, log_in, roles_on, steps_of
 from penstock import Service, Stores
 from penstock.backends import StoreRole
 from penstock.errors import PermissionRefused, ServerError, StoreNotOurs
-from penstock.registry import DatabaseRegistry, Roles
+from penstock.registry import DatabaseRegistry, RoleMode
 from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_t20_a_service_that_must_give_roles_and_cannot_makes_no_database(
     owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(limited(owner_ground, "CREATEDB"), lab)
-    edit(desk, roles=Roles.STORE)
+    edit(desk, roles=RoleMode.STORE)
     [result] = desk.sync(lab, ["gages"])
     assert isinstance(result.error, PermissionRefused)
     assert owner_ground.databases() == set()
@@ -132,12 +132,12 @@ def test_a_store_made_without_roles_gets_them_by_the_next_sync_with_all_that_is_
     owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(owner_ground, lab)
-    edit(desk, roles=Roles.SERVICE)
+    edit(desk, roles=RoleMode.SERVICE)
     all_ok(desk, lab)
     with desk.begin(lab, "gages") as session:
         for statement in _EVERYTHING:
             session.execute(text(statement))
-    edit(desk, roles=Roles.AUTO)
+    edit(desk, roles=RoleMode.AUTO)
     assert "give lab_gages roles of its own" in steps_of(desk, lab)
     assert desk.store_status(lab, "gages").no_roles == "The next sync gives it its own."
     all_ok(desk, lab)

@@ -13,7 +13,7 @@ from fix_roles import WORDS, denied, edit, log_in, logged_in, roles_on, steps_of
 from penstock import MemoryRegistry, Stores
 from penstock.backends import StoreRole
 from penstock.errors import NotSupported
-from penstock.registry import CredentialState, DatabaseRegistry, Roles
+from penstock.registry import CredentialState, DatabaseRegistry, RoleMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def test_a_registry_that_forgets_gives_no_roles_unless_they_are_asked_for(
         desk.registry.put_service(role_ground.service)
         desk.link("main", lab, "gages")
         assert not [step for step in steps_of(desk, lab) if "roles" in step]
-        edit(desk, roles=Roles.STORE)
+        edit(desk, roles=RoleMode.STORE)
         all_ok(desk, lab)
         assert desk.store_status(lab, "gages").roles == "store"
 
@@ -135,12 +135,12 @@ def test_a_store_made_without_roles_gets_them_by_the_next_sync(
     role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(role_ground, lab)
-    edit(desk, roles=Roles.SERVICE)
+    edit(desk, roles=RoleMode.SERVICE)
     all_ok(desk, lab)
     with desk.begin(lab, "gages") as session:
         session.execute(text("CREATE TABLE note (word varchar(9))"))
         session.execute(text("CREATE VIEW seen AS SELECT * FROM note"))
-    edit(desk, roles=Roles.AUTO)
+    edit(desk, roles=RoleMode.AUTO)
     assert "give lab_gages roles of its own" in steps_of(desk, lab)
     assert desk.store_status(lab, "gages").no_roles == "The next sync gives it its own."
     all_ok(desk, lab)
@@ -198,7 +198,7 @@ def test_what_an_operator_took_from_the_app_is_not_given_back(
 def test_after_a_change_to_no_roles_apps_log_in_as_the_service_and_a_drop_leaves_none(
     role_desk: Stores, lab: type[App], role_ground: Ground
 ) -> None:
-    edit(role_desk, roles=Roles.SERVICE)
+    edit(role_desk, roles=RoleMode.SERVICE)
     assert role_desk.url(lab, "gages").username == "penstock"
     all_ok(role_desk, lab)
     with role_desk.begin(lab, "gages") as session:

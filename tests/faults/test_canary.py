@@ -15,7 +15,7 @@ from sqlalchemy import text
 from faults.canary import PASSWORD, Search, disguises
 from fix_apps import Base, Gage, seed
 from penstock import App, Connection, Database, NewStore, Service, Stores, SyncOptions, use
-from penstock.connect import Role, seal_password
+from penstock.connect import ServiceAccount, seal_password
 from penstock.engines import EngineOptions
 from penstock.errors import PenstockError
 from penstock.registry import Bindings, DatabaseRegistry
@@ -108,7 +108,7 @@ def guarded(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     def guard(service: Service) -> Service:
         if request.param == "sealed":
             monkeypatch.setenv("PENSTOCK_KEY", Key.new().written())
-            return seal_password(service, Role.SERVICE, PASSWORD, Keyring())
+            return seal_password(service, ServiceAccount.SERVICE, PASSWORD, Keyring())
         if request.param == "env":
             monkeypatch.setenv("CANARY_PASSWORD", PASSWORD)
             return replace(service, password=SecretRef("env", "CANARY_PASSWORD"))

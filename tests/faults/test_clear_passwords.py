@@ -14,7 +14,7 @@ from fix_apps import all_ok, count
 from fix_roles import log_in
 from penstock import App, Stores, use
 from penstock.backends import StoreRole
-from penstock.connect import Role, seal_password
+from penstock.connect import ServiceAccount, seal_password
 from penstock.connect.credentials import read_credential
 from penstock.connect.servers import read_password
 from penstock.errors import ServerError
@@ -50,7 +50,7 @@ class Life:
         keyring = self.desk.keyring
         services = {service.name: service for service in self.desk.registry.services()}
         for service in services.values():
-            self.passwords |= {read_password(service, role, keyring) or "" for role in Role} - {""}
+            self.passwords |= {read_password(service, role, keyring) or "" for role in ServiceAccount} - {""}
         for each in self.desk.registry.credentials():
             self.passwords.add(read_credential(services[each.service], each, keyring))
             self.logins.add(each.login)
@@ -92,17 +92,17 @@ class Life:
 
     def rotate_administrator(self) -> None:
         """The service's administrator gets a new password."""
-        service = self.desk.rotate_service("main", Role.ADMINISTRATOR, seal=True)
+        service = self.desk.rotate_service("main", ServiceAccount.ADMINISTRATOR, seal=True)
         self.note()
         assert self.book.ground.server is not None
-        new = read_password(service, Role.ADMINISTRATOR, self.desk.keyring)
+        new = read_password(service, ServiceAccount.ADMINISTRATOR, self.desk.keyring)
         self.book.ground.server.admin_password_file.write_text(f"{new}\n")
 
     def edit(self) -> None:
         """The service is given two passwords that its server does not know; then it knows the second one."""
         for password in (f"wrong {PASSWORD}", PASSWORD):
             service = self.desk.operator.get_service("main")
-            sealed = seal_password(service, Role.SERVICE, password, self.desk.keyring)
+            sealed = seal_password(service, ServiceAccount.SERVICE, password, self.desk.keyring)
             self.desk.operator.edit_service(sealed)
             self.note()
             with pytest.raises(ServerError):
@@ -135,7 +135,7 @@ class Life:
 def life(book: Book, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Life]:
     """A desk in use on that server; afterwards the service's user has the password that it had."""
     service = book.ground.service
-    before = read_password(service, Role.SERVICE, Keyring())
+    before = read_password(service, ServiceAccount.SERVICE, Keyring())
     with use(role_desk_on(book.ground, lab)) as desk:
         yield Life(desk, lab, book)
     book.ground.clean()

@@ -17,9 +17,9 @@ from fix_servers import Ground
 from penstock import Stores, use
 from penstock.backends import StoreRole
 from penstock.connect import seal_password
-from penstock.connect.servers import Role, read_password
+from penstock.connect.servers import ServiceAccount, read_password
 from penstock.errors import NotSupported, SecretError
-from penstock.registry import CredentialState, Roles
+from penstock.registry import CredentialState, RoleMode
 from penstock.secrets import Keyring
 
 if TYPE_CHECKING:
@@ -69,16 +69,16 @@ def home(
     """A registry with a service whose password is sealed, plugged in everywhere; no store yet."""
     ground: Ground = request.getfixturevalue(f"{request.param}_ground")
     found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring)
-    password = read_password(ground.service, Role.SERVICE, keyring)
+    password = read_password(ground.service, ServiceAccount.SERVICE, keyring)
     assert password is not None
     with desk(found.registry, found.key) as stores:
-        sealed = seal_password(found.ground.service, Role.SERVICE, password, keyring)
+        sealed = seal_password(found.ground.service, ServiceAccount.SERVICE, password, keyring)
         stores.operator.add_service(sealed)
         for setting in APP.declaration().settings:
             stores.link("main", APP, setting.name)
     yield found
     with desk(found.registry, found.key) as stores:  # The server goes on; its next test has the old password.
-        now = read_password(stores.operator.get_service("main"), Role.SERVICE, keyring)
+        now = read_password(stores.operator.get_service("main"), ServiceAccount.SERVICE, keyring)
         if now != password:
             found.ground.run_sql(found.words.home, found.words.set_password.format(password))
 
@@ -144,7 +144,7 @@ def test_a_store_without_logins_is_told_so_and_the_others_are_rotated(running: S
     results = running.rotate(APP, ["basins"], grace=0)
     assert results == []
     running.drop(APP, "gages")
-    running.operator.edit_service(replace(service, roles=Roles.SERVICE))
+    running.operator.edit_service(replace(service, roles=RoleMode.SERVICE))
     APP.basins.create("bear")
     [result] = running.rotate(APP, ["basins"], grace=0)
     assert isinstance(result.error, NotSupported)
@@ -289,20 +289,20 @@ def test_e9_logins_rotate_under_load_and_no_request_fails(home: Home) -> None:
 def test_e9_a_services_password_rotates_under_load_and_no_request_fails(home: Home) -> None:
     with desk(home.registry, home.key) as stores:
         service = stores.operator.get_service("main")
-        stores.operator.edit_service(replace(service, roles=Roles.SERVICE))
+        stores.operator.edit_service(replace(service, roles=RoleMode.SERVICE))
     assert check_load(rotate_under_load(home, rotate_service, processes=2, times=2), users=1) > 10
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("roles", [Roles.STORE, Roles.SERVICE])
+@pytest.mark.parametrize("roles", [RoleMode.STORE, RoleMode.SERVICE])
 def test_e9_five_rotations_under_sixteen_workers_fail_no_request(
-    home: Home, roles: Roles, capsys: pytest.CaptureFixture[str]
+    home: Home, roles: RoleMode, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with desk(home.registry, home.key) as stores:
         service = stores.operator.get_service("main")
         stores.operator.edit_service(replace(service, roles=roles))
-    verb = rotate_logins if roles is Roles.STORE else rotate_service
+    verb = rotate_logins if roles is RoleMode.STORE else rotate_service
     said = rotate_under_load(home, verb, processes=4, times=5)
-    served = check_load(said, users=6 if roles is Roles.STORE else 1)
+    served = check_load(said, users=6 if roles is RoleMode.STORE else 1)
     with capsys.disabled():
         print(f"\n{roles.value}: 16 workers, 5 rotations: {served} requests, 0 failed")  # noqa: T201

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from penstock.connect import Role, keys_in_use, read_password, reseal, seal_password
+from penstock.connect import ServiceAccount, keys_in_use, read_password, reseal, seal_password
 from penstock.errors import RegistryConflict, SealBroken
 from penstock.registry import DatabaseRegistry, Registry, Service
 from penstock.secrets import Keyring, SecretRef
@@ -61,16 +61,16 @@ def registry_at(where: tuple[str, str]) -> DatabaseRegistry:
 def fill(registry: Registry, keyring: Keyring) -> None:
     for number in range(SERVICES):
         service = Service(name=f"s{number}", url=ADDRESS, admin_url=ADDRESS)
-        for role in Role:
+        for role in ServiceAccount:
             service = seal_password(service, role, f"{role.value} {number}", keyring)
         registry.put_service(service)
 
 
 def opened(registry: Registry, keyring: Keyring) -> list[str | None]:
-    return [read_password(each, role, keyring) for each in registry.services() for role in Role]
+    return [read_password(each, role, keyring) for each in registry.services() for role in ServiceAccount]
 
 
-EXPECTED = [f"{role.value} {number}" for number in range(SERVICES) for role in Role]
+EXPECTED = [f"{role.value} {number}" for number in range(SERVICES) for role in ServiceAccount]
 
 
 def test_a_rotation_killed_between_any_two_services_is_finished_by_the_next(
@@ -142,8 +142,10 @@ def test_z4_in_a_registry_of_every_kind_what_was_moved_by_hand_does_not_open(
     registry.put_service(replace(one, url="postgresql://me@evil:1"), replace=True)
     for service in registry.services()[:2]:
         with pytest.raises(SealBroken):
-            read_password(service, Role.SERVICE, keyring)
-        assert (read_password(service, Role.ADMINISTRATOR, keyring) or "").startswith("administrator")
+            read_password(service, ServiceAccount.SERVICE, keyring)
+        assert (read_password(service, ServiceAccount.ADMINISTRATOR, keyring) or "").startswith(
+            "administrator"
+        )
     assert [each.error is None for each in reseal(registry, keyring)] == []
     registry.close()
 

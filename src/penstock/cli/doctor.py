@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
     from penstock.connect.health import ServiceHealth
     from penstock.provision.status import StoreStatus
     from penstock.registry import BoundServices, Service
@@ -176,17 +176,17 @@ def _permissions(folder: Path) -> Iterator[Finding]:
 
 
 def _secrets(state: State) -> Iterator[Finding]:
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
 
     for service in state.desk.registry.services():
-        for role in Role:
+        for role in ServiceAccount:
             ref = role.password(service)
             if ref is not None:
                 attempt = partial(_read, state, service, role)
                 yield _tried("secret", f"{service.name} {ref.shown}", attempt)
 
 
-def _read(state: State, service: Service, role: Role) -> str:
+def _read(state: State, service: Service, role: ServiceAccount) -> str:
     from penstock.connect import read_password
 
     read_password(service, role, state.desk.keyring)

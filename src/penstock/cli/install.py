@@ -49,11 +49,13 @@ def install(state: State, /, directory: Path, only_plan: bool, yes: bool, **opti
     DIR/install.yml says what it requires, and which scripts are run in the end; DIR/services.yml, where
     there is one, which services are plugged into its settings. Exits 0 only if all is well.
     """
-    from penstock.install import Wanted, need_pip, plan_install
+    from penstock.install import InstallArguments, need_pip, plan_install
 
     desk = state.writable
-    wanted = Wanted(deps=not options["no_deps"], sync=not options["no_sync"], editable=options["editable"])
-    plan = plan_install(directory, wanted)
+    arguments = InstallArguments(
+        deps=not options["no_deps"], sync=not options["no_sync"], editable=options["editable"]
+    )
+    plan = plan_install(directory, arguments)
     if only_plan:
         _show(plan.remarks)
         output.title(plan.app, f"({plan.source})")

@@ -18,7 +18,7 @@ from penstock.errors import ConfigProblems, DefinedElsewhere, PenstockError, Pro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
     from penstock.registry import Service
     from penstock.registry.locate import KeyPath
     from penstock.registry.shape import ServiceTable
@@ -110,7 +110,7 @@ def _table(service: Service) -> str:
 
 
 def _keys(service: Service) -> Iterator[tuple[str, str | int | bool]]:
-    from penstock.registry import Roles
+    from penstock.registry import RoleMode
 
     yield "url", _written(service.url)
     if _can_go(service.password):
@@ -123,7 +123,7 @@ def _keys(service: Service) -> Iterator[tuple[str, str | int | bool]]:
         yield "pooled", True
     if service.max_connections is not None:
         yield "max_connections", service.max_connections
-    if service.roles is not Roles.AUTO:
+    if service.roles is not RoleMode.AUTO:
         yield "roles", service.roles.value
 
 
@@ -146,15 +146,15 @@ def _is_sealed(password: SecretRef | None) -> bool:
 
 
 def _sealed(service: Service) -> Iterator[str]:
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
 
-    for role in Role:
+    for role in ServiceAccount:
         if _is_sealed(role.password(service)):
             yield f"The {role.value}'s password is sealed where this comes from, and stays there."
             yield f"After the import: {_command(service.name, role)}"
 
 
-def _command(name: str, role: Role) -> str:
+def _command(name: str, role: ServiceAccount) -> str:
     """What gives a password of a service."""
     return (
         f"penstock services edit {name} --prompt-{'admin-' if role.value == 'administrator' else ''}password"
@@ -263,10 +263,10 @@ def _put(state: State, service: Service, old: Service | None) -> Service:
 
 def _with_kept(old: Service, new: Service) -> Service:
     """The new one, with the sealed passwords of the old one that are for the same recipient."""
-    from penstock.connect import Role, same_audience
+    from penstock.connect import ServiceAccount, same_audience
 
     new = replace(new, id=old.id, version=old.version)
-    for role in Role:
+    for role in ServiceAccount:
         before, after = role.password(old), role.password(new)
         is_kept = after == before or (after is None and _is_sealed(before))
         if is_kept and role.url(old) and role.url(new) and same_audience(old, new, role):
@@ -276,14 +276,14 @@ def _with_kept(old: Service, new: Service) -> Service:
 
 def _say_needs(service: Service) -> None:
     """Say where each password is, or that it has to be given."""
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
 
-    for role in Role:
+    for role in ServiceAccount:
         if role.url(service) is not None:
             _say_need(service, role)
 
 
-def _say_need(service: Service, role: Role) -> None:
+def _say_need(service: Service, role: ServiceAccount) -> None:
     from penstock.backends import parse_url
     from penstock.secrets import resolve
 

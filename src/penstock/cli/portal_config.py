@@ -47,7 +47,7 @@ def import_portal(state: State, file: Path) -> None:
 
 
 def _put_server(state: State, server: PortalServer) -> None:
-    from penstock.connect import Role, seal_password
+    from penstock.connect import ServiceAccount, seal_password
     from penstock.registry import Service
     from penstock.registry.operator import checked_url
 
@@ -58,7 +58,7 @@ def _put_server(state: State, server: PortalServer) -> None:
     url = checked_url(server.url.render_as_string(hide_password=False))
     service = Service(name=server.name, url=url)
     if server.password:
-        service = seal_password(service, Role.SERVICE, server.password, desk.keyring)
+        service = seal_password(service, ServiceAccount.SERVICE, server.password, desk.keyring)
     desk.operator.add_service(service)
     output.done(f"service {server.name} is {output.address(url)}  ({server.where})")
 

@@ -12,7 +12,7 @@ from penstock.cli.state import State, pass_state
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
     from penstock.registry import Credential, Service
     from penstock.stores import Stores
 
@@ -31,10 +31,10 @@ def check(state: State, as_json: bool) -> None:
 
     Exits 1 if one can't be had.
     """
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
 
     desk = state.desk
-    asked = [(service, role) for service in desk.registry.services() for role in Role]
+    asked = [(service, role) for service in desk.registry.services() for role in ServiceAccount]
     rows = [_row(desk, service, role) for service, role in asked if role.password(service) is not None]
     rows += [_login_row(desk, login) for login in desk.registry.credentials()]
     columns = [
@@ -105,7 +105,7 @@ def _login_row(desk: Stores, login: Credential) -> dict[str, Any]:
     }
 
 
-def _row(desk: Stores, service: Service, role: Role) -> dict[str, Any]:
+def _row(desk: Stores, service: Service, role: ServiceAccount) -> dict[str, Any]:
     from penstock.connect import read_password
 
     ref = role.password(service)

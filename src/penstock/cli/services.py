@@ -21,7 +21,7 @@ from penstock.errors import PenstockError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
     from penstock.registry import Service
     from penstock.registry.operator import Users
     from penstock.secrets import SecretRef
@@ -155,10 +155,10 @@ def rotate(state: State, name: str, admin: bool, seal: bool) -> None:
     Running processes go on: the new password is remembered before the server is told, and whoever is
     refused with one of the two tries the other. Whatever ends this half-way, run it again.
     """
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
 
     desk = state.writable
-    role = Role.ADMINISTRATOR if admin else Role.SERVICE
+    role = ServiceAccount.ADMINISTRATOR if admin else ServiceAccount.SERVICE
     before = role.password(desk.operator.get_service(name))
     with desk.keyring.held(), progress.waiting(progress.LOOKING):
         after = role.password(desk.rotate_service(name, role, seal=seal))
@@ -220,29 +220,34 @@ def test(state: State, name: str | None, as_json: bool) -> None:
 
 
 def _with_limits(service: Service, options: dict[str, Any]) -> Service:
-    from penstock.registry import Roles
+    from penstock.registry import RoleMode
 
     pooled, most, roles = options.pop("pooled"), options.pop("max_connections"), options.pop("roles")
     if pooled is not None:
         service = replace(service, pooled=pooled)
     if roles is not None:
-        service = replace(service, roles=Roles(roles))
+        service = replace(service, roles=RoleMode(roles))
     return service if most is None else replace(service, max_connections=most or None)
 
 
 def _passwords(
     options: dict[str, Any], old: Service | None, new: Service
-) -> dict[Role, SecretRef | str | None]:
+) -> dict[ServiceAccount, SecretRef | str | None]:
     """What each role's password shall be: a reference, none, or a text that is to be sealed."""
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
 
-    given = {Role.SERVICE: Given.of(options), Role.ADMINISTRATOR: Given.of(options, "admin_")}
-    if new.admin_url is None and given[Role.ADMINISTRATOR].anything:
+    given = {
+        ServiceAccount.SERVICE: Given.of(options),
+        ServiceAccount.ADMINISTRATOR: Given.of(options, "admin_"),
+    }
+    if new.admin_url is None and given[ServiceAccount.ADMINISTRATOR].anything:
         raise click.UsageError("Say where the administrator's server is: --admin-url URL")
-    return {role: _password(role, given[role], old, new) for role in Role}
+    return {role: _password(role, given[role], old, new) for role in ServiceAccount}
 
 
-def _password(role: Role, given: Given, old: Service | None, new: Service) -> SecretRef | str | None:
+def _password(
+    role: ServiceAccount, given: Given, old: Service | None, new: Service
+) -> SecretRef | str | None:
     from penstock.connect import same_audience
 
     url = role.url(new)
@@ -258,7 +263,7 @@ def _password(role: Role, given: Given, old: Service | None, new: Service) -> Se
     return typed or (kept if given.prompt else given.reference)
 
 
-def _must_be_asked(role: Role, old: Service | None, url: str) -> bool:
+def _must_be_asked(role: ServiceAccount, old: Service | None, url: str) -> bool:
     """Whether to ask for a password that the new address needs; raises UsageError if nobody can be asked."""
     if sys.stdin.isatty() and _has_user(url):
         return True
@@ -271,12 +276,14 @@ def _must_be_asked(role: Role, old: Service | None, url: str) -> bool:
     return False
 
 
-def _prefix(role: Role) -> str:
+def _prefix(role: ServiceAccount) -> str:
     """What the role's options begin with."""
     return "admin-" if role.value == "administrator" else ""
 
 
-def _with_passwords(desk: Stores, service: Service, passwords: dict[Role, SecretRef | str | None]) -> Service:
+def _with_passwords(
+    desk: Stores, service: Service, passwords: dict[ServiceAccount, SecretRef | str | None]
+) -> Service:
     from penstock.connect import seal_password
 
     for role, password in passwords.items():
@@ -352,13 +359,13 @@ def _version(row: output.Row) -> str:
 
 def _tests(desk: Stores, service: Service) -> list[dict[str, Any]]:
     """How it answers, for each of its roles."""
-    from penstock.connect import Role
+    from penstock.connect import ServiceAccount
 
-    roles = [(role, role.url(service)) for role in Role]
+    roles = [(role, role.url(service)) for role in ServiceAccount]
     return [_test(desk, service, role, url) for role, url in roles if url is not None]
 
 
-def _test(desk: Stores, service: Service, role: Role, url: str) -> dict[str, Any]:
+def _test(desk: Stores, service: Service, role: ServiceAccount, url: str) -> dict[str, Any]:
     began = time.perf_counter()
     problem: PenstockError | None = None
     version = ""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class SyncArguments:
     """What the options ask for."""
 
     refresh: bool
@@ -104,23 +104,23 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
     What is done depends on what is found; a store that fails does not stop the others. Exits 0 only
     if all is well, 1 if a store failed.
     """
-    wanted = Wanted(**options)
+    arguments = SyncArguments(**options)
     desk, chosen = state.desk, state.chosen(apps)
-    jobs = _jobs(desk, chosen, wanted)
+    jobs = _jobs(desk, chosen, arguments)
     broken = [_broken(app) for app in state.apps.broken] if "all" in apps else []
-    if wanted.plan:
+    if arguments.plan:
         with progress.waiting(progress.LOOKING):
-            rows = [*(_planned(desk, job, wanted) for job in jobs), *broken]
-        _show_plan(rows, as_json=wanted.as_json)
+            rows = [*(_planned(desk, job, arguments) for job in jobs), *broken]
+        _show_plan(rows, as_json=arguments.as_json)
     else:
-        if wanted.refresh:
-            jobs = _confirmed(desk, jobs, wanted)
-        rows = _run(desk, jobs, wanted)
-        if not wanted.names:
+        if arguments.refresh:
+            jobs = _confirmed(desk, jobs, arguments)
+        rows = _run(desk, jobs, arguments)
+        if not arguments.names:
             rows += _unassigned(desk, chosen)
         rows += broken
-        _show_results(rows, as_json=wanted.as_json)
-        _show_causes([] if wanted.as_json or not broken else state.apps.broken)
+        _show_results(rows, as_json=arguments.as_json)
+        _show_causes([] if arguments.as_json or not broken else state.apps.broken)
     if any(row["result"] in ("failed", "refused") for row in rows):
         click.get_current_context().exit(FAILED)
 
@@ -128,12 +128,12 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
 # --- which ----------------------------------------------------------------------------------------
 
 
-def _jobs(desk: Stores, apps: Sequence[AppDeclaration], wanted: Wanted) -> list[Job]:
+def _jobs(desk: Stores, apps: Sequence[AppDeclaration], arguments: SyncArguments) -> list[Job]:
     """The stores to work on; raises UnknownStore if a name stands for none in any of the apps."""
-    unknown = dict.fromkeys(wanted.names, 0)
+    unknown = dict.fromkeys(arguments.names, 0)
     jobs: list[Job] = []
     for app in apps:
-        for name in wanted.names or ("",):
+        for name in arguments.names or ("",):
             try:
                 chosen = desk.selected(app, [name] if name else [])
             except UnknownStore:
@@ -163,16 +163,16 @@ def _job(desk: Stores, app: AppDeclaration, name: str) -> Job:
 # --- refresh --------------------------------------------------------------------------------------
 
 
-def _confirmed(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[Job]:
+def _confirmed(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[Job]:
     """The jobs with their plans, once it is agreed which databases are dropped."""
     with progress.waiting(progress.LOOKING):
-        planned = [_with_plan(desk, job, _options(wanted)) for job in jobs]
+        planned = [_with_plan(desk, job, _options(arguments)) for job in jobs]
     named = {job.title: job.service for job in planned if job.drops and job.external}
-    need_from_env(named, from_env=wanted.from_env)
+    need_from_env(named, from_env=arguments.from_env)
     losses = [f"Drops {job.title}: {output.shorten(job.where)}" for job in planned if job.drops]
     if losses:
         count = "this database" if len(losses) == 1 else f"these {len(losses)} databases"
-        output.confirm(losses, f"Drop {count} with all that is in it?", yes=wanted.yes)
+        output.confirm(losses, f"Drop {count} with all that is in it?", yes=arguments.yes)
     return planned
 
 
@@ -185,17 +185,17 @@ def _with_plan(desk: Stores, job: Job, options: SyncOptions) -> Job:
         return replace(job, problem=error)
 
 
-def _options(wanted: Wanted) -> SyncOptions:
+def _options(arguments: SyncArguments) -> SyncOptions:
     from penstock.provision.provisioner import SyncOptions
 
-    return SyncOptions(refresh=wanted.refresh, force_first_time=wanted.firsttime)
+    return SyncOptions(refresh=arguments.refresh, force_first_time=arguments.firsttime)
 
 
 # --- plan -----------------------------------------------------------------------------------------
 
 
-def _planned(desk: Stores, job: Job, wanted: Wanted) -> dict[str, Any]:
-    job = _with_plan(desk, job, _options(wanted))
+def _planned(desk: Stores, job: Job, arguments: SyncArguments) -> dict[str, Any]:
+    job = _with_plan(desk, job, _options(arguments))
     refused = job.problem if job.plan is None else job.plan.refused
     steps = [] if job.plan is None else [str(step) for step in job.plan.steps]
     result = "refused" if refused is not None else "planned"
@@ -223,18 +223,18 @@ def _show_plan(rows: Sequence[output.Row], *, as_json: bool) -> None:
 # --- do -------------------------------------------------------------------------------------------
 
 
-def _run(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[dict[str, Any]]:
-    if wanted.jobs > 1:
-        return _run_many(desk, jobs, wanted)
-    screen = progress.Steps(err=wanted.as_json)
-    return [_sync(desk, job, wanted, screen) for job in jobs]
+def _run(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[dict[str, Any]]:
+    if arguments.jobs > 1:
+        return _run_many(desk, jobs, arguments)
+    screen = progress.Steps(err=arguments.as_json)
+    return [_sync(desk, job, arguments, screen) for job in jobs]
 
 
-def _sync(desk: Stores, job: Job, wanted: Wanted, screen: progress.Steps) -> dict[str, Any]:
+def _sync(desk: Stores, job: Job, arguments: SyncArguments, screen: progress.Steps) -> dict[str, Any]:
     """Sync one store, and show each step of it."""
     screen.store(job.title, job.where)
     with watched(desk, screen) as steps:
-        result = _result(desk, job, wanted)
+        result = _result(desk, job, arguments)
     if result.error is not None:
         screen.failed(result.error, skipped=result.skipped)
     elif not steps:
@@ -242,16 +242,16 @@ def _sync(desk: Stores, job: Job, wanted: Wanted, screen: progress.Steps) -> dic
     return job.row(_word(result), steps, result.error)
 
 
-def _run_many(desk: Stores, jobs: Sequence[Job], wanted: Wanted) -> list[dict[str, Any]]:
-    with Fleet(desk, len(jobs), wanted.jobs, err=wanted.as_json) as fleet:
-        results = fleet.run([partial(_result, desk, job, wanted) for job in jobs])
+def _run_many(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[dict[str, Any]]:
+    with Fleet(desk, len(jobs), arguments.jobs, err=arguments.as_json) as fleet:
+        results = fleet.run([partial(_result, desk, job, arguments) for job in jobs])
     pairs = zip(jobs, results, strict=True)
     return [job.row(_word(result), fleet.steps(result), result.error) for job, result in pairs]
 
 
-def _result(desk: Stores, job: Job, wanted: Wanted) -> SyncResult:
+def _result(desk: Stores, job: Job, arguments: SyncArguments) -> SyncResult:
     """Sync one store; one that has nothing of ours to drop is not refreshed, only synced."""
-    [result] = desk.sync(job.app, [job.name], replace(_options(wanted), refresh=job.drops))
+    [result] = desk.sync(job.app, [job.name], replace(_options(arguments), refresh=job.drops))
     return result
 
 

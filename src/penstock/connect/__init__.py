@@ -4,7 +4,7 @@ from penstock.connect.address import Address, AddressBook
 from penstock.connect.engines import EngineCache
 from penstock.connect.explain import Explanation, explain
 from penstock.connect.resealing import Resealed, keys_in_use, reseal
-from penstock.connect.servers import Role, read_password, same_audience, seal_password, server_of
+from penstock.connect.servers import ServiceAccount, read_password, same_audience, seal_password, server_of
 from penstock.connect.sessions import AppLike, Declares, RoleLike, SessionFactory, Sessions
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "EngineCache",
     "Explanation",
     "Resealed",
-    "Role",
     "RoleLike",
+    "ServiceAccount",
     "SessionFactory",
     "Sessions",
     "explain",

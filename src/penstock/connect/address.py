@@ -33,7 +33,7 @@ from penstock.registry import (
     Binding,
     Bindings,
     Registry,
-    Roles,
+    RoleMode,
     Service,
     Source,
     StoreEntry,
@@ -313,7 +313,7 @@ class AddressBook:
 
     def find_login(self, service: Service, database: str, role: StoreRole) -> Login | None:
         """The login of a store's own for a role; None where its apps log in as the service's role."""
-        if service.roles is Roles.SERVICE:
+        if service.roles is RoleMode.SERVICE:
             return None
         found = find_current(self._registry, service.name, database, role)
         return None if found is None else login_of(service, found, self._keyring)

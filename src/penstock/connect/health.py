@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from penstock.backends import DatabaseAddress, Server, backend_for
-from penstock.connect.servers import Role, server_of
+from penstock.connect.servers import ServiceAccount, server_of
 from penstock.engines import BudgetState, budget_of, reserved
 from penstock.errors import PenstockError
 
@@ -54,7 +54,10 @@ class ServiceHealth:
 
 
 def server_version(
-    service: Service, keyring: Keyring, role: Role = Role.SERVICE, connect_timeout: float = 10.0
+    service: Service,
+    keyring: Keyring,
+    role: ServiceAccount = ServiceAccount.SERVICE,
+    connect_timeout: float = 10.0,
 ) -> str:
     """Connect to a service in one of its roles; its server's version.
 
@@ -99,8 +102,8 @@ def health_of(service: Service, keyring: Keyring, engines: EngineCache) -> Servi
     )
 
 
-def _in_role(server: Server, role: Role) -> Server:
-    if role is Role.ADMINISTRATOR and server.admin is not None:
+def _in_role(server: Server, role: ServiceAccount) -> Server:
+    if role is ServiceAccount.ADMINISTRATOR and server.admin is not None:
         return replace(server, login=server.admin, admin=None, pooled=False)
     return server
 

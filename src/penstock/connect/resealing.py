@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.connect.credentials import reseal_credential
-from penstock.connect.servers import Role, read_next, read_password, seal_next, seal_password
+from penstock.connect.servers import ServiceAccount, read_next, read_password, seal_next, seal_password
 from penstock.errors import PenstockError, RegistryConflict
 from penstock.registry import LayeredRegistry, journalled
 
@@ -106,10 +106,10 @@ def _sealed_again(service: Service, keyring: Keyring) -> Service:
     return again
 
 
-def _sealed(service: Service) -> list[tuple[Role, bool, SecretRef]]:
+def _sealed(service: Service) -> list[tuple[ServiceAccount, bool, SecretRef]]:
     """The sealed passwords of a service: whose, whether it is one that is about to be used, and itself."""
-    found = [(role, False, role.password(service)) for role in Role]
-    found += [(role, True, role.next_password(service)) for role in Role]
+    found = [(role, False, role.password(service)) for role in ServiceAccount]
+    found += [(role, True, role.next_password(service)) for role in ServiceAccount]
     return [(role, following, ref) for role, following, ref in found if ref is not None and ref.key_id]
 
 

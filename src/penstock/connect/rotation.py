@@ -6,7 +6,7 @@ from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from penstock.backends import backend_for
-from penstock.connect.servers import Role, read_next, seal_next, server_of
+from penstock.connect.servers import ServiceAccount, read_next, seal_next, server_of
 from penstock.errors import NotSupported, SecretError
 from penstock.registry import journalled
 from penstock.registry.conflicts import defined_elsewhere
@@ -23,7 +23,12 @@ _BYTES = 24
 
 
 def rotate_password(
-    registry: Registry, keyring: Keyring, name: str, role: Role = Role.SERVICE, *, seal: bool = False
+    registry: Registry,
+    keyring: Keyring,
+    name: str,
+    role: ServiceAccount = ServiceAccount.SERVICE,
+    *,
+    seal: bool = False,
 ) -> Service:
     """Give one of a service's roles a new random password, on its server and in the registry.
 
@@ -63,14 +68,14 @@ def rotate_password(
     return operator.get_service(name)
 
 
-def _check(service: Service, role: Role, *, seal: bool) -> None:
+def _check(service: Service, role: ServiceAccount, *, seal: bool) -> None:
     if not service.source.writable:
         raise defined_elsewhere(service)
     ref = role.password(service)
     if ref is None or role.url(service) is None:
         raise NotSupported(f"Service {service.name} has no {role.value}'s password.")
     if ref.scheme != SEALED and not seal:
-        option = " --admin" if role is Role.ADMINISTRATOR else ""
+        option = " --admin" if role is ServiceAccount.ADMINISTRATOR else ""
         raise SecretError(
             f"The {role.value}'s password of service {service.name} is kept as {ref.shown}, "
             "where Penstock can't change it.",
@@ -78,10 +83,10 @@ def _check(service: Service, role: Role, *, seal: bool) -> None:
         )
 
 
-def _door(server: Server, role: Role) -> tuple[RoleBackend, Login]:
+def _door(server: Server, role: ServiceAccount) -> tuple[RoleBackend, Login]:
     """How to change the password of a role, and the login that leads to it."""
     backend = backend_for(server.login.url).roles
     if backend is None:
         raise NotSupported(f"Service {server.service} is of a kind that has no passwords.")
     direct = backend.direct_login(server)
-    return backend, direct if role is Role.SERVICE or server.admin is None else server.admin
+    return backend, direct if role is ServiceAccount.SERVICE or server.admin is None else server.admin

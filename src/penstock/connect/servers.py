@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penstock.registry import Service
 
 
-class Role(Enum):
+class ServiceAccount(Enum):
     """Whose address and password is meant: those of stores, or the administrator's."""
 
     SERVICE = "service"
@@ -25,21 +25,21 @@ class Role(Enum):
 
     def url(self, service: Service) -> str | None:
         """Its address."""
-        return service.url if self is Role.SERVICE else service.admin_url
+        return service.url if self is ServiceAccount.SERVICE else service.admin_url
 
     def password(self, service: Service) -> SecretRef | None:
         """Where its password is."""
-        return service.password if self is Role.SERVICE else service.admin_password
+        return service.password if self is ServiceAccount.SERVICE else service.admin_password
 
     def next_password(self, service: Service) -> SecretRef | None:
         """Where the password is that is about to take its place, if one is."""
-        return service.next_password if self is Role.SERVICE else service.next_admin_password
+        return service.next_password if self is ServiceAccount.SERVICE else service.next_admin_password
 
     def with_password(
         self, service: Service, password: SecretRef | None, following: SecretRef | None = None
     ) -> Service:
         """The service with this password for the role, and with one that is about to take its place."""
-        if self is Role.SERVICE:
+        if self is ServiceAccount.SERVICE:
             return replace(service, password=password, next_password=following)
         return replace(service, admin_password=password, next_admin_password=following)
 
@@ -59,15 +59,17 @@ def server_of(service: Service, keyring: Keyring, connect_timeout: float = 10.0)
         raise service.problem
     return Server(
         service=service.name,
-        login=_login(service, service.url, Role.SERVICE, keyring),
-        admin=_login(service, service.admin_url, Role.ADMINISTRATOR, keyring) if service.admin_url else None,
+        login=_login(service, service.url, ServiceAccount.SERVICE, keyring),
+        admin=_login(service, service.admin_url, ServiceAccount.ADMINISTRATOR, keyring)
+        if service.admin_url
+        else None,
         pooled=service.pooled,
         max_connections=service.max_connections,
         connect_timeout=connect_timeout,
     )
 
 
-def seal_password(service: Service, role: Role, password: str, keyring: Keyring) -> Service:
+def seal_password(service: Service, role: ServiceAccount, password: str, keyring: Keyring) -> Service:
     """The service with a password for one of its roles that opens only for it, at its address as it is now.
 
     Args:
@@ -84,13 +86,13 @@ def seal_password(service: Service, role: Role, password: str, keyring: Keyring)
     return role.with_password(known, keyring.seal(password, _seal(known, role)))
 
 
-def seal_next(service: Service, role: Role, password: str, keyring: Keyring) -> Service:
+def seal_next(service: Service, role: ServiceAccount, password: str, keyring: Keyring) -> Service:
     """The service with a password that is about to take the other one's place; raises as `seal_password`."""
     ref = keyring.seal(password, _seal(service, role))
     return role.with_password(service, role.password(service), ref)
 
 
-def read_password(service: Service, role: Role, keyring: Keyring) -> str | None:
+def read_password(service: Service, role: ServiceAccount, keyring: Keyring) -> str | None:
     """The password of a role, looked up now; None if there is none.
 
     Raises:
@@ -101,7 +103,7 @@ def read_password(service: Service, role: Role, keyring: Keyring) -> str | None:
     return _read(role.password(service), service, role, keyring)
 
 
-def read_next(service: Service, role: Role, keyring: Keyring) -> str | None:
+def read_next(service: Service, role: ServiceAccount, keyring: Keyring) -> str | None:
     """The password that is about to take the other one's place; raises as `read_password`."""
     return _read(role.next_password(service), service, role, keyring)
 
@@ -132,12 +134,12 @@ def past_pooler(service: Service) -> str | None:
     return service.admin_url if service.pooled else None
 
 
-def same_audience(one: Service, other: Service, role: Role) -> bool:
+def same_audience(one: Service, other: Service, role: ServiceAccount) -> bool:
     """Whether both send a role's password to the same servers, as the same user, equally well protected."""
     return _audiences(one, role) == _audiences(other, role)
 
 
-def _login(service: Service, url: str, role: Role, keyring: Keyring) -> Login:
+def _login(service: Service, url: str, role: ServiceAccount, keyring: Keyring) -> Login:
     now, following = role.password(service), role.next_password(service)
     return Login(
         url=parse_url(url),
@@ -148,15 +150,15 @@ def _login(service: Service, url: str, role: Role, keyring: Keyring) -> Login:
     )
 
 
-def _read(ref: SecretRef | None, service: Service, role: Role, keyring: Keyring) -> str | None:
+def _read(ref: SecretRef | None, service: Service, role: ServiceAccount, keyring: Keyring) -> str | None:
     if ref is None or ref.scheme != SEALED:
         return resolve(ref)
     return keyring.open(ref, _seal(service, role))
 
 
-def _seal(service: Service, role: Role) -> Seal:
+def _seal(service: Service, role: ServiceAccount) -> Seal:
     """What a password is bound to: the record, the role, and all that decides who is sent it."""
-    option = "--password-stdin" if role is Role.SERVICE else "--admin-password-stdin"
+    option = "--password-stdin" if role is ServiceAccount.SERVICE else "--admin-password-stdin"
     return Seal(
         subject=f"the {role.value}'s password of service {service.name!r}",
         renew=f"penstock services edit {service.name} {option}",
@@ -164,9 +166,9 @@ def _seal(service: Service, role: Role) -> Seal:
     )
 
 
-def _audiences(service: Service, role: Role) -> tuple[object, ...]:
+def _audiences(service: Service, role: ServiceAccount) -> tuple[object, ...]:
     """Who is sent a role's password: its address, and past a pooler the server itself as well."""
-    direct = past_pooler(service) if role is Role.SERVICE else None
+    direct = past_pooler(service) if role is ServiceAccount.SERVICE else None
     return (
         *password_audience(role.url(service) or service.url),
         *(password_audience(direct) if direct else ()),

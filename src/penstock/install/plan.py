@@ -17,7 +17,7 @@ _PROJECT = ("pyproject.toml", "setup.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class InstallArguments:
     """What the operator asks for.
 
     Args:
@@ -58,12 +58,12 @@ class InstallPlan:
     remarks: tuple[Remark, ...] = ()
 
 
-def plan_install(folder: Path, wanted: Wanted) -> InstallPlan:
+def plan_install(folder: Path, arguments: InstallArguments) -> InstallPlan:
     """Read what a folder says of its app, and plan; changes nothing.
 
     Args:
         folder: Has `install.yml`, maybe `services.yml`, and the app.
-        wanted: What is asked for.
+        arguments: What is asked for.
 
     Raises:
         ConfigError: Something in those files is wrong, or can't be read.
@@ -73,31 +73,31 @@ def plan_install(folder: Path, wanted: Wanted) -> InstallPlan:
     needed = requirements_of(manifest, folder)
     is_project = any((folder / name).is_file() for name in _PROJECT)
     runs: list[Command] = []
-    if wanted.deps and needed.pip:
+    if arguments.deps and needed.pip:
         runs.append(pip("install requirements", "install", *needed.pip))
     if is_project:
-        runs += _install(folder, wanted)
+        runs += _install(folder, arguments)
     return InstallPlan(
         app=manifest.name,
         folder=folder,
         source=manifest.label,
         pip=tuple(runs),
         links=file.links,
-        sync=wanted.sync,
+        sync=arguments.sync,
         scripts=scripts(manifest.post, folder),
         is_project=is_project,
         remarks=(
             *_repeated(manifest, file),
             *_skipped(manifest),
-            *(needed.remarks if wanted.deps else ()),
+            *(needed.remarks if arguments.deps else ()),
             *_others(file),
         ),
     )
 
 
-def _install(folder: Path, wanted: Wanted) -> list[Command]:
-    options = [] if wanted.deps else ["--no-deps"]
-    options += ["--editable"] if wanted.editable else []
+def _install(folder: Path, arguments: InstallArguments) -> list[Command]:
+    options = [] if arguments.deps else ["--no-deps"]
+    options += ["--editable"] if arguments.editable else []
     if not imports_tethys(folder):
         return [pip("install app", "install", *options, as_path(folder))]
     install = pip("install app", "install", "--no-build-isolation", *options, as_path(folder))

@@ -55,114 +55,114 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.provision.work import Work
+    from penstock.provision.context import SyncContext
 
 
-def apply(steps: Iterable[Step], work: Work) -> Iterator[StepEvent]:
+def apply(steps: Iterable[Step], context: SyncContext) -> Iterator[StepEvent]:
     """Do the steps; yields an event when each begins and when it has ended well.
 
     Raises:
         InitializerError: The app's initializer raised.
         ServerError: The server refused a step; its own words are given.
     """
-    wanted = work.wanted
+    desired = context.desired
     for step in steps:
-        yield StepStarted(wanted.app, wanted.store, step)
+        yield StepStarted(desired.app, desired.store, step)
         began = time.perf_counter()
-        _do(step, work)
-        yield StepDone(wanted.app, wanted.store, step, time.perf_counter() - began)
+        _do(step, context)
+        yield StepDone(desired.app, desired.store, step, time.perf_counter() - began)
 
 
-def _do(step: Step, work: Work) -> None:
+def _do(step: Step, context: SyncContext) -> None:
     try:
-        _HANDLERS[type(step)](step, work)
+        _HANDLERS[type(step)](step, context)
     except DBAPIError as error:
-        raise _translated(step, error, work) from error
+        raise _translated(step, error, context) from error
 
 
-def _translated(step: Step, error: Exception, work: Work) -> PenstockError:
-    backend, shown = work.address.backend, work.address.display_name
+def _translated(step: Step, error: Exception, context: SyncContext) -> PenstockError:
+    backend, shown = context.address.backend, context.address.display_name
     where = "" if shown in str(step) else f" in {shown}"
-    what, refused = f"Could not {step}{where}.", _row_refused(error, work)
+    what, refused = f"Could not {step}{where}.", _row_refused(error, context)
     return ServerError(what, why=refused) if refused else backend.translate(error, what)
 
 
-def _row_refused(error: Exception, work: Work) -> str:
+def _row_refused(error: Exception, context: SyncContext) -> str:
     """Why the server refused a row, in our words: its own may hold values; empty for any other error."""
-    rows = work.address.backend.rows
+    rows = context.address.backend.rows
     return rows.why_refused(error) if isinstance(error, DBAPIError) and rows.blames_row(error) else ""
 
 
-def _drop(step: DropDatabase, work: Work) -> None:
-    work.let_go()
-    if work.roles is not None:
-        work.roles.let_end()
-    if not work.address.backend.capabilities.transactional_ddl:
-        with suppress(StoreNotCreated), _own_transaction(work) as connection:
-            mark_dropping(connection, work.address.backend)
-    work.address.backend.drop(work.address.database_address, last=TABLE_NAME)
+def _drop(step: DropDatabase, context: SyncContext) -> None:
+    context.let_go()
+    if context.roles is not None:
+        context.roles.let_end()
+    if not context.address.backend.capabilities.transactional_ddl:
+        with suppress(StoreNotCreated), _own_transaction(context) as connection:
+            mark_dropping(connection, context.address.backend)
+    context.address.backend.drop(context.address.database_address, last=TABLE_NAME)
 
 
-def _quarantine(step: Quarantine, work: Work) -> None:
-    work.let_go()
-    if work.roles is not None:
-        work.roles.let_end()
-    work.before_quarantine()
-    work.address.backend.quarantine(work.address.database_address, step.name)
-    if work.roles is not None:
-        work.roles.refuse_connections()
+def _quarantine(step: Quarantine, context: SyncContext) -> None:
+    context.let_go()
+    if context.roles is not None:
+        context.roles.let_end()
+    context.before_quarantine()
+    context.address.backend.quarantine(context.address.database_address, step.name)
+    if context.roles is not None:
+        context.roles.refuse_connections()
 
 
-def _create(step: CreateDatabase, work: Work) -> None:
-    work.address.backend.create(work.address.database_address)
+def _create(step: CreateDatabase, context: SyncContext) -> None:
+    context.address.backend.create(context.address.database_address)
 
 
-def _clone(step: CloneDatabase, work: Work) -> None:
-    database_address = work.address.database_address
-    work.address.backend.clone(replace(database_address, database=step.template), database_address)
+def _clone(step: CloneDatabase, context: SyncContext) -> None:
+    database_address = context.address.database_address
+    context.address.backend.clone(replace(database_address, database=step.template), database_address)
 
 
-def _stamp(step: StampRecord, work: Work) -> None:
-    wanted = work.wanted
-    with _own_transaction(work) as connection:
-        stamp_copy(connection, work.address.backend, wanted.app, wanted.store, work.registry)
+def _stamp(step: StampRecord, context: SyncContext) -> None:
+    desired = context.desired
+    with _own_transaction(context) as connection:
+        stamp_copy(connection, context.address.backend, desired.app, desired.store, context.registry)
 
 
-def _prepare(step: PrepareDatabase, work: Work) -> None:
-    work.address.backend.prepare(work.address.database_address)
+def _prepare(step: PrepareDatabase, context: SyncContext) -> None:
+    context.address.backend.prepare(context.address.database_address)
 
 
-def _write_record(step: WriteRecord, work: Work) -> None:
-    wanted = work.wanted
-    with _own_transaction(work) as connection:
-        write_record(connection, work.address.backend, wanted.app, wanted.store, work.registry)
+def _write_record(step: WriteRecord, context: SyncContext) -> None:
+    desired = context.desired
+    with _own_transaction(context) as connection:
+        write_record(connection, context.address.backend, desired.app, desired.store, context.registry)
 
 
-def _enable_spatial(step: EnableSpatial, work: Work) -> None:
-    work.address.backend.enable_spatial(work.address.database_address)
+def _enable_spatial(step: EnableSpatial, context: SyncContext) -> None:
+    context.address.backend.enable_spatial(context.address.database_address)
 
 
-def _grant_roles(step: GrantRoles, work: Work) -> None:
-    if work.roles is not None:
-        work.roles.grant()
+def _grant_roles(step: GrantRoles, context: SyncContext) -> None:
+    if context.roles is not None:
+        context.roles.grant()
 
 
-def _grant_tables(step: GrantTables, work: Work) -> None:
-    if work.roles is not None:
-        work.roles.grant_tables()
+def _grant_tables(step: GrantTables, context: SyncContext) -> None:
+    if context.roles is not None:
+        context.roles.grant_tables()
 
 
-def _drop_roles(step: DropRoles, work: Work) -> None:
-    if work.roles is not None:
-        work.roles.drop()
+def _drop_roles(step: DropRoles, context: SyncContext) -> None:
+    if context.roles is not None:
+        context.roles.drop()
 
 
-def _create_tables(step: CreateTables, work: Work) -> None:
-    if work.tables is None:
+def _create_tables(step: CreateTables, context: SyncContext) -> None:
+    if context.tables is None:
         return
     try:
-        with turns.take(), work.engine().begin() as connection:
-            work.tables.create_all(connection)
+        with turns.take(), context.engine().begin() as connection:
+            context.tables.create_all(connection)
     except CompileError as error:
         raise NotSupported(
             f"Could not {step}.",
@@ -171,35 +171,37 @@ def _create_tables(step: CreateTables, work: Work) -> None:
         ) from error
 
 
-def _run_initializer(step: RunInitializer, work: Work) -> None:
-    initializer = work.initializer
+def _run_initializer(step: RunInitializer, context: SyncContext) -> None:
+    initializer = context.initializer
     if initializer is None:
         return
     try:
         with turns.take():
             if step.form is InitializerForm.ENGINE:
-                with forgetting_none(work.engine(), work.app_engine()):
-                    initializer.function(work.engine(), step.first_time)
+                with forgetting_none(context.engine(), context.app_engine()):
+                    initializer.function(context.engine(), step.first_time)
             else:
-                _run_in_transaction(initializer, step, work)
+                _run_in_transaction(initializer, step, context)
     except Exception as error:
-        if isinstance(error, DBAPIError) and isinstance(_translated(step, error, work), StorageUnavailable):
+        if isinstance(error, DBAPIError) and isinstance(
+            _translated(step, error, context), StorageUnavailable
+        ):
             raise  # A full disk is no fault of the initializer's.
-        raise _failed(initializer, error, work) from error
+        raise _failed(initializer, error, context) from error
 
 
-def _run_in_transaction(initializer: FoundInitializer, step: RunInitializer, work: Work) -> None:
+def _run_in_transaction(initializer: FoundInitializer, step: RunInitializer, context: SyncContext) -> None:
     """The initializer's work and the record of it become durable together, or not at all."""
-    with work.engine().begin() as connection:
+    with context.engine().begin() as connection:
         if step.form is InitializerForm.SESSION:
             call_with_session(initializer, connection, first_time=step.first_time)
         else:
             initializer.function(connection, step.first_time)
-        mark_initialised(connection, work.address.backend, initializer.name)
+        mark_initialised(connection, context.address.backend, initializer.name)
 
 
-def _failed(initializer: FoundInitializer, error: Exception, work: Work) -> InitializerError:
-    said = _row_refused(error, work) or str(error).strip()
+def _failed(initializer: FoundInitializer, error: Exception, context: SyncContext) -> InitializerError:
+    said = _row_refused(error, context) or str(error).strip()
     first_line = next(iter(said.splitlines()), "")
     return InitializerError(
         f"The initializer {initializer.name} failed.",
@@ -208,19 +210,19 @@ def _failed(initializer: FoundInitializer, error: Exception, work: Work) -> Init
     )
 
 
-def _mark(step: MarkInitialised, work: Work) -> None:
-    with _own_transaction(work) as connection:
-        mark_initialised(connection, work.address.backend, step.initializer)
+def _mark(step: MarkInitialised, context: SyncContext) -> None:
+    with _own_transaction(context) as connection:
+        mark_initialised(connection, context.address.backend, step.initializer)
 
 
 @contextmanager
-def _own_transaction(work: Work) -> Iterator[Connection]:
+def _own_transaction(context: SyncContext) -> Iterator[Connection]:
     """One transaction of Penstock's own in the store, on a connection closed afterwards."""
-    with own_connection(work.address) as connection, connection.begin():
+    with own_connection(context.address) as connection, connection.begin():
         yield connection
 
 
-_HANDLERS: Mapping[type[Step], Callable[[Any, Work], None]] = {
+_HANDLERS: Mapping[type[Step], Callable[[Any, SyncContext], None]] = {
     DropDatabase: _drop,
     CreateDatabase: _create,
     CloneDatabase: _clone,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, physical_name
 from penstock.errors import DeclarationError, UnknownStore, WrongSetting
+from penstock.provision.context import look
 from penstock.provision.initializers import find_initializer
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions
-from penstock.provision.work import look
 from penstock.registry import Registry, Source, StoreEntry, StoreState
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from penstock.errors import (
     ServerSilent,
     UnknownApp,
 )
+from penstock.provision.context import Seen, look_with_size
 from penstock.provision.status import (
     Health,
     StoreStatus,
@@ -28,15 +29,14 @@ from penstock.provision.status import (
     orphan_of,
     status_of,
 )
-from penstock.provision.work import Seen, look_with_size
-from penstock.registry import Roles
+from penstock.registry import RoleMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from penstock.connect import Address, AddressBook, EngineCache
     from penstock.provision.provisioner import Provisioner
-    from penstock.provision.roles import RoleKeeper
+    from penstock.provision.roles import RolePolicy
     from penstock.registry import Registry, StoreEntry
 
 
@@ -59,7 +59,7 @@ class Inspector:
         registry: Registry,
         book: AddressBook,
         provisioner: Provisioner,
-        roles: RoleKeeper,
+        roles: RolePolicy,
         engines: EngineCache,
     ) -> None:
         self._engines = engines
@@ -144,12 +144,12 @@ class Inspector:
         if roles is None:
             return status
         if address.database_address.own_login is not None:
-            return self._with_login(replace(status, roles=Roles.STORE.value), address)
+            return self._with_login(replace(status, roles=RoleMode.STORE.value), address)
         if status.health is Health.UNREACHABLE:
             return status
         problem = roles.problem()
         why = "The next sync gives it its own." if problem is None else problem.why or problem.what
-        return replace(status, roles=Roles.SERVICE.value, no_roles=why)
+        return replace(status, roles=RoleMode.SERVICE.value, no_roles=why)
 
     def _with_login(self, status: StoreStatus, address: Address) -> StoreStatus:
         """The status, once its app's own login was tried: somebody else may have changed it."""

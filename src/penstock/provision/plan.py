@@ -26,7 +26,7 @@ from penstock.provision.steps import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DesiredState:
     """What a store shall be.
 
     Args:
@@ -131,63 +131,63 @@ class Plan:
     refused: PenstockError | None = None
 
 
-def plan_sync(wanted: Wanted, found: Found) -> Plan:
+def plan_sync(desired: DesiredState, found: Found) -> Plan:
     """The steps that make a store what it shall be, from what it is.
 
-    >>> wanted = Wanted(app="lab", store="main", database="lab_main")
-    >>> [str(step) for step in plan_sync(wanted, NOTHING).steps][:2]
+    >>> desired = DesiredState(app="lab", store="main", database="lab_main")
+    >>> [str(step) for step in plan_sync(desired, NOTHING).steps][:2]
     ['create database lab_main', 'prepare database lab_main']
     """
-    refused = refusal(wanted, found, destroys=wanted.refresh)
+    refused = refusal(desired, found, destroys=desired.refresh)
     if refused is not None:
         return Plan(refused=refused)
     steps: list[Step] = []
-    if found.record is not None and (wanted.refresh or found.record.dropping):
-        steps += _dropping(wanted, found)
+    if found.record is not None and (desired.refresh or found.record.dropping):
+        steps += _dropping(desired, found)
         found = NOTHING
-    if wanted.template and (_is_copy(found) or not (found.exists or wanted.force_first_time)):
-        return Plan(steps=(*steps, *_copying(wanted, found)))
+    if desired.template and (_is_copy(found) or not (found.exists or desired.force_first_time)):
+        return Plan(steps=(*steps, *_copying(desired, found)))
     if not found.exists:
-        steps.append(CreateDatabase(wanted.database))
+        steps.append(CreateDatabase(desired.database))
     if found.record is None or not found.prepared:
-        steps.append(PrepareDatabase(wanted.database))
+        steps.append(PrepareDatabase(desired.database))
     if found.record is None:
-        steps.append(WriteRecord(wanted.store))
-    return Plan(steps=(*steps, *_contents(wanted, found)))
+        steps.append(WriteRecord(desired.store))
+    return Plan(steps=(*steps, *_contents(desired, found)))
 
 
-def plan_drop(wanted: Wanted, found: Found) -> Plan:
+def plan_drop(desired: DesiredState, found: Found) -> Plan:
     """The steps that drop a store, or set it aside; none if it is not there."""
     if not found.exists:
         return Plan()
     if found.record is None:
-        return Plan(refused=_unrecorded(wanted))
-    refused = refusal(wanted, found, destroys=True)
+        return Plan(refused=_unrecorded(desired))
+    refused = refusal(desired, found, destroys=True)
     if refused is not None:
         return Plan(refused=refused)
-    if wanted.kept_as:
-        return Plan(steps=(Quarantine(wanted.database, wanted.kept_as),))
-    return Plan(steps=_dropping(wanted, found))
+    if desired.kept_as:
+        return Plan(steps=(Quarantine(desired.database, desired.kept_as),))
+    return Plan(steps=_dropping(desired, found))
 
 
-def refusal(wanted: Wanted, found: Found, *, destroys: bool = False) -> PenstockError | None:
+def refusal(desired: DesiredState, found: Found, *, destroys: bool = False) -> PenstockError | None:
     """Why what is there is not ours to touch, or None.
 
     Args:
-        wanted: What the store shall be.
+        desired: What the store shall be.
         found: What is there.
         destroys: Whether it is to be dropped; then an address from the environment is not enough.
     """
     record = found.record
     if record is None:
-        return _unrecorded(wanted) if found.relations else None
-    if record.template and not wanted.template:
-        return _not_ours(wanted, "It is a template.")
-    if not record.template and (record.app, record.store) != (wanted.app, wanted.store):
-        return _not_ours(wanted, f"Its record says that it is {record.app}:{record.store}.")
-    may_use = not destroys and (wanted.external or not wanted.registry)
-    if record.registry not in ("", wanted.registry) and not may_use:
-        return _of_another_registry(wanted, record.registry_label)
+        return _unrecorded(desired) if found.relations else None
+    if record.template and not desired.template:
+        return _not_ours(desired, "It is a template.")
+    if not record.template and (record.app, record.store) != (desired.app, desired.store):
+        return _not_ours(desired, f"Its record says that it is {record.app}:{record.store}.")
+    may_use = not destroys and (desired.external or not desired.registry)
+    if record.registry not in ("", desired.registry) and not may_use:
+        return _of_another_registry(desired, record.registry_label)
     return None
 
 
@@ -196,69 +196,69 @@ def _is_copy(found: Found) -> bool:
     return found.record is not None and found.record.template
 
 
-def _copying(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+def _copying(desired: DesiredState, found: Found) -> tuple[Step, ...]:
     """The steps that make a store from a template, in which everything is already."""
-    clone = () if found.exists else (CloneDatabase(wanted.database, wanted.template),)
-    roles = (GrantRoles(wanted.database),) if wanted.roles else ()
-    return (*clone, PrepareDatabase(wanted.database), StampRecord(wanted.store), *roles)
+    clone = () if found.exists else (CloneDatabase(desired.database, desired.template),)
+    roles = (GrantRoles(desired.database),) if desired.roles else ()
+    return (*clone, PrepareDatabase(desired.database), StampRecord(desired.store), *roles)
 
 
-def _contents(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+def _contents(desired: DesiredState, found: Found) -> tuple[Step, ...]:
     """The steps inside the database: spatial, roles, tables, initializer, and the mark at the end."""
     steps: list[Step] = []
-    if wanted.spatial:
-        steps.append(EnableSpatial(wanted.database))
-    if wanted.roles and not found.roles:
-        steps.append(GrantRoles(wanted.database))
-    if wanted.tables:
-        steps.append(CreateTables(wanted.database))
+    if desired.spatial:
+        steps.append(EnableSpatial(desired.database))
+    if desired.roles and not found.roles:
+        steps.append(GrantRoles(desired.database))
+    if desired.tables:
+        steps.append(CreateTables(desired.database))
     initialised = found.record is not None and found.record.initialised
-    run = _initializer_step(wanted, found)
-    late = wanted.roles and not wanted.default_privileges
+    run = _initializer_step(desired, found)
+    late = desired.roles and not desired.default_privileges
     if run is not None:
-        if late and wanted.tables:  # It may use its own app, which logs in for itself.
-            steps.append(GrantTables(wanted.database))
+        if late and desired.tables:  # It may use its own app, which logs in for itself.
+            steps.append(GrantTables(desired.database))
         steps.append(run)
-    if late and (wanted.tables or run is not None):
-        steps.append(GrantTables(wanted.database))
+    if late and (desired.tables or run is not None):
+        steps.append(GrantTables(desired.database))
     if (run is None and not initialised) or (run is not None and not run.exactly_once):
-        steps.append(MarkInitialised(wanted.store, wanted.initializer))
+        steps.append(MarkInitialised(desired.store, desired.initializer))
     return tuple(steps)
 
 
-def _dropping(wanted: Wanted, found: Found) -> tuple[Step, ...]:
-    roles = (DropRoles(wanted.database),) if found.any_roles else ()
-    return (DropDatabase(wanted.database), *roles)
+def _dropping(desired: DesiredState, found: Found) -> tuple[Step, ...]:
+    roles = (DropRoles(desired.database),) if found.any_roles else ()
+    return (DropDatabase(desired.database), *roles)
 
 
-def _initializer_step(wanted: Wanted, found: Found) -> RunInitializer | None:
-    if not wanted.initializer:
+def _initializer_step(desired: DesiredState, found: Found) -> RunInitializer | None:
+    if not desired.initializer:
         return None
     never_ran = found.record is None or found.record.first_time
-    in_transaction = wanted.form is not InitializerForm.ENGINE and wanted.transactional_ddl
+    in_transaction = desired.form is not InitializerForm.ENGINE and desired.transactional_ddl
     return RunInitializer(
-        wanted.initializer, wanted.form, wanted.force_first_time or never_ran, in_transaction
+        desired.initializer, desired.form, desired.force_first_time or never_ran, in_transaction
     )
 
 
-def _of_another_registry(wanted: Wanted, other: str) -> OtherRegistry:
+def _of_another_registry(desired: DesiredState, other: str) -> OtherRegistry:
     return OtherRegistry(
-        f"The database {wanted.database} is {wanted.app}:{wanted.store} of another registry, "
+        f"The database {desired.database} is {desired.app}:{desired.store} of another registry, "
         "so it is left alone.",
-        why=f"It belongs to {other}; this is {wanted.registry_label}.",
+        why=f"It belongs to {other}; this is {desired.registry_label}.",
         hint="Let both use one registry (registry = in penstock.toml); or take the store over: "
-        f"penstock stores adopt {wanted.app}:{wanted.store}",
+        f"penstock stores adopt {desired.app}:{desired.store}",
     )
 
 
-def _unrecorded(wanted: Wanted) -> StoreNotOurs:
-    return _not_ours(wanted, "It has no record of Penstock's.")
+def _unrecorded(desired: DesiredState) -> StoreNotOurs:
+    return _not_ours(desired, "It has no record of Penstock's.")
 
 
-def _not_ours(wanted: Wanted, why: str) -> StoreNotOurs:
-    adopt = f"penstock stores adopt {wanted.app}:{wanted.store} --database {wanted.database}"
+def _not_ours(desired: DesiredState, why: str) -> StoreNotOurs:
+    adopt = f"penstock stores adopt {desired.app}:{desired.store} --database {desired.database}"
     return StoreNotOurs(
-        f"The database {wanted.database} exists and is not marked as {wanted.app}:{wanted.store}, "
+        f"The database {desired.database} exists and is not marked as {desired.app}:{desired.store}, "
         "so it is left alone.",
         why=why,
         hint=f"{adopt}, if it is yours.",

@@ -14,19 +14,19 @@ from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, Tables
 from penstock.engines import LENT
 from penstock.errors import NotAssigned, PenstockError, StoreNotCreated, StoreNotOurs, UnknownStore
 from penstock.provision.connection import own_connection
+from penstock.provision.context import SyncContext, look
 from penstock.provision.initializers import FoundInitializer, find_initializer
-from penstock.provision.plan import Plan, Wanted
+from penstock.provision.plan import DesiredState, Plan
 from penstock.provision.record import read_record, stamp
 from penstock.provision.steps import InitializerForm, StepEvent
 from penstock.provision.sync import plan_of, sync_store
-from penstock.provision.work import Work, look
 from penstock.registry import Registry, RegistryIdentity, StoreEntry, StoreState, journalled
 from penstock.registry.conflicts import collision
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from penstock.connect import Address, AddressBook, EngineCache
-    from penstock.provision.roles import RoleKeeper
+    from penstock.provision.roles import RolePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class Provisioner:
         book: AddressBook,
         engines: EngineCache,
         emit: Callable[[StepEvent], None],
-        roles: RoleKeeper,
+        roles: RolePolicy,
     ) -> None:
         self._registry = registry
         self._book = book
@@ -157,8 +157,8 @@ class Provisioner:
         action = "refresh store" if options.refresh else "sync store"
         with journalled(self._registry, action, subject_of(address), where_of(address)):
             self._registry.identity(make=True)
-            work = self.work_on(app, address, contents, options)
-            work.let_go()
+            context = self.work_on(app, address, contents, options)
+            context.let_go()
             before = self._registry.find_store(app.package, entry.name)
             begun = _Once(partial(self._remember, address, entry))
             if not _is_same_place(before, entry):
@@ -166,14 +166,14 @@ class Provisioner:
             try:
                 with self._engines.reserved(address, lent=LENT):
                     with keeping():
-                        record_id = sync_store(work, begun.before(self._emit))
+                        record_id = sync_store(context, begun.before(self._emit))
                     self._drop_remains(app, address)
             except PenstockError as error:
                 if begun.done or _is_same_place(before, entry):
-                    self._remember_failure(work, before, entry, error)
+                    self._remember_failure(context, before, entry, error)
                 raise
             finally:
-                work.let_go()  # Or a sync of many stores would end with a connection to each.
+                context.let_go()  # Or a sync of many stores would end with a connection to each.
             done = replace(entry, state=StoreState.READY, problem="", record_id=record_id)
             if begun.done or before != done:
                 self._remember(address, done)
@@ -267,7 +267,7 @@ class Provisioner:
         options: SyncOptions,
         *,
         known_as: str = "",
-    ) -> Work:
+    ) -> SyncContext:
         """Everything that the steps of one store need.
 
         Args:
@@ -281,7 +281,7 @@ class Provisioner:
         name = address.store.name
         roles = self._roles.of(address, known_as)
         problem = None if roles is None else roles.problem_here()
-        wanted = _wanted(address, contents, options, initializer)
+        desired = _wanted(address, contents, options, initializer)
         registry = self._registry.identity()
 
         def let_go() -> None:
@@ -289,10 +289,10 @@ class Provisioner:
             if roles is not None:
                 roles.close()
 
-        return Work(
+        return SyncContext(
             address=address,
-            wanted=replace(
-                wanted,
+            desired=replace(
+                desired,
                 roles=roles is not None and problem is None,
                 registry=registry.id,
                 registry_label=registry.label,
@@ -324,16 +324,16 @@ class Provisioner:
                 raise collision(other, entry)
 
     def _remember_failure(
-        self, work: Work, before: StoreEntry | None, entry: StoreEntry, error: PenstockError
+        self, context: SyncContext, before: StoreEntry | None, entry: StoreEntry, error: PenstockError
     ) -> None:
         """Keep a half-made store with the reason; forget a new one of which nothing was made."""
-        if not _is_same_place(before, entry) and (isinstance(error, StoreNotOurs) or _is_absent(work)):
+        if not _is_same_place(before, entry) and (isinstance(error, StoreNotOurs) or _is_absent(context)):
             self._registry.remove_store(entry)
             if before is not None:
                 self._registry.put_store(before)
             return
         problem = f"{error.what} {error.why}".strip()
-        self._remember(work.address, replace(entry, state=StoreState.FAILED, problem=problem))
+        self._remember(context.address, replace(entry, state=StoreState.FAILED, problem=problem))
 
     def remembers(self, address: Address) -> bool:
         """Whether the registry remembers this very database as this store's."""
@@ -372,11 +372,11 @@ class _Once:
     """Does something before the first event of a sync, if that comes.
 
     Args:
-        work: What is done.
+        context: What is done.
     """
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
+    def __init__(self, context: Callable[[], None]) -> None:
+        self._work = context
         self.done = False
 
     def __call__(self) -> None:
@@ -395,10 +395,10 @@ class _Once:
         return both
 
 
-def _is_absent(work: Work) -> bool:
+def _is_absent(context: SyncContext) -> bool:
     """Whether the server says that the database is not there; False where it can't be asked."""
     try:
-        return not look(work.address).found.exists
+        return not look(context.address).found.exists
     except PenstockError:
         return False
 
@@ -410,8 +410,8 @@ def is_optional(contents: Contents, error: PenstockError) -> bool:
 
 def _wanted(
     address: Address, contents: Contents, options: SyncOptions, initializer: FoundInitializer | None
-) -> Wanted:
-    return Wanted(
+) -> DesiredState:
+    return DesiredState(
         app=address.app,
         store=address.store.name,
         database=address.database,

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration
 from penstock.errors import PenstockError, StoreExists, StoreNotCreated, UnknownStore
+from penstock.provision.context import look
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions, subject_of, where_of
 from penstock.provision.sync import drop_store
-from penstock.provision.work import look
 from penstock.registry import StoreEntry, StoreState, journalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.connect import Address, AddressBook, EngineCache
-    from penstock.provision.roles import OwnRoles
+    from penstock.provision.context import SyncContext
+    from penstock.provision.roles import StoreRoles
     from penstock.provision.steps import StepEvent
-    from penstock.provision.work import Work
     from penstock.registry import Credential, Registry
 
 
@@ -78,10 +78,10 @@ class Remover:
             kept = None
             if keep > timedelta(0) and self._registry.lasting and not address.external:
                 kept = self._kept_as(address, keep, unused)
-            work = self._work(app, address)
-            dropped = self._drop(work, address, kept)
-            if work.roles is not None and not dropped:
-                work.roles.drop(self._provisioner.record_id(address))
+            context = self._work(app, address)
+            dropped = self._drop(context, address, kept)
+            if context.roles is not None and not dropped:
+                context.roles.drop(self._provisioner.record_id(address))
             if dropped and kept is None and unused is not None:
                 self._registry.remove_store(unused)
             self._registry.remove_store(address.entry())
@@ -128,7 +128,7 @@ class Remover:
 
     # --- dropping ---
 
-    def _drop(self, work: Work, address: Address, kept: StoreEntry | None) -> bool:
+    def _drop(self, context: SyncContext, address: Address, kept: StoreEntry | None) -> bool:
         begun: list[StoreEntry] = []
 
         def remember(kept: StoreEntry) -> None:
@@ -136,11 +136,11 @@ class Remover:
             begun.append(kept)
 
         if kept is not None:
-            wanted = replace(work.wanted, kept_as=kept.database)
-            work = replace(work, wanted=wanted, before_quarantine=lambda: remember(kept))
+            desired = replace(context.desired, kept_as=kept.database)
+            context = replace(context, desired=desired, before_quarantine=lambda: remember(kept))
         try:
             with self._engines.reserved(address):
-                dropped = drop_store(work, self._emit, ours=lambda: self._provisioner.remembers(address))
+                dropped = drop_store(context, self._emit, ours=lambda: self._provisioner.remembers(address))
         except PenstockError:
             if kept is not None:
                 self._forget_unless_there(address, kept)
@@ -251,7 +251,7 @@ class Remover:
                 self._registry.remove_store(back)
             raise
 
-    def _roles_of(self, back: StoreEntry) -> OwnRoles | None:
+    def _roles_of(self, back: StoreEntry) -> StoreRoles | None:
         """The roles of a store where it has its name."""
         return self._work(AppDeclaration(back.app, back.app, ()), self._address(back)).roles
 
@@ -278,13 +278,13 @@ class Remover:
                 self.restore(entry.app, entry.name, entry.database)
                 return
             self._finish_drop(entry)
-            work = self._work(app, address, known_as=entry.was)
+            context = self._work(app, address, known_as=entry.was)
             with self._engines.reserved(address):
                 if address.backend.exists(address.database_address):
                     address.backend.allow_connections(address.database_address)
-                    drop_store(work, self._emit, ours=lambda: True)
-                elif work.roles is not None:
-                    work.roles.drop(entry.record_id)
+                    drop_store(context, self._emit, ours=lambda: True)
+                elif context.roles is not None:
+                    context.roles.drop(entry.record_id)
             self._drop_remains(entry)
             self._registry.remove_store(entry)
 
@@ -297,7 +297,7 @@ class Remover:
     def _address(self, entry: StoreEntry) -> Address:
         return self._book.remembered(AppDeclaration(entry.app, entry.app, ()), entry)
 
-    def _work(self, app: AppDeclaration, address: Address, known_as: str = "") -> Work:
+    def _work(self, app: AppDeclaration, address: Address, known_as: str = "") -> SyncContext:
         return self._provisioner.work_on(app, address, Contents(), SyncOptions(), known_as=known_as)
 
 

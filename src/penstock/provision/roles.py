@@ -14,7 +14,7 @@ from penstock.connect.credentials import current_of, new_credential, read_creden
 from penstock.errors import KeyMissing, NotSupported, PenstockError, SecretError
 from penstock.provision.connection import own_connection
 from penstock.provision.record import TABLE_NAME, read_record
-from penstock.registry import Credential, CredentialState, Roles
+from penstock.registry import Credential, CredentialState, RoleMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +34,7 @@ _REMEMBERED = 60.0
 """Seconds for which what a server's role may do is taken to be as it was."""
 
 
-class RoleKeeper:
+class RolePolicy:
     """Decides which stores get roles of their own.
 
     Args:
@@ -52,10 +52,10 @@ class RoleKeeper:
         self.book = book
         self.engines = engines
         self.keyring = keyring
-        self.of_copy: Callable[[Address, Service], OwnRoles | None] = lambda address, service: None
+        self.of_copy: Callable[[Address, Service], StoreRoles | None] = lambda address, service: None
         self._asked: dict[str, tuple[Server, float, PenstockError | None]] = {}
 
-    def of(self, address: Address, known_as: str = "") -> OwnRoles | None:
+    def of(self, address: Address, known_as: str = "") -> StoreRoles | None:
         """The roles of a store; None where there is no such thing, or the environment says who logs in.
 
         Args:
@@ -69,7 +69,7 @@ class RoleKeeper:
         shared = self.of_copy(address, service)
         if shared is not None:
             return shared
-        return OwnRoles(self, backend, address, service, known_as=known_as or address.database)
+        return StoreRoles(self, backend, address, service, known_as=known_as or address.database)
 
     def problem(self, service: Service, backend: RoleBackend, server: Server) -> PenstockError | None:
         """Why the stores of a service get no roles of their own, or None; asks the server now and then.
@@ -81,16 +81,16 @@ class RoleKeeper:
 
     def problem_here(self, service: Service) -> PenstockError | None:
         """Why they get none, as far as that is known without asking the server; raises as `problem`."""
-        if service.roles is Roles.SERVICE:
+        if service.roles is RoleMode.SERVICE:
             return NotSupported(f"Service {service.name} is to have none.", why='It says: roles = "service".')
         try:
             self.keyring.keys()
         except KeyMissing as error:
             return error
         lasting = self.registry.lasting or self.book.copies is not None  # A test copy lasts no longer.
-        if service.roles is Roles.AUTO and not lasting:
+        if service.roles is RoleMode.AUTO and not lasting:
             return NotSupported("The registry forgets their passwords when this process ends.")
-        if service.roles is Roles.AUTO and service.pooled:
+        if service.roles is RoleMode.AUTO and service.pooled:
             return NotSupported(
                 "Its pooler may not know their logins.", hint='If it asks the server: roles = "store"'
             )
@@ -113,11 +113,11 @@ class RoleKeeper:
         return known[2]
 
 
-class OwnRoles:
+class StoreRoles:
     """The roles of one store while it is worked on.
 
     Args:
-        keeper: Decides whether it gets them.
+        policy: Decides whether it gets them.
         backend: Makes them.
         address: The store.
         service: The service it is on.
@@ -130,14 +130,14 @@ class OwnRoles:
 
     def __init__(
         self,
-        keeper: RoleKeeper,
+        policy: RolePolicy,
         backend: RoleBackend,
         address: Address,
         service: Service,
         *,
         known_as: str,
     ) -> None:
-        self._keeper = keeper
+        self._policy = policy
         self._backend = backend
         self._address = address
         self._service = service
@@ -149,19 +149,19 @@ class OwnRoles:
     def problem(self) -> PenstockError | None:
         """Why the store gets no roles of its own, or None."""
         database_address = self._address.database_address
-        found = self._keeper.problem(self._service, self._backend, database_address.server)
+        found = self._policy.problem(self._service, self._backend, database_address.server)
         if found is None and database_address.app_makes_tables:
             found = self._backend.owner_problem(database_address)
         return found
 
     def problem_here(self) -> PenstockError | None:
         """Why it gets none, as far as that is known without asking the server."""
-        return self._keeper.problem_here(self._service)
+        return self._policy.problem_here(self._service)
 
     @property
     def required(self) -> bool:
         """Whether the store is not to be made without them."""
-        return self._service.roles is Roles.STORE
+        return self._service.roles is RoleMode.STORE
 
     def look(self, connection: Connection, record: Record | None) -> bool:
         """Whether all of them are there, and have what they shall have."""
@@ -202,7 +202,7 @@ class OwnRoles:
             return None
         if self._engine is None:
             database_address = self._backend.owner_address(self._address.database_address, self.names)
-            self._engine = self._keeper.engines.at(database_address)
+            self._engine = self._policy.engines.at(database_address)
         return self._engine.engine
 
     def close(self) -> None:
@@ -230,7 +230,7 @@ class OwnRoles:
         old = [login for login in known if login.state is CredentialState.CURRENT]
         current = [replace(login, state=CredentialState.CURRENT, since=now) for login in begun]
         retiring = [replace(login, state=CredentialState.RETIRING, since=now) for login in old]
-        self._keeper.registry.put_credentials([*current, *retiring], instead_of=[*begun, *old])
+        self._policy.registry.put_credentials([*current, *retiring], instead_of=[*begun, *old])
 
     def retire(self, grace: float) -> list[Credential]:
         """Drop the logins whose place others took, once nobody can need them any more.
@@ -251,7 +251,7 @@ class OwnRoles:
             if self._backend.in_use(connection, login.login):
                 return False
             self._backend.drop_login(connection, names, login.login)
-        self._keeper.registry.remove_credentials([login])
+        self._policy.registry.remove_credentials([login])
         return True
 
     def _begun(self, names: RoleNames, role: StoreRole, known: Sequence[Credential]) -> Credential:
@@ -261,7 +261,7 @@ class OwnRoles:
                 try:
                     self._opened(login)
                 except SecretError:  # Sealed for another address, or with a key that is lost.
-                    self._keeper.registry.remove_credentials([login])
+                    self._policy.registry.remove_credentials([login])
                 else:
                     return login
         return self._new(names, role)
@@ -313,7 +313,7 @@ class OwnRoles:
         self.present = False
         known = self._known()
         if known:
-            self._keeper.registry.remove_credentials(known)
+            self._policy.registry.remove_credentials(known)
 
     # --- helpers ---
 
@@ -327,7 +327,7 @@ class OwnRoles:
         return replace(names, app_makes_tables=self._address.database_address.app_makes_tables)
 
     def _known(self) -> Sequence[Credential]:
-        return self._keeper.registry.credentials(self._address.service, self._address.database)
+        return self._policy.registry.credentials(self._address.service, self._address.database)
 
     def _named(self, connection: Connection) -> RoleNames:
         record = read_record(connection, self._address.backend)
@@ -337,7 +337,7 @@ class OwnRoles:
 
     def _drop_others(self, names: RoleNames) -> None:
         """Drop what belonged to an earlier database of this name; one that is kept keeps its own."""
-        registry, address = self._keeper.registry, self._address
+        registry, address = self._policy.registry, self._address
         entries = [entry for entry in registry.stores(address.app) if entry.service == address.service]
         kept = {entry.record_id: entry for entry in entries if entry.was == address.database}
         before = {entry.record_id for entry in entries if entry.database == address.database}
@@ -372,16 +372,16 @@ class OwnRoles:
     def _new(self, names: RoleNames, role: StoreRole) -> Credential:
         """A new login, remembered before it is made."""
         name = self._backend.new_login(names, role)
-        new = new_credential(self._service, self._address.database, role, name, self._keeper.keyring)
-        self._keeper.registry.put_credentials([new])
+        new = new_credential(self._service, self._address.database, role, name, self._policy.keyring)
+        self._policy.registry.put_credentials([new])
         return new
 
     def _opened(self, login: Credential) -> NewLogin:
-        password = read_credential(self._service, login, self._keeper.keyring)
+        password = read_credential(self._service, login, self._policy.keyring)
         return NewLogin(role=login.role, name=login.login, password=password)
 
     def _use(self, logins: Iterable[Credential]) -> None:
         now = datetime.now(UTC)
         current = [replace(login, state=CredentialState.CURRENT, since=now) for login in logins]
         if current:
-            self._keeper.registry.put_credentials(current)
+            self._policy.registry.put_credentials(current)

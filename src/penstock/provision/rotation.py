@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from penstock.connect import Address, AddressBook, EngineCache
     from penstock.declare import AppDeclaration
-    from penstock.provision.roles import OwnRoles, RoleKeeper
+    from penstock.provision.roles import RolePolicy, StoreRoles
     from penstock.registry import Registry
 
 GRACE = 60.0
@@ -58,7 +58,7 @@ class Rotator:
     """
 
     def __init__(
-        self, registry: Registry, book: AddressBook, engines: EngineCache, roles: RoleKeeper
+        self, registry: Registry, book: AddressBook, engines: EngineCache, roles: RolePolicy
     ) -> None:
         self._registry = registry
         self._book = book
@@ -111,7 +111,7 @@ class Rotator:
         return Rotated(app=app.package, store=name, left=left)
 
     @contextmanager
-    def _at_work(self, action: str, address: Address) -> Iterator[OwnRoles]:
+    def _at_work(self, action: str, address: Address) -> Iterator[StoreRoles]:
         """The roles of a store while nobody else works on it."""
         roles = self._roles.of(address)
         subject = f"{address.app}:{address.store}"

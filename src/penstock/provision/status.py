@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from penstock.engines import BudgetState, budget_of
 from penstock.errors import PenstockError
-from penstock.provision.plan import Wanted, refusal
-from penstock.provision.work import Seen, look, look_with_size
+from penstock.provision.context import Seen, look, look_with_size
+from penstock.provision.plan import DesiredState, refusal
 from penstock.registry import RegistryIdentity, StoreEntry, StoreState
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _judge(
     failed = entry.problem if entry is not None and entry.state is StoreState.FAILED else ""
     if not seen.found.exists:
         return Health.MISSING, failed, sync
-    wanted = Wanted(
+    desired = DesiredState(
         app=address.app,
         store=address.store.name,
         database=address.database,
@@ -199,7 +199,7 @@ def _judge(
         registry_label=registry.label,
         external=address.external,
     )
-    refused = refusal(wanted, seen.found)
+    refused = refusal(desired, seen.found)
     if refused is not None:
         return Health.NOT_OURS, refused.why, refused.hint
     if seen.record is None or seen.record.initialised is None:

@@ -14,7 +14,7 @@ from penstock.provision.plan import NOTHING, Found, Plan, plan_drop, plan_sync
 from penstock.provision.steps import CloneDatabase, CreateDatabase, DropDatabase, DropRoles, Step, StepEvent
 
 if TYPE_CHECKING:
-    from penstock.provision.work import Work
+    from penstock.provision.context import SyncContext
 
 _ATTEMPTS = 40
 _LONGEST_PAUSE = 0.5
@@ -25,32 +25,34 @@ Emit = Callable[[StepEvent], None]
 _Result = TypeVar("_Result")
 
 
-def plan_of(work: Work) -> Plan:
+def plan_of(context: SyncContext) -> Plan:
     """What a sync would do now; a spatial store's server is asked whether it can have one."""
-    return _plan_for(work, work.look().found)
+    return _plan_for(context, context.look().found)
 
 
-def _plan_for(work: Work, found: Found) -> Plan:
+def _plan_for(context: SyncContext, found: Found) -> Plan:
     """What a sync would do; the server is asked what more it can do only if there is something to do."""
-    if work.refused is not None:
-        return Plan(refused=work.refused)
-    plan = plan_sync(work.wanted, found)
+    if context.refused is not None:
+        return Plan(refused=context.refused)
+    plan = plan_sync(context.desired, found)
     if not plan.steps:
         return plan
-    if work.roles is not None and work.wanted.roles:
-        problem = work.roles.problem()
-        if problem is not None and work.roles.required:
+    if context.roles is not None and context.desired.roles:
+        problem = context.roles.problem()
+        if problem is not None and context.roles.required:
             return Plan(refused=problem)
         if problem is not None:
-            plan = plan_sync(replace(work.wanted, roles=False), found)
-    if work.wanted.spatial:
-        problem = work.address.backend.spatial_problem(work.address.database_address, exists=found.exists)
+            plan = plan_sync(replace(context.desired, roles=False), found)
+    if context.desired.spatial:
+        problem = context.address.backend.spatial_problem(
+            context.address.database_address, exists=found.exists
+        )
         if problem is not None:
             return Plan(refused=problem)
     return plan
 
 
-def sync_store(work: Work, emit: Emit) -> str:
+def sync_store(context: SyncContext, emit: Emit) -> str:
     """Make one store what it shall be, and answer the id of the record in it.
 
     Where one look finds nothing to do, that is all. The database is dropped and made without a lock,
@@ -61,17 +63,17 @@ def sync_store(work: Work, emit: Emit) -> str:
         StoreNotOurs: The database there is not this store's.
         PenstockError: A step failed; what was done is kept and finished by the next sync.
     """
-    if work.wanted.refresh:
-        _persist(work, lambda: _drop_if_ours(work, emit))
-        work = replace(work, wanted=replace(work.wanted, refresh=False))
-    return _persist(work, lambda: _make(work, emit))
+    if context.desired.refresh:
+        _persist(context, lambda: _drop_if_ours(context, emit))
+        context = replace(context, desired=replace(context.desired, refresh=False))
+    return _persist(context, lambda: _make(context, emit))
 
 
-def drop_store(work: Work, emit: Emit, *, ours: Callable[[], bool]) -> bool:
+def drop_store(context: SyncContext, emit: Emit, *, ours: Callable[[], bool]) -> bool:
     """Drop one store, once no sync of it is at work; False if it was not there.
 
     Args:
-        work: The store.
+        context: The store.
         emit: Told of each step.
         ours: Tells whether the registry remembers this database as this store's; an empty one
             without a record, left by a sync that was killed, is then dropped too.
@@ -79,55 +81,55 @@ def drop_store(work: Work, emit: Emit, *, ours: Callable[[], bool]) -> bool:
     Raises:
         StoreNotOurs: The database there is not this store's.
     """
-    return _persist(work, lambda: _drop(work, emit, ours=ours))
+    return _persist(context, lambda: _drop(context, emit, ours=ours))
 
 
-def _persist(work: Work, attempt: Callable[[], _Result]) -> _Result:
+def _persist(context: SyncContext, attempt: Callable[[], _Result]) -> _Result:
     """Try, and try again whenever the database was taken away meanwhile."""
     for number in range(_ATTEMPTS):
         try:
             return attempt()
         except PenstockError as error:
             last = number == _ATTEMPTS - 1 and not isinstance(error, StoreNotCreated)
-            if last or not work.address.backend.is_disconnect(error):
+            if last or not context.address.backend.is_disconnect(error):
                 raise
-            work.let_go()
+            context.let_go()
         time.sleep(min(_LONGEST_PAUSE, number * 0.01))
     raise StoreBusy(
-        f"{work.wanted.app}:{work.wanted.store} was taken away {_ATTEMPTS} times during work on it.",
+        f"{context.desired.app}:{context.desired.store} was taken away {_ATTEMPTS} times during work on it.",
         hint="Stop whatever drops it, then run the command again.",
     )
 
 
-def _make(work: Work, emit: Emit) -> str:
-    seen = work.look()
-    plan = _accepted(_plan_for(work, seen.found))
+def _make(context: SyncContext, emit: Emit) -> str:
+    seen = context.look()
+    plan = _accepted(_plan_for(context, seen.found))
     if not plan.steps and seen.record is not None:
         return seen.record.store_id
     if _drops(plan):  # One that was killed.
-        _drop_if_ours(work, emit)
-        plan = _accepted(plan_of(work))
-    _run((step for step in plan.steps if isinstance(step, CreateDatabase | CloneDatabase)), work, emit)
-    return _finish_under_lock(work, emit)
+        _drop_if_ours(context, emit)
+        plan = _accepted(plan_of(context))
+    _run((step for step in plan.steps if isinstance(step, CreateDatabase | CloneDatabase)), context, emit)
+    return _finish_under_lock(context, emit)
 
 
-def _drop_if_ours(work: Work, emit: Emit) -> None:
+def _drop_if_ours(context: SyncContext, emit: Emit) -> None:
     """Drop what a refresh begins with, if it is there; one that a sync is just making is left to it."""
-    if not _drops(_accepted(plan_of(work))):
+    if not _drops(_accepted(plan_of(context))):
         return
-    _decide_and_do(work, emit, lambda: _drops(_accepted(plan_of(work))))
+    _decide_and_do(context, emit, lambda: _drops(_accepted(plan_of(context))))
 
 
-def _decide_and_do(work: Work, emit: Emit, decide: Callable[[], Sequence[Step]]) -> bool:
+def _decide_and_do(context: SyncContext, emit: Emit, decide: Callable[[], Sequence[Step]]) -> bool:
     """Decide under the lock, and do it still under it, unless the lock would be gone with the database."""
-    backend = work.address.backend
+    backend = context.address.backend
     under_lock = backend.capabilities.lock_survives_drop
-    with backend.lock(work.address.database_address, work.lock_timeout):
+    with backend.lock(context.address.database_address, context.lock_timeout):
         steps = decide()
         if under_lock:
-            _run(steps, work, emit)
+            _run(steps, context, emit)
     if not under_lock:
-        _run(steps, work, emit)
+        _run(steps, context, emit)
     return bool(steps)
 
 
@@ -135,33 +137,33 @@ def _drops(plan: Plan) -> list[Step]:
     return [step for step in plan.steps if isinstance(step, DropDatabase | DropRoles)]
 
 
-def _drop(work: Work, emit: Emit, *, ours: Callable[[], bool]) -> bool:
+def _drop(context: SyncContext, emit: Emit, *, ours: Callable[[], bool]) -> bool:
     """Drop it once its lock was free, since an empty database may be one that a sync is just making."""
-    found = work.look().found
+    found = context.look().found
     if not found.exists:
         return False
     if found.record is not None or found.relations:
-        _accepted(plan_drop(work.wanted, found))
-    return _decide_and_do(work, emit, lambda: _drop_plan(work, ours=ours).steps)
+        _accepted(plan_drop(context.desired, found))
+    return _decide_and_do(context, emit, lambda: _drop_plan(context, ours=ours).steps)
 
 
-def _drop_plan(work: Work, *, ours: Callable[[], bool]) -> Plan:
-    found = work.look().found
+def _drop_plan(context: SyncContext, *, ours: Callable[[], bool]) -> Plan:
+    found = context.look().found
     if found.exists and found.record is None and not found.relations and ours():
-        return Plan(steps=(DropDatabase(work.wanted.database),))
-    return _accepted(plan_drop(work.wanted, found))
+        return Plan(steps=(DropDatabase(context.desired.database),))
+    return _accepted(plan_drop(context.desired, found))
 
 
-def _finish_under_lock(work: Work, emit: Emit) -> str:
-    with locked(work.address, work.lock_timeout):
-        seen = work.look()
+def _finish_under_lock(context: SyncContext, emit: Emit) -> str:
+    with locked(context.address, context.lock_timeout):
+        seen = context.look()
         if seen.found == NOTHING:
-            raise StoreNotCreated(f"The database {work.wanted.database} was taken away.")
-        plan = _accepted(_plan_for(work, seen.found))
+            raise StoreNotCreated(f"The database {context.desired.database} was taken away.")
+        plan = _accepted(_plan_for(context, seen.found))
         if _drops(plan):  # A drop was killed meanwhile; dropping it would end this lock.
-            raise StoreNotCreated(f"The database {work.wanted.database} is half dropped.")
-        _run(plan.steps, work, emit)
-        record = seen.record or work.look().record
+            raise StoreNotCreated(f"The database {context.desired.database} is half dropped.")
+        _run(plan.steps, context, emit)
+        record = seen.record or context.look().record
     return record.store_id if record is not None else ""
 
 
@@ -171,6 +173,6 @@ def _accepted(plan: Plan) -> Plan:
     return plan
 
 
-def _run(steps: Iterable[Step], work: Work, emit: Emit) -> None:
-    for event in apply(steps, work):
+def _run(steps: Iterable[Step], context: SyncContext, emit: Emit) -> None:
+    for event in apply(steps, context):
         emit(event)

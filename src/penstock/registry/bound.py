@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from penstock.backends import backend_for, without_password
 from penstock.declare.naming import checked_label
 from penstock.errors import ConfigError, NotSupported, PenstockError
-from penstock.registry.service import Roles, Service, Source
+from penstock.registry.service import RoleMode, Service, Source
 from penstock.registry.values import holds_password
 from penstock.secrets import URI, SecretRef
 
@@ -147,12 +147,12 @@ def _flag(entries: Entries, entry: str) -> bool:
     return _YES_OR_NO[text.lower()]
 
 
-def _roles(entries: Entries) -> Roles:
-    text = (entries.find("roles") or Roles.AUTO.value).lower()
-    words = [each.value for each in Roles]
+def _roles(entries: Entries) -> RoleMode:
+    text = (entries.find("roles") or RoleMode.AUTO.value).lower()
+    words = [each.value for each in RoleMode]
     if text not in words:
         raise _wrong(entries, "/roles", "is none of the words there are.", f"one of: {', '.join(words)}")
-    return Roles(text)
+    return RoleMode(text)
 
 
 def _number(entries: Entries, entry: str, most: int) -> int | None:

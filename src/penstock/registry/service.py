@@ -45,7 +45,7 @@ class Source:
         return self.where
 
 
-class Roles(Enum):
+class RoleMode(Enum):
     """Whether the stores of a service get roles of their own on its server.
 
     Attributes:
@@ -72,7 +72,7 @@ class Service:
         pooled: Whether `url` leads through a pooler that gives each transaction another session
             (PgBouncer's transaction mode); then `admin_url` leads to the server itself.
         max_connections: The most connections a process may have to it; None for `[engine]`'s figure.
-        roles: Whether its stores get roles of their own (see `Roles`).
+        roles: Whether its stores get roles of their own (see `RoleMode`).
         next_password: Where the password is that is about to take the other one's place, if one is.
         next_admin_password: The same for the administrator's.
         id: The registry's own name for this record, kept for ever; empty for one from a file.
@@ -88,7 +88,7 @@ class Service:
     admin_password: SecretRef | None = None
     pooled: bool = False
     max_connections: int | None = None
-    roles: Roles = Roles.AUTO
+    roles: RoleMode = RoleMode.AUTO
     next_password: SecretRef | None = None
     next_admin_password: SecretRef | None = None
     id: str = field(default="", compare=False)

@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 from penstock.registry import values
 from penstock.registry.locate import KeyPath, shown
 from penstock.registry.problems import Wrong
-from penstock.registry.service import Roles
+from penstock.registry.service import RoleMode
 from penstock.secrets import SecretRef
 from penstock.spelling import did_you_mean
 
@@ -47,7 +47,7 @@ class ServiceTable:
     admin_password: SecretRef | None = None
     pooled: bool = False
     max_connections: int | None = None
-    roles: Roles = Roles.AUTO
+    roles: RoleMode = RoleMode.AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,7 +310,7 @@ _VALUES: Mapping[Any, _Hook] = {
     SecretRef: values.reference,
     AppTable: _app,
     Links: _links,
-    Roles: values.choice(Roles),
+    RoleMode: values.choice(RoleMode),
 }
 # A table stands after those inside it.
 _TABLES: Mapping[Any, _Check] = {

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from penstock.backends import StoreRole
-from penstock.registry.service import CredentialState, Roles, StoreState
+from penstock.registry.service import CredentialState, RoleMode, StoreState
 
 REVISION = "0001"
 """The newest revision in `versions/`, which makes the tables below; known here without Alembic."""
@@ -53,7 +53,7 @@ services = Table(
     Column("admin_password", Text),
     Column("pooled", Boolean, nullable=False),
     Column("max_connections", Integer),
-    Column("roles", Enum(Roles, native_enum=False, length=20), nullable=False),
+    Column("roles", Enum(RoleMode, native_enum=False, length=20), nullable=False),
     Column("next_password", Text),
     Column("next_admin_password", Text),
     Column("id", String(32), nullable=False),

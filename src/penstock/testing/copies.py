@@ -13,7 +13,7 @@ from penstock.declare import AppDeclaration, Copies, StoreName
 from penstock.engines.pinned import TURN, Pin
 from penstock.engines.twin import async_twin
 from penstock.errors import MissingExtra, NotAssigned, NotSupported, PenstockError
-from penstock.provision.work import look
+from penstock.provision.context import look
 from penstock.registry import LayeredRegistry, MemoryRegistry
 from penstock.secrets import Keyring
 from penstock.stores import Stores
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from penstock.engines import StoreEngine
     from penstock.provision.dynamic import NewStore
     from penstock.provision.provisioner import SyncOptions
-    from penstock.provision.roles import OwnRoles
+    from penstock.provision.roles import StoreRoles
     from penstock.registry import Readable, Service
 
 
@@ -243,7 +243,7 @@ class CopiedStores(Stores):
         found = self._templates.get((address.service, app.package, address.store.setting))
         return "" if found is None else found.database
 
-    def _roles_of(self, address: Address, service: Service) -> OwnRoles | None:
+    def _roles_of(self, address: Address, service: Service) -> StoreRoles | None:
         """The roles of a template that a copy shares; None where there is no template, or it has none."""
         template = self._templates.get((address.service, address.app, address.store.setting))
         if template is None or template.roles is None:

@@ -11,7 +11,7 @@ from penstock.connect import Address
 from penstock.declare import StoreName, run_of_copy
 from penstock.declare.naming import TEST_PREFIX
 from penstock.errors import PenstockError, StoreBusy
-from penstock.provision.work import look
+from penstock.provision.context import look
 from penstock.registry import Source
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from penstock.backends import NewLogin, RoleNames, StoreRole
 from penstock.connect.credentials import new_credential, read_credential
 from penstock.provision.connection import own_connection
 from penstock.provision.record import TABLE_NAME
-from penstock.provision.roles import OwnRoles
+from penstock.provision.roles import StoreRoles
 from penstock.registry import Credential, CredentialState
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from penstock.connect import Address
     from penstock.provision.record import Record
-    from penstock.provision.roles import RoleKeeper
+    from penstock.provision.roles import RolePolicy
     from penstock.registry import Service
 
 
@@ -42,11 +42,11 @@ class Logins:
     made: dict[tuple[str, RoleNames, StoreRole], Credential] = field(default_factory=dict)
 
 
-class CopyRoles(OwnRoles):
+class CopyRoles(StoreRoles):
     """The roles of a copy: those of its template, which go when that goes.
 
     Args:
-        keeper: Of the copies.
+        policy: Of the copies.
         address: The copy.
         service: The service it is on.
         template: The template.
@@ -54,12 +54,12 @@ class CopyRoles(OwnRoles):
     """
 
     def __init__(
-        self, keeper: RoleKeeper, address: Address, service: Service, template: Template, logins: Logins
+        self, policy: RolePolicy, address: Address, service: Service, template: Template, logins: Logins
     ) -> None:
         backend, roles = address.backend.roles, template.roles
         if backend is None or roles is None:
             raise ValueError("A template without roles has none to share.")
-        super().__init__(keeper, backend, address, service, known_as=template.database)
+        super().__init__(policy, backend, address, service, known_as=template.database)
         self._shared = replace(roles, app_makes_tables=address.database_address.app_makes_tables)
         self._logins = logins
 
@@ -77,13 +77,13 @@ class CopyRoles(OwnRoles):
             self._backend.grant_copy(connection, self._shared, TABLE_NAME)
             logins = self._shared_logins(connection)
         self.names, self.present = self._shared, True
-        database, keeper = self._address.database, self._keeper
+        database, policy = self._address.database, self._policy
         mine = [
-            new_credential(self._service, database, login.role, login.name, keeper.keyring, login.password)
+            new_credential(self._service, database, login.role, login.name, policy.keyring, login.password)
             for login in logins
         ]
         now = datetime.now(UTC)
-        keeper.registry.put_credentials(
+        policy.registry.put_credentials(
             [replace(each, state=CredentialState.CURRENT, since=now) for each in mine]
         )
 
@@ -96,7 +96,7 @@ class CopyRoles(OwnRoles):
     def drop(self, store_id: str = "") -> None:
         """Forget the logins; other copies use them."""
         self.present = False
-        self._keeper.registry.remove_credentials(self._known())
+        self._policy.registry.remove_credentials(self._known())
 
     def _all_names(self, store_id: str) -> RoleNames:
         return self._shared
@@ -108,7 +108,7 @@ class CopyRoles(OwnRoles):
         missing = [key for key in keys if key not in made]
         new = {
             key: new_credential(
-                service, self._known_as, key[2], self._backend.new_login(names, key[2]), self._keeper.keyring
+                service, self._known_as, key[2], self._backend.new_login(names, key[2]), self._policy.keyring
             )
             for key in missing
         }
@@ -120,7 +120,7 @@ class CopyRoles(OwnRoles):
             NewLogin(
                 role=key[2],
                 name=made[key].login,
-                password=read_credential(service, made[key], self._keeper.keyring),
+                password=read_credential(service, made[key], self._policy.keyring),
             )
             for key in keys
         ]

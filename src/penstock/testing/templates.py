@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from penstock.declare import Copies
 from penstock.provision.connection import own_connection
+from penstock.provision.context import look
 from penstock.provision.record import mark_template
-from penstock.provision.work import look
 from penstock.testing.copies import CopiedStores
 from penstock.testing.ground import TEMPLATE
 

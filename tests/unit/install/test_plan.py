@@ -10,7 +10,7 @@ import pytest
 
 from penstock import MemoryRegistry
 from penstock.errors import ConfigProblems, PenstockError
-from penstock.install import Wanted, carry_out, need_same, own_versions, plan_install
+from penstock.install import InstallArguments, carry_out, need_same, own_versions, plan_install
 from penstock.install.commands import Command, as_path
 from penstock.install.fields import Item
 from penstock.install.scripts import scripts
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_pip_installs_what_is_required_and_then_the_app(folder: Path) -> None:
     (folder / "pyproject.toml").touch()
-    plan = plan_install(folder, Wanted(editable=True))
+    plan = plan_install(folder, InstallArguments(editable=True))
     assert [command.words for command in plan.pip] == [
         (*PIP, "one", "two>=2"),
         (*PIP, "--editable", "./lab"),
@@ -41,7 +41,7 @@ def test_pip_installs_what_is_required_and_then_the_app(folder: Path) -> None:
 
 def test_without_dependencies_pip_is_told_so(folder: Path) -> None:
     (folder / "setup.py").touch()
-    plan = plan_install(folder, Wanted(deps=False, sync=False))
+    plan = plan_install(folder, InstallArguments(deps=False, sync=False))
     assert [command.words for command in plan.pip] == [(*PIP, "--no-deps", "./lab")]
     assert (plan.sync, plan.remarks) == (False, ())
 
@@ -54,7 +54,7 @@ OLD_SETUP = (
 def test_a_setup_that_imports_tethys_is_built_where_penstock_is(folder: Path) -> None:
     (folder / "install.yml").write_text("name: lab\n")
     (folder / "setup.py").write_text(OLD_SETUP)
-    *tools, install = plan_install(folder, Wanted(editable=True)).pip
+    *tools, install = plan_install(folder, InstallArguments(editable=True)).pip
     assert (install.words, install.stands_in) == (
         (*PIP, "--no-build-isolation", "--editable", "./lab"),
         True,
@@ -74,7 +74,7 @@ def test_every_other_project_is_built_as_ever(folder: Path, setup: str, project:
     (folder / "setup.py").write_text(setup)
     if project is not None:
         (folder / "pyproject.toml").write_text(project)
-    assert [each.words for each in plan_install(folder, Wanted()).pip] == [(*PIP, "./lab")]
+    assert [each.words for each in plan_install(folder, InstallArguments()).pip] == [(*PIP, "./lab")]
 
 
 def test_a_build_finds_what_stands_for_the_modules_of_tethys(tmp_path: Path) -> None:
@@ -97,13 +97,13 @@ assert find_resource_files("tethysapp/lab/public") == ["../tethysapp/lab/public/
 
 def test_what_is_there_twice_is_said(folder: Path) -> None:
     (folder / "install.yml").write_text("name: lab\nname: lab\n")
-    [remark] = plan_install(folder, Wanted()).remarks
+    [remark] = plan_install(folder, InstallArguments()).remarks
     assert remark.what == "lab/install.yml:2: name is there twice, and line 1 is not read"
 
 
 def test_a_folder_that_is_no_project_is_used_as_it_is(folder: Path) -> None:
     (folder / "install.yml").write_text("name: lab\nskip: true\npip: [one]\n")
-    plan = plan_install(folder, Wanted())
+    plan = plan_install(folder, InstallArguments())
     assert (plan.pip, plan.is_project) == ((), False)
     assert [remark.why for remark in plan.remarks] == ["skip is true."]
 
@@ -116,7 +116,7 @@ def test_a_path_is_never_taken_for_the_name_of_a_distribution() -> None:
 def test_what_is_for_somebody_else_is_said(folder: Path) -> None:
     (folder / "install.yml").write_text("name: lab\n")
     (folder / "services.yml").write_text("persistent:\n  a: main\n  b:\nspatial:\n  c: maps\n")
-    plan = plan_install(folder, Wanted())
+    plan = plan_install(folder, InstallArguments())
     assert [(link.setting, link.service, link.where) for link in plan.links] == [
         ("a", "main", "lab/services.yml:2")
     ]

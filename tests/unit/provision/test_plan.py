@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import StoreNotOurs
-from penstock.provision.plan import NOTHING, Found, FoundRecord, Wanted, plan_drop, plan_sync
+from penstock.provision.plan import NOTHING, DesiredState, Found, FoundRecord, plan_drop, plan_sync
 from penstock.provision.steps import InitializerForm, RunInitializer
 
 OURS = FoundRecord(app="lab", store="main")
@@ -13,11 +13,11 @@ DONE = FoundRecord(app="lab", store="main", initialised=True, first_time=False)
 FOREIGN = Found(exists=True, relations=True)
 
 
-def wanted(**options: object) -> Wanted:
-    return Wanted(app="lab", store="main", database="lab_main", **options)
+def desired(**options: object) -> DesiredState:
+    return DesiredState(app="lab", store="main", database="lab_main", **options)
 
 
-def steps(want: Wanted, found: Found) -> list[str]:
+def steps(want: DesiredState, found: Found) -> list[str]:
     plan = plan_sync(want, found)
     assert plan.refused is None
     return [type(step).__name__ for step in plan.steps]
@@ -37,7 +37,7 @@ MAKE = ["CreateDatabase", "PrepareDatabase", "WriteRecord"]
     ],
 )
 def test_e4_what_is_missing_is_done(found: Found, expected: list[str]) -> None:
-    assert steps(wanted(), found) == expected
+    assert steps(desired(), found) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,18 +51,18 @@ def test_e4_what_is_missing_is_done(found: Found, expected: list[str]) -> None:
 )
 @pytest.mark.parametrize("refresh", [False, True])
 def test_e4_what_is_not_ours_is_refused_whatever_is_asked(found: Found, refresh: bool) -> None:
-    plan = plan_sync(wanted(refresh=refresh, force_first_time=True), found)
+    plan = plan_sync(desired(refresh=refresh, force_first_time=True), found)
     assert isinstance(plan.refused, StoreNotOurs)
     assert plan.steps == ()
-    assert isinstance(plan_drop(wanted(), found).refused, StoreNotOurs)
+    assert isinstance(plan_drop(desired(), found).refused, StoreNotOurs)
 
 
 def test_a_refresh_drops_only_what_carries_our_record() -> None:
-    assert steps(wanted(refresh=True), Found(exists=True, record=DONE))[:2] == [
+    assert steps(desired(refresh=True), Found(exists=True, record=DONE))[:2] == [
         "DropDatabase",
         "CreateDatabase",
     ]
-    assert steps(wanted(refresh=True), Found(exists=True)) == [
+    assert steps(desired(refresh=True), Found(exists=True)) == [
         "PrepareDatabase",
         "WriteRecord",
         "MarkInitialised",
@@ -71,16 +71,16 @@ def test_a_refresh_drops_only_what_carries_our_record() -> None:
 
 def test_a_drop_that_was_killed_is_finished_before_the_store_is_made_anew() -> None:
     half_gone = FoundRecord(app="lab", store="main", dropping=True)
-    assert steps(wanted(), Found(exists=True, record=half_gone, relations=True)) == [
+    assert steps(desired(), Found(exists=True, record=half_gone, relations=True)) == [
         "DropDatabase",
         *MAKE,
         "MarkInitialised",
     ]
     foreign = FoundRecord(app="other", store="main", dropping=True)
-    assert isinstance(plan_sync(wanted(), Found(exists=True, record=foreign)).refused, StoreNotOurs)
+    assert isinstance(plan_sync(desired(), Found(exists=True, record=foreign)).refused, StoreNotOurs)
 
 
-def initializer_step(want: Wanted, found: Found) -> RunInitializer:
+def initializer_step(want: DesiredState, found: Found) -> RunInitializer:
     (step,) = (s for s in plan_sync(want, found).steps if isinstance(s, RunInitializer))
     return step
 
@@ -98,7 +98,7 @@ def initializer_step(want: Wanted, found: Found) -> RunInitializer:
 def test_t2_the_record_decides_whether_it_is_the_first_time(
     record: FoundRecord | None, force: bool, first: bool
 ) -> None:
-    want = wanted(initializer="lab.seed", force_first_time=force)
+    want = desired(initializer="lab.seed", force_first_time=force)
     assert initializer_step(want, Found(exists=True, record=record)).first_time is first
 
 
@@ -114,7 +114,7 @@ def test_t2_the_record_decides_whether_it_is_the_first_time(
 def test_the_plan_says_how_often_an_initializer_can_run(
     form: InitializerForm, transactional: bool, once: bool
 ) -> None:
-    want = wanted(initializer="lab.seed", form=form, transactional_ddl=transactional)
+    want = desired(initializer="lab.seed", form=form, transactional_ddl=transactional)
     step = initializer_step(want, NOTHING)
     assert step.exactly_once is once
     assert ("exactly once" in str(step)) is once
@@ -122,7 +122,7 @@ def test_the_plan_says_how_often_an_initializer_can_run(
 
 
 def test_contents_come_in_order() -> None:
-    want = wanted(spatial=True, tables=True, initializer="lab.seed")
+    want = desired(spatial=True, tables=True, initializer="lab.seed")
     assert steps(want, NOTHING) == [
         *MAKE,
         "EnableSpatial",
@@ -133,7 +133,7 @@ def test_contents_come_in_order() -> None:
 
 
 def test_where_later_tables_have_to_be_granted_that_is_done_after_each_step_that_makes_some() -> None:
-    want = wanted(roles=True, default_privileges=False, tables=True, initializer="lab.seed")
+    want = desired(roles=True, default_privileges=False, tables=True, initializer="lab.seed")
     assert steps(want, NOTHING)[len(MAKE) :] == [
         "GrantRoles",
         "CreateTables",
@@ -160,8 +160,8 @@ def test_where_later_tables_have_to_be_granted_that_is_done_after_each_step_that
     ],
 )
 def test_tables_are_granted_only_where_it_takes_that(options: dict[str, bool]) -> None:
-    assert "GrantTables" not in steps(wanted(**options), Found(exists=True, record=DONE, roles=True))
+    assert "GrantTables" not in steps(desired(**options), Found(exists=True, record=DONE, roles=True))
 
 
 def test_nothing_is_dropped_where_nothing_is() -> None:
-    assert plan_drop(wanted(), NOTHING).steps == ()
+    assert plan_drop(desired(), NOTHING).steps == ()

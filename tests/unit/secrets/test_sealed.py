@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.connect import Role, read_password, seal_password, server_of
+from penstock.connect import ServiceAccount, read_password, seal_password, server_of
 from penstock.errors import KeyMissing, SealBroken, SecretError
 from penstock.registry import MemoryRegistry, Service, values
 from penstock.registry.problems import Wrong
@@ -81,15 +81,17 @@ def shared_keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
     return keyring
 
 
-def sealed(keyring: Keyring, password: str = "s3cret", role: Role = Role.SERVICE) -> Service:
+def sealed(
+    keyring: Keyring, password: str = "s3cret", role: ServiceAccount = ServiceAccount.SERVICE
+) -> Service:
     return seal_password(SERVICE, role, password, keyring)
 
 
 # --- there and back -------------------------------------------------------------------------------
 
 
-@given(password=PASSWORDS, role=st.sampled_from(Role))
-def test_any_password_comes_back(shared_keyring: Keyring, password: str, role: Role) -> None:
+@given(password=PASSWORDS, role=st.sampled_from(ServiceAccount))
+def test_any_password_comes_back(shared_keyring: Keyring, password: str, role: ServiceAccount) -> None:
     service = sealed(shared_keyring, password, role)
     ref = role.password(service)
     assert ref is not None
@@ -129,26 +131,28 @@ def test_a_password_that_utf8_can_not_hold_is_refused(keyring: Keyring) -> None:
 
 def test_a_new_service_gets_its_id_with_its_password_and_keeps_it(keyring: Keyring) -> None:
     registry = MemoryRegistry()
-    registry.put_service(seal_password(Service(name="new", url=ADDRESS), Role.SERVICE, "pw", keyring))
+    registry.put_service(
+        seal_password(Service(name="new", url=ADDRESS), ServiceAccount.SERVICE, "pw", keyring)
+    )
     [service] = registry.services()
-    assert read_password(service, Role.SERVICE, keyring) == "pw"
+    assert read_password(service, ServiceAccount.SERVICE, keyring) == "pw"
     registry.put_service(replace(service, max_connections=3), replace=True)
-    assert read_password(registry.services()[0], Role.SERVICE, keyring) == "pw"
+    assert read_password(registry.services()[0], ServiceAccount.SERVICE, keyring) == "pw"
 
 
 # --- what it is bound to --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", ServiceAccount)
 @pytest.mark.parametrize("url", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_z4_a_password_does_not_open_at_an_address_that_leads_elsewhere(
-    keyring: Keyring, url: str, role: Role
+    keyring: Keyring, url: str, role: ServiceAccount
 ) -> None:
     service = sealed(keyring, role=role)
-    moved = replace(service, url=url) if role is Role.SERVICE else replace(service, admin_url=url)
+    moved = replace(service, url=url) if role is ServiceAccount.SERVICE else replace(service, admin_url=url)
     with pytest.raises(SealBroken) as caught:
         read_password(moved, role, keyring)
-    option = "--password-stdin" if role is Role.SERVICE else "--admin-password-stdin"
+    option = "--password-stdin" if role is ServiceAccount.SERVICE else "--admin-password-stdin"
     assert caught.value.hint.endswith(f"penstock services edit main {option}")
     assert "s3cret" not in str(caught.value)
 
@@ -158,16 +162,16 @@ def test_z4_a_password_opens_where_only_the_database_or_the_tuning_differs(
     keyring: Keyring, url: str
 ) -> None:
     service = sealed(keyring)
-    assert read_password(replace(service, url=url), Role.SERVICE, keyring) == "s3cret"
+    assert read_password(replace(service, url=url), ServiceAccount.SERVICE, keyring) == "s3cret"
 
 
 @pytest.mark.parametrize("url", MARIADB_ELSEWHERE.values(), ids=MARIADB_ELSEWHERE)
 def test_z4_a_password_for_mariadb_does_not_open_elsewhere_either(keyring: Keyring, url: str) -> None:
-    service = seal_password(replace(SERVICE, url=MARIADB), Role.SERVICE, "s3cret", keyring)
+    service = seal_password(replace(SERVICE, url=MARIADB), ServiceAccount.SERVICE, "s3cret", keyring)
     other = MARIADB.replace("/maintenance", "").replace("=3", "=4").replace("mariadb:", "mariadb+asyncmy:")
-    assert read_password(replace(service, url=other), Role.SERVICE, keyring) == "s3cret"
+    assert read_password(replace(service, url=other), ServiceAccount.SERVICE, keyring) == "s3cret"
     with pytest.raises(SealBroken):
-        read_password(replace(service, url=url), Role.SERVICE, keyring)
+        read_password(replace(service, url=url), ServiceAccount.SERVICE, keyring)
 
 
 def test_z4_a_password_does_not_open_for_another_record_or_role(keyring: Keyring) -> None:
@@ -175,23 +179,23 @@ def test_z4_a_password_does_not_open_for_another_record_or_role(keyring: Keyring
     other = replace(service, id="b" * 32)
     swapped = replace(service, admin_password=service.password)
     renamed = replace(service, name="renamed")
-    for each, role in ((other, Role.SERVICE), (swapped, Role.ADMINISTRATOR)):
+    for each, role in ((other, ServiceAccount.SERVICE), (swapped, ServiceAccount.ADMINISTRATOR)):
         with pytest.raises(SealBroken):
             read_password(each, role, keyring)
-    assert read_password(renamed, Role.SERVICE, keyring) == "s3cret"
+    assert read_password(renamed, ServiceAccount.SERVICE, keyring) == "s3cret"
 
 
 @pytest.mark.parametrize("url", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_z4_past_a_pooler_the_password_goes_to_the_server_so_it_is_bound_to_both(
     keyring: Keyring, url: str
 ) -> None:
-    service = seal_password(replace(SERVICE, pooled=True), Role.SERVICE, "s3cret", keyring)
-    assert read_password(service, Role.SERVICE, keyring) == "s3cret"
+    service = seal_password(replace(SERVICE, pooled=True), ServiceAccount.SERVICE, "s3cret", keyring)
+    assert read_password(service, ServiceAccount.SERVICE, keyring) == "s3cret"
     for moved in (replace(service, admin_url=url), replace(service, url=url)):
         with pytest.raises(SealBroken):
-            read_password(moved, Role.SERVICE, keyring)
+            read_password(moved, ServiceAccount.SERVICE, keyring)
     with pytest.raises(SealBroken):
-        read_password(replace(sealed(keyring), pooled=True), Role.SERVICE, keyring)
+        read_password(replace(sealed(keyring), pooled=True), ServiceAccount.SERVICE, keyring)
 
 
 WORDS = st.text(st.sampled_from("abz019-._"), min_size=1, max_size=8)
@@ -210,11 +214,11 @@ def address(parts: tuple[str, str, int | None, dict[str, str]]) -> str:
 def test_z4_addresses_share_a_password_only_if_every_part_is_the_same(
     shared_keyring: Keyring, one: tuple, other: tuple
 ) -> None:
-    service = seal_password(replace(SERVICE, url=address(one)), Role.SERVICE, "pw", shared_keyring)
-    assert read_password(service, Role.SERVICE, shared_keyring) == "pw"
+    service = seal_password(replace(SERVICE, url=address(one)), ServiceAccount.SERVICE, "pw", shared_keyring)
+    assert read_password(service, ServiceAccount.SERVICE, shared_keyring) == "pw"
     if one != other:
         with pytest.raises(SealBroken):
-            read_password(replace(service, url=address(other)), Role.SERVICE, shared_keyring)
+            read_password(replace(service, url=address(other)), ServiceAccount.SERVICE, shared_keyring)
 
 
 # --- what was changed, and what is lost -----------------------------------------------------------
@@ -227,7 +231,9 @@ def test_a_sealed_text_that_was_changed_anywhere_does_not_open(keyring: Keyring)
     for at in range(12, len(text)):
         changed = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
         with pytest.raises(SealBroken):
-            read_password(replace(service, password=SecretRef("sealed", changed)), Role.SERVICE, keyring)
+            read_password(
+                replace(service, password=SecretRef("sealed", changed)), ServiceAccount.SERVICE, keyring
+            )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +241,9 @@ def test_a_sealed_text_that_was_changed_anywhere_does_not_open(keyring: Keyring)
 )
 def test_a_sealed_text_that_is_not_whole_is_not_repeated(keyring: Keyring, locator: str) -> None:
     with pytest.raises(SealBroken, match="does not belong") as caught:
-        read_password(replace(SERVICE, password=SecretRef("sealed", locator)), Role.SERVICE, keyring)
+        read_password(
+            replace(SERVICE, password=SecretRef("sealed", locator)), ServiceAccount.SERVICE, keyring
+        )
     assert f"{locator} " not in str(caught.value)
     assert "not whole" in caught.value.why
 
@@ -247,12 +255,12 @@ def test_a_lost_key_is_named_with_the_place_where_it_was_looked_for(
     other = Key(bytes(32))
     monkeypatch.setenv("PENSTOCK_KEY", other.written())
     with pytest.raises(KeyMissing, match=KEY.id) as caught:
-        read_password(service, Role.SERVICE, keyring)
+        read_password(service, ServiceAccount.SERVICE, keyring)
     assert caught.value.why == f"PENSTOCK_KEY holds {other.id}."
     assert "penstock services edit main --password-stdin" in caught.value.hint
     monkeypatch.delenv("PENSTOCK_KEY")
     with pytest.raises(KeyMissing, match=KEY.id) as caught:
-        read_password(service, Role.SERVICE, Keyring(tmp_path / "key"))
+        read_password(service, ServiceAccount.SERVICE, Keyring(tmp_path / "key"))
     assert str(tmp_path / "key") in caught.value.why
 
 

@@ -1,4 +1,4 @@
-"""One store to work on: what it shall be, where it is, how to look at it."""
+"""The context of a sync: what the store shall be, where it is, how to look at it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from penstock.declare import Tables
 from penstock.errors import PenstockError, StoreNotCreated
 from penstock.provision.connection import own_connection
 from penstock.provision.initializers import FoundInitializer
-from penstock.provision.plan import NOTHING, Found, Wanted
+from penstock.provision.plan import NOTHING, DesiredState, Found
 from penstock.provision.record import TABLE_NAME, Record, read_record
-from penstock.provision.roles import OwnRoles
+from penstock.provision.roles import StoreRoles
 from penstock.registry import RegistryIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class SyncContext:
     """Everything that the steps of one store need.
 
     Args:
         address: Where the store is.
-        wanted: What it shall be.
+        desired: What it shall be.
         app_engine: Gives the engine that the app itself uses.
         roles: The store's roles of its own, if it may have any.
         registry: The registry that remembers it, for its record.
@@ -38,12 +38,12 @@ class Work:
     """
 
     address: Address
-    wanted: Wanted
+    desired: DesiredState
     app_engine: Callable[[], Engine]
     let_go: Callable[[], None]
     initializer: FoundInitializer | None = None
     tables: Tables | None = None
-    roles: OwnRoles | None = None
+    roles: StoreRoles | None = None
     registry: RegistryIdentity = field(default_factory=RegistryIdentity)
     before_quarantine: Callable[[], None] = lambda: None
     refused: PenstockError | None = None
@@ -68,7 +68,7 @@ class Seen:
     size: int = 0
 
 
-def look(address: Address, roles: OwnRoles | None = None, *, size: bool = False) -> Seen:
+def look(address: Address, roles: StoreRoles | None = None, *, size: bool = False) -> Seen:
     """Look at a store without changing it.
 
     Args:
@@ -97,7 +97,7 @@ def look_with_size(address: Address) -> Seen:
     return look(address, size=True)
 
 
-def _seen(connection: Connection, address: Address, roles: OwnRoles | None) -> Seen:
+def _seen(connection: Connection, address: Address, roles: StoreRoles | None) -> Seen:
     backend = address.backend
     # Before the record: a sync at work writes that first, so what it makes never looks like a stranger's.
     relations = backend.has_relations(connection, TABLE_NAME)
