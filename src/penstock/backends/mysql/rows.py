@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from penstock.backends.keys import KeyBackend
-    from penstock.errors import NotWritable
 
 _insert = as_compiled_by_sqlalchemy(mysql.Insert)
 
@@ -72,25 +71,14 @@ class MySQLRows(MySQLKeys):
     nonfinite: frozenset[str] = frozenset()
     pages = MySQLPages()
 
-    def autocommits(self, connection: Connection) -> bool:
-        """Whether the next statement would be a transaction by itself, as the driver says."""
-        return autocommits(connection)
-
-    def begin(self, connection: Connection) -> bool:
-        """Begin a transaction in autocommit; else the server does, with the first statement to undo."""
-        return begin(connection)
-
-    def check(self, connection: Connection) -> None:
-        """Refuse a connection whose next statement would lose what a result has yet to give."""
-        check_idle(connection)
-
-    def is_streaming(self, connection: Connection) -> bool:
-        """Whether rows of a result are yet to be read: a driver throws them away at the next statement."""
-        return is_streaming(connection)
-
-    def not_writable(self, error: DBAPIError, what: str) -> NotWritable | None:
-        """The error for a transaction that only reads."""
-        return not_writable(error, what)
+    autocommits = staticmethod(autocommits)
+    begin = staticmethod(begin)
+    check = staticmethod(check_idle)
+    is_streaming = staticmethod(is_streaming)
+    not_writable = staticmethod(not_writable)
+    ended = staticmethod(has_ended)
+    faulty_column = staticmethod(column_of)
+    why_refused = staticmethod(why_refused)
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
@@ -143,10 +131,6 @@ class MySQLRows(MySQLKeys):
         """The same SELECT, with the locks of who writes."""
         return statement.with_for_update()
 
-    def ended(self, error: Exception) -> bool:
-        """Whether a transaction is gone, since its locks and another's were in each other's way."""
-        return has_ended(error)
-
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
         table = _table(connection, writing)
@@ -184,14 +168,6 @@ class MySQLRows(MySQLKeys):
         if isinstance(error, DataError | IntegrityError):
             return True
         return number_of(error) is None and not error.connection_invalidated
-
-    def faulty_column(self, error: Exception, writing: Writing) -> str:
-        """The column that an error of the server's means, or the constraint; empty if it does not say."""
-        return column_of(error, writing)
-
-    def why_refused(self, error: Exception) -> str:
-        """Why a row is refused: by the error's number."""
-        return why_refused(error)
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """What the optimizer expects."""

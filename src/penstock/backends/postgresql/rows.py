@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import Session
 
-    from penstock.errors import NotWritable
 
 insert = as_compiled_by_sqlalchemy(Insert)
 
@@ -75,6 +74,13 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
     takes_columns = True
     pages = PostgreSQLPages()
 
+    autocommits = staticmethod(autocommits)
+    begin = staticmethod(begin)
+    check = staticmethod(check_mode)
+    not_writable = staticmethod(not_writable)
+    faulty_column = staticmethod(column_of)
+    why_refused = staticmethod(why_refused)
+
     def create(
         self,
         source: Session | Connection,
@@ -88,22 +94,6 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
         if lists is None:
             return super().create(source, connection, into, writing, rows)
         return created_by_lists(source, into, self.insert(writing.table, writing), writing, lists)
-
-    def autocommits(self, connection: Connection) -> bool:
-        """Whether the next statement would be a transaction by itself, as the driver says."""
-        return autocommits(connection)
-
-    def begin(self, connection: Connection) -> bool:
-        """Begin a transaction in autocommit; else SQLAlchemy or the driver does."""
-        return begin(connection)
-
-    def check(self, connection: Connection) -> None:
-        """Refuse a connection in pipeline mode."""
-        check_mode(connection)
-
-    def not_writable(self, error: DBAPIError, what: str) -> NotWritable | None:
-        """The error for a transaction that has failed, or only reads: by SQLSTATE."""
-        return not_writable(error, what)
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
@@ -128,14 +118,6 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
         if state is None:
             return not error.connection_invalidated and not isinstance(error, OperationalError)
         return state.startswith(_OF_ROWS) or is_kept_out(error)
-
-    def faulty_column(self, error: Exception, writing: Writing) -> str:
-        """The column that an error of the server's means, or the constraint; empty if it does not say."""
-        return column_of(error, writing)
-
-    def why_refused(self, error: Exception) -> str:
-        """Why a row is refused: by SQLSTATE."""
-        return why_refused(error)
 
     def estimate(self, source: Session | Connection, statement: Select[Any]) -> int | None:
         """What the planner expects, from the figures of the last ANALYZE."""
