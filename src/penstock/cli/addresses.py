@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli import output
-from penstock.cli.names import Target, complete_stores, target
+from penstock.cli.names import Target, store_argument
 from penstock.cli.processes import replace_process
 from penstock.cli.root import example
 from penstock.cli.state import State, pass_state
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from penstock.backends.clients import ClientCommand
     from penstock.connect import Address
 
-_store_argument = click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
 _ROLES = click.Choice(["app", "reader"])
 _FORMATS = click.Choice(["sqlalchemy", "libpq", "jdbc", "env"])
 
 
 @click.command()
-@_store_argument
+@store_argument
 @click.option("--reveal", is_flag=True, help="With the password.")
 @click.option(
     "--role", type=_ROLES, default="app", help="Who logs in with it: the app (default), or who only reads."
@@ -58,7 +57,7 @@ def url(state: State, store: Target, reveal: bool, role: str, form: str) -> None
 
 
 @click.command()
-@_store_argument
+@store_argument
 @click.option(
     "--role", type=_ROLES, help="Who logs in: by default who only reads, else the app in a session that does."
 )

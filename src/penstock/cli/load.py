@@ -11,7 +11,7 @@ import click
 from penstock.backends.rows import OnConflict, Written
 from penstock.cli import output
 from penstock.cli.bar import Bar, rate
-from penstock.cli.names import Target, complete_stores, target
+from penstock.cli.names import Target, store_argument
 from penstock.cli.root import example, exit_code, json_option
 from penstock.cli.state import State, pass_state
 from penstock.errors import PenstockError
@@ -49,7 +49,7 @@ def _keys(ctx: click.Context, param: click.Parameter, given: Sequence[str]) -> t
 
 
 @click.command()
-@click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
+@store_argument
 @click.argument("table", metavar="TABLE")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 @click.option("--format", "form", type=_FORMATS, help="Of the files; by default what their names say.")

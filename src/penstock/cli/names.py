@@ -52,6 +52,10 @@ def complete_stores(ctx: click.Context, param: click.Parameter, incomplete: str)
     return _complete(ctx, incomplete, lambda state: [*_stores(state), *_settings(state)])
 
 
+store_argument = click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
+"""What a command is told that works on one store."""
+
+
 def _settings(state: State) -> list[str]:
     return [f"{link.app}:{link.setting}" for link in state.desk.registry.assignments()]
 

@@ -293,6 +293,26 @@ def listing(
             _print_lines(cells, columns)
 
 
+def tried(row: Row, attempt: Callable[[], object]) -> dict[str, Any]:
+    """A row of `results`: what was tried, and with which error it failed, if it did."""
+    problem: PenstockError | None = None
+    try:
+        attempt()
+    except PenstockError as error:
+        problem = error
+    return {**row, "ok": problem is None, "error": problem_row(problem), "problem": problem}
+
+
+def results(name: str, rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool, empty: str) -> bool:
+    """Print rows of `tried`, and below them what went wrong; whether nothing did. See `listing`."""
+    shown = [{key: value for key, value in row.items() if key != "problem"} for row in rows]
+    listing(name, shown, columns, as_json=as_json, empty=empty)
+    for row in rows:
+        if row["problem"] is not None and not as_json:
+            error(row["problem"])
+    return all(row["ok"] for row in rows)
+
+
 def summary(name: str, words: Sequence[str]) -> None:
     """Print on stderr how many of a long listing are how; one that is seen at a glance needs none.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli import output, progress
-from penstock.cli.names import Target, complete_stores, target
+from penstock.cli.names import Target, store_argument
 from penstock.cli.root import FAILED, example, from_env_option, need_from_env, yes_option
 from penstock.cli.state import State, pass_state
 from penstock.cli.watch import watched
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from penstock.registry import StoreEntry
     from penstock.stores import Stores
 
-_store_argument = click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
-
 
 @click.command()
-@_store_argument
+@store_argument
 @click.option("--service", metavar="NAME", help="The service it was left behind on, for an orphan.")
 @click.option(
     "--app-is-gone", "gone", is_flag=True, help="Also though its app can't be imported: it is gone for good."
@@ -67,7 +65,7 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
 
 
 @click.command()
-@_store_argument
+@store_argument
 @click.option(
     "--database", metavar="NAME", help="What its database is called meanwhile, if several are kept."
 )

@@ -9,7 +9,6 @@ import click
 from penstock.cli import output
 from penstock.cli.root import FAILED, example, json_option, yes_option
 from penstock.cli.state import State, pass_state
-from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from penstock.connect import ServiceAccount
@@ -44,13 +43,9 @@ def check(state: State, as_json: bool) -> None:
         output.Column(title="result", value=lambda row: "ok" if row["ok"] else "failed"),
         output.source_column(),
     ]
-    shown = [{key: value for key, value in row.items() if key != "problem"} for row in rows]
-    output.listing("secrets", shown, columns, as_json=as_json, empty="No service has a password.")
+    well = output.results("secrets", rows, columns, as_json=as_json, empty="No service has a password.")
     state.say_absent(lacking=not rows)
-    for row in rows:
-        if row["problem"] is not None and not as_json:
-            output.error(row["problem"])
-    if not all(row["ok"] for row in rows):
+    if not well:
         click.get_current_context().exit(FAILED)
 
 
@@ -88,42 +83,29 @@ def _login_row(desk: Stores, login: Credential) -> dict[str, Any]:
     from penstock.connect.credentials import read_credential
     from penstock.connect.resealing import writable_base
 
-    problem: PenstockError | None = None
-    try:
-        read_credential(desk.operator.get_service(login.service), login, desk.keyring)
-    except PenstockError as error:
-        problem = error
-    return {
+    row = {
         "service": login.service,
         "role": login.login,
         "password": login.password.shown,
         "key": login.password.key_id,
-        "ok": problem is None,
         "source": writable_base(desk.registry).label,
-        "error": output.problem_row(problem),
-        "problem": problem,
     }
+    service = desk.operator.get_service
+    return output.tried(row, lambda: read_credential(service(login.service), login, desk.keyring))
 
 
 def _row(desk: Stores, service: Service, role: ServiceAccount) -> dict[str, Any]:
     from penstock.connect import read_password
 
     ref = role.password(service)
-    problem: PenstockError | None = None
-    try:
-        read_password(service, role, desk.keyring)
-    except PenstockError as error:
-        problem = error
-    return {
+    row = {
         "service": service.name,
         "role": role.value,
         "password": "" if ref is None else ref.shown,
         "key": None if ref is None else ref.key_id or None,
-        "ok": problem is None,
         "source": str(service.source),
-        "error": output.problem_row(problem),
-        "problem": problem,
     }
+    return output.tried(row, lambda: read_password(service, role, desk.keyring))
 
 
 # --- rotation -------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from penstock.cli.passwords import Given, password_options
 from penstock.cli.portable import export, import_
 from penstock.cli.root import FAILED, example, json_option, yes_option
 from penstock.cli.state import State, pass_state
-from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,13 +205,9 @@ def test(state: State, name: str | None, as_json: bool) -> None:
         output.Column(title="time", value=lambda row: f"{row['seconds']:.2f} s", right=True),
         output.Column(title="address", value=lambda row: output.address(row["url"]), fold=True),
     ]
-    shown = [{key: value for key, value in row.items() if key != "problem"} for row in rows]
-    output.listing("services", shown, columns, as_json=as_json, empty="There are no services.")
+    well = output.results("services", rows, columns, as_json=as_json, empty="There are no services.")
     state.say_absent(lacking=not rows)
-    for row in rows:
-        if row["problem"] is not None and not as_json:
-            output.error(row["problem"])
-    if not all(row["ok"] for row in rows):
+    if not well:
         click.get_current_context().exit(FAILED)
 
 
@@ -367,22 +362,9 @@ def _tests(desk: Stores, service: Service) -> list[dict[str, Any]]:
 
 def _test(desk: Stores, service: Service, role: ServiceAccount, url: str) -> dict[str, Any]:
     began = time.perf_counter()
-    problem: PenstockError | None = None
-    version = ""
-    try:
-        version = desk.server_version(service, role)
-    except PenstockError as error:
-        problem = error
-    return {
-        "service": service.name,
-        "role": role.value,
-        "url": url,
-        "ok": problem is None,
-        "version": version,
-        "seconds": round(time.perf_counter() - began, 3),
-        "error": output.problem_row(problem),
-        "problem": problem,
-    }
+    row = {"service": service.name, "role": role.value, "url": url, "version": ""}
+    tried = output.tried(row, lambda: row.update(version=desk.server_version(service, role)))
+    return {**tried, "seconds": round(time.perf_counter() - began, 3)}
 
 
 services.add_command(export)

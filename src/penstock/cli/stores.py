@@ -10,7 +10,7 @@ import click
 from penstock.cli import output, progress
 from penstock.cli.addresses import shell, url
 from penstock.cli.fleet import Fleet, jobs_option
-from penstock.cli.names import Target, complete_apps, complete_stores, target
+from penstock.cli.names import Target, complete_apps, complete_stores, store_argument, target
 from penstock.cli.removal import confirm_drops, drop, loss_of, purge, undrop
 from penstock.cli.root import FAILED, example, from_env_option, json_option, yes_option
 from penstock.cli.rotate import rotate
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from penstock.provision.status import StoreStatus
     from penstock.registry import StoreEntry
     from penstock.stores import Stores
-
-_store_argument = click.argument("store", metavar="APP:STORE", type=target, shell_complete=complete_stores)
 
 
 @click.group()
@@ -344,7 +342,7 @@ def _from_file(file: TextIO | None) -> list[Target]:
 
 
 @stores.command()
-@_store_argument
+@store_argument
 @click.option("--database", metavar="NAME", help="The database's name on the server; else the store's own.")
 @click.option("--connection", metavar="SETTING", help="The connection setting, for a store made at run time.")
 @yes_option
