@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import NullPool
+
 from penstock.backends.address import Login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 _MOST = 2
 """Connections that are open at a time: one to the store, and one for server-wide work."""
@@ -159,16 +162,48 @@ def keeping() -> Iterator[None]:
             _parents.append(keeper)  # Collected, they would end the parent's sessions.
 
 
-def obtain(key: SessionKey, care: SessionCare, *, anywhere: bool = False) -> Any:
+class UnpooledUntilEnded(NullPool):
+    """No pool: a connection is kept after its use, or closed, and then the server no longer counts it.
+
+    Args:
+        creator: Makes a driver connection.
+        closing: Gives a block in which one is closed; it ends when the server no longer counts it.
+        options: What every pool takes.
+    """
+
+    def __init__(
+        self,
+        creator: Callable[[], Any],
+        closing: Callable[[Any], AbstractContextManager[None]],
+        **options: Any,
+    ) -> None:
+        super().__init__(creator, **options)
+        self._closing = closing
+
+    def recreate(self) -> UnpooledUntilEnded:
+        """This pool itself: it has no connections."""
+        return self
+
+    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
+        if give_back(connection, terminate=terminate):
+            return
+        with self._closing(connection):
+            super()._close_connection(connection, terminate=terminate)
+
+
+def obtain(key: SessionKey | None, care: SessionCare, *, anywhere: bool = False) -> Any:
     """A driver connection: one that is kept, or a new one.
 
     Args:
-        key: What it has to be.
+        key: What it has to be; None if it is not to be kept, so that others are closed before.
         care: How it is made.
         anywhere: Whether it may be in any database of the server's.
     """
     keeper = _current()
     if keeper is None:
+        return care.connect()
+    if key is None:
+        keeper.close_idle()
         return care.connect()
     session = keeper.take(key, anywhere=anywhere)
     if session is not None:

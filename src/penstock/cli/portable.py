@@ -13,7 +13,7 @@ from penstock.cli import output
 from penstock.cli.names import complete_services
 from penstock.cli.root import example
 from penstock.cli.state import State, pass_state
-from penstock.errors import ConfigProblems, DefinedElsewhere, PenstockError, Problem, ServiceExists
+from penstock.errors import ConfigProblems, DefinedElsewhere, PenstockError, ServiceExists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -167,7 +167,7 @@ def _command(name: str, role: ServiceAccount) -> str:
 def _read(file: Path) -> list[Service]:
     """The services of a file, paths in them made absolute; raises ConfigProblems for all that is wrong."""
     from penstock.registry.document import parsed
-    from penstock.registry.problems import problem_at
+    from penstock.registry.problems import Wrong, problem_at
     from penstock.registry.shape import Misshapen, shaped
     from penstock.registry.trust import read_trusted
 
@@ -179,7 +179,8 @@ def _read(file: Path) -> list[Service]:
     except Misshapen as error:
         raise ConfigProblems(problem_at(label, lines, wrong) for wrong in error.wrongs) from None
     if not tables:
-        raise ConfigProblems([_problem(label, 1, ("services",), "is missing.", "Add [services.NAME]")])
+        missing = Wrong("is missing.", "Add [services.NAME]", ("services",))
+        raise ConfigProblems([problem_at(label, lines, missing, 1)])
     folder = Path.cwd() if is_stdin else file.absolute().parent
     return _services(tables, folder, label, lines)
 
@@ -187,46 +188,27 @@ def _read(file: Path) -> list[Service]:
 def _services(
     tables: Mapping[str, ServiceTable], folder: Path, label: str, lines: Mapping[KeyPath, int]
 ) -> list[Service]:
-    from penstock.registry.locate import locate
+    from penstock.registry.problems import Wrong, problem_at
 
     found, problems = [], []
     for name, table in tables.items():
         try:
             found.append(_service(name, table, folder))
         except PenstockError as error:
-            key = ("services", name)
-            problems.append(_problem(label, locate(lines, key), key, error.what, error.hint))
+            problems.append(problem_at(label, lines, Wrong(error.what, error.hint, ("services", name))))
     if problems:
         raise ConfigProblems(problems)
     return found
 
 
-def _problem(label: str, line: int, key: KeyPath, message: str, hint: str) -> Problem:
-    from penstock.registry.locate import shown
-
-    return Problem(file=label, line=line, key=shown(key), message=message, hint=hint)
-
-
 def _service(name: str, table: ServiceTable, folder: Path) -> Service:
-    from penstock.registry import Service
-    from penstock.registry.file import absolute_url
+    from penstock.registry import Source
+    from penstock.registry.file import service_of
     from penstock.registry.operator import checked_url
 
-    admin = None if table.admin_url is None else checked_url(absolute_url(table.admin_url, folder))
-    return Service(
-        name=name,
-        url=checked_url(absolute_url(table.url, folder)),
-        password=_absolute(table.password, folder),
-        admin_url=admin,
-        admin_password=_absolute(table.admin_password, folder),
-        pooled=table.pooled,
-        max_connections=table.max_connections,
-        roles=table.roles,
-    )
-
-
-def _absolute(ref: SecretRef | None, folder: Path) -> SecretRef | None:
-    return ref if ref is None or ref.scheme != "file" else replace(ref, locator=str(folder / ref.locator))
+    found = service_of(name, table, folder, Source("memory", str(folder)))
+    admin = found.admin_url
+    return replace(found, url=checked_url(found.url), admin_url=None if admin is None else checked_url(admin))
 
 
 def _check(given: Sequence[Service], known: Mapping[str, Service], *, replacing: bool) -> None:

@@ -242,10 +242,10 @@ class Budget:
     def _wait(self, queued: QueueEntry, timeout: float) -> Grant:
         try:
             pause = min(timeout, until_worth_it())
-            queued.waiter.sleep(pause)
+            queued.waiter.wait(pause)
             if queued.grant is None:
                 collect_in_turn()
-                queued.waiter.sleep(timeout - pause)
+                queued.waiter.wait(timeout - pause)
         except BaseException:
             self._refuse(queued)
             raise
@@ -332,7 +332,7 @@ class Budget:
                 return
             self._queue.popleft()
             self._out[queued.holder.label] += queued.slots
-            queued.waiter.wake()
+            queued.waiter.set()
 
     def _try(self, holder: Holder, slots: int, *, anew: bool = False) -> Grant | None:
         """What nobody waits for; not even its own idle connection goes to one who came later."""

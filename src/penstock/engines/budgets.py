@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from penstock.engines import fork
 from penstock.engines.budget import Budget
-from penstock.engines.queueing import ThreadWaiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,5 +93,5 @@ def reserved(
     """
     budget = budget or budget_of(address.server, backend)
     work = _Work(f"work on {address.label or address.database}")
-    with budget.reserve(work, ThreadWaiter, _PATIENCE, own=own, lent=lent):
+    with budget.reserve(work, Event, _PATIENCE, own=own, lent=lent):
         yield

@@ -15,11 +15,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from penstock.backends import TRACED, ConnectionOptions, DatabaseAddress, backend_for
+from penstock.backends.kept import UnpooledUntilEnded
 from penstock.declare import SessionOptions
 from penstock.engines import fork
 from penstock.engines.budgets import budget_of
 from penstock.engines.observed import observed
-from penstock.engines.pool import StorePool, UnpooledUntilEnded, info_of
+from penstock.engines.pool import StorePool, info_of
 from penstock.engines.shared import SharedDialect, shared_dialect
 from penstock.errors import NotSupported, PenstockError, RegistryError
 
@@ -369,7 +370,7 @@ def own_engine(address: DatabaseAddress, backend: Backend) -> Iterator[Engine]:
         backend.set_up(raw)
         return raw
 
-    pool = UnpooledUntilEnded(connect, backend, shared.dialect)
+    pool = UnpooledUntilEnded(connect, backend.closing, dialect=shared.dialect)
     yield shared.own_engine(pool, url)
 
 

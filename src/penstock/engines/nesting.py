@@ -17,7 +17,6 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from penstock.backends.callers import caller, calling_code
 from penstock.backends.statements import first_word, only_reads
-from penstock.engines.queueing import ThreadWaiter
 from penstock.engines.tasks import TaskWaiter
 from penstock.errors import NotSupported, StoreBusy
 
@@ -238,12 +237,12 @@ class Nesting:
                     unit.is_here()
                     yield
                     return
-                waiter: Waiter = TaskWaiter() if in_greenlet() else ThreadWaiter()
+                waiter: Waiter = TaskWaiter() if in_greenlet() else threading.Event()
                 self._waiting.append(waiter)
             left = end - time.monotonic()
             if left <= 0 or any(other.would_be_stopped() for other in others):
                 raise self._busy(others)
-            waiter.sleep(min(left, _SLICE))
+            waiter.wait(min(left, _SLICE))
 
     def _others(self, unit: Unit) -> list[Unit]:
         """Who has the turn, if the caller has to wait for it."""
@@ -258,7 +257,7 @@ class Nesting:
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
-            waiter.wake()
+            waiter.set()
 
     def _busy(self, others: list[Unit]) -> StoreBusy:
         return StoreBusy(

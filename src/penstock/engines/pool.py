@@ -5,25 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool import Pool
 
-from penstock.backends import kept
 from penstock.engines.budget import Budget
 from penstock.engines.forgotten import note_return
 from penstock.engines.fork import keep_for_ever
-from penstock.engines.queueing import Holder, ThreadWaiter
+from penstock.engines.queueing import Holder
 from penstock.engines.reservation import Reservation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from sqlalchemy.engine.interfaces import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from penstock.backends import Backend
     from penstock.engines.queueing import Waiter
     from penstock.engines.reservation import Grant
 
@@ -194,7 +192,7 @@ class StorePool(Pool):
         return [self]
 
     def _waiter(self) -> Waiter:
-        return ThreadWaiter()
+        return Event()
 
     def _make_room(self, grant: Grant) -> None:
         grant.clear_the_way()
@@ -211,26 +209,6 @@ class StorePool(Pool):
     def _is_good(self, entry: ConnectionPoolEntry) -> bool:
         hold = _hold_of(entry)
         return hold.epoch == self._epoch and self._supply.is_good(entry, hold.idle_since)
-
-
-class UnpooledUntilEnded(NullPool):
-    """No pool: a connection is closed after its use, and then the server no longer counts it.
-
-    Args:
-        connect: Makes a driver connection.
-        backend: Knows when the server no longer counts it.
-        dialect: How to reset and close it.
-    """
-
-    def __init__(self, connect: Callable[[], Any], backend: Backend, dialect: Dialect) -> None:
-        super().__init__(connect, dialect=dialect)
-        self._backend = backend
-
-    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
-        if kept.give_back(connection, terminate=terminate):
-            return
-        with self._backend.closing(connection):
-            super()._close_connection(connection, terminate=terminate)
 
 
 def info_of(entry: ConnectionPoolEntry) -> dict[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,28 +21,13 @@ class Holder(Protocol):
 
 
 class Waiter(Protocol):
-    """How somebody in the queue sleeps: a thread, or a task of an event loop."""
+    """How somebody in the queue sleeps: a thread by a `threading.Event`, a task by a `TaskWaiter`."""
 
-    def wake(self) -> None:
+    def set(self) -> object:
         """End the sleep; called under the budget's lock, so it only sets a flag."""
 
-    def sleep(self, timeout: float) -> None:
+    def wait(self, timeout: float) -> object:
         """Sleep until woken, for at most `timeout` seconds."""
-
-
-class ThreadWaiter:
-    """A thread in the queue."""
-
-    def __init__(self) -> None:
-        self._woken = threading.Event()
-
-    def wake(self) -> None:
-        """End the sleep."""
-        self._woken.set()
-
-    def sleep(self, timeout: float) -> None:
-        """Sleep until woken."""
-        self._woken.wait(timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,12 +36,12 @@ class TaskWaiter:
         self._loop = asyncio.get_running_loop()
         self._woken: asyncio.Future[None] = self._loop.create_future()
 
-    def wake(self) -> None:
+    def set(self) -> None:
         """End the sleep; may be called from any thread."""
         with suppress(RuntimeError):  # The loop is closed: nobody sleeps there any more.
             self._loop.call_soon_threadsafe(self._end)
 
-    def sleep(self, timeout: float) -> None:
+    def wait(self, timeout: float) -> None:
         """Sleep until woken."""
         await_only(asyncio.wait([self._woken], timeout=timeout))
 

@@ -216,7 +216,7 @@ def _config(table: FileTable, path: Path, label: str, lines: Mapping[KeyPath, in
     return FileConfig(
         path=path,
         services=tuple(
-            _service(name, each, folder, source("services", name)) for name, each in table.services.items()
+            service_of(name, each, folder, source("services", name)) for name, each in table.services.items()
         ),
         assignments=tuple(
             Assignment(app=link.app, setting=link.setting, service=link.service, source=source(*link.key))
@@ -233,7 +233,8 @@ def _config(table: FileTable, path: Path, label: str, lines: Mapping[KeyPath, in
     )
 
 
-def _service(name: str, table: ServiceTable, folder: Path, source: Source) -> Service:
+def service_of(name: str, table: ServiceTable, folder: Path, source: Source) -> Service:
+    """The service that a table of a file says; paths in it are relative to a folder."""
     return Service(
         name=name,
         url=absolute_url(table.url, folder),

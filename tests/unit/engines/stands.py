@@ -76,10 +76,10 @@ class Stand:
 class NeverWoken:
     """For those who must not wait, or wait in vain: it sleeps for no time at all."""
 
-    def wake(self) -> None:
+    def set(self) -> None:
         """Nobody is there."""
 
-    def sleep(self, timeout: float) -> None:
+    def wait(self, timeout: float) -> None:
         """Return at once."""
 
 
@@ -92,12 +92,12 @@ class Sleeper:
         self._end = threading.Event()
         self._error: BaseException | None = None
 
-    def wake(self) -> None:
+    def set(self) -> None:
         """What the budget calls."""
         self.woken = True
         self._end.set()
 
-    def sleep(self, timeout: float) -> None:
+    def wait(self, timeout: float) -> None:
         """Sleep until the budget, or the test, says so."""
         self.asleep.set()
         assert self._end.wait(PATIENCE)
@@ -172,9 +172,9 @@ class _Stirring(Sleeper):
         super().__init__()
         self._stirred = stirred
 
-    def sleep(self, timeout: float) -> None:
+    def wait(self, timeout: float) -> None:
         self._stirred.set()
-        super().sleep(timeout)
+        super().wait(timeout)
 
 
 def waiting(stand: Stand) -> Attempt:

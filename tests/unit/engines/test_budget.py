@@ -173,7 +173,7 @@ def test_what_was_granted_to_one_who_is_interrupted_goes_to_the_next(budget, sta
     held = [(stand, stand.take()) for stand in (a, b, c)]
     holder = {"fresh": a, "victim": a, "own": b}[how]
     torn, after = waiting(b), waiting(c)
-    torn.sleeper.wake = lambda: torn.sleeper.interrupt(KeyboardInterrupt())
+    torn.sleeper.set = lambda: torn.sleeper.interrupt(KeyboardInterrupt())
     for stand, entry in held:
         if stand is holder:
             stand.give_back(entry, dead=how == "fresh")

@@ -94,17 +94,7 @@ class MariaDBRoles(ServerRoles):
         with maintenance(server, keep=True, anywhere=True) as connection:
             if not is_mariadb(connection):
                 return NotSupported(what, why="Its server is MySQL; Penstock makes roles on MariaDB only.")
-            name, host = _service_user(connection)
-            found = connection.execute(_MAY, {"grantee": f"'{name}'@'{host}'"}).scalars().all()
-        lacking = ", ".join(right for right in _NEEDED if right not in found)
-        if not lacking:
-            return None
-        return PermissionRefused(
-            what,
-            why=f"Its user {name}@{host} may not do, and let others do, all that this takes: {lacking}.",
-            hint="Have an administrator of the server do:"
-            f" GRANT {lacking} ON *.* TO '{name}'@'{host}' WITH GRANT OPTION",
-        )
+            return _lack(connection, _NEEDED, what, "may not do, and let others do, all that this takes")
 
     def owner_problem(self, address: DatabaseAddress) -> PenstockError | None:
         """Why its app can't make tables: a right is missing, or its name is too long for a grant of all."""
@@ -114,17 +104,7 @@ class MariaDBRoles(ServerRoles):
                 what, why=f"The name {address.database} is too long for a grant of all in it."
             )
         with maintenance(address.server, keep=True, anywhere=True) as connection:
-            name, host = _service_user(connection)
-            found = connection.execute(_MAY, {"grantee": f"'{name}'@'{host}'"}).scalars().all()
-        lacking = ", ".join(right for right in grants.OWNERS if right not in found)
-        if not lacking:
-            return None
-        return PermissionRefused(
-            what,
-            why=f"The service's user {name}@{host} can't let others do: {lacking}.",
-            hint="Have an administrator of the server do:"
-            f" GRANT {lacking} ON *.* TO '{name}'@'{host}' WITH GRANT OPTION",
-        )
+            return _lack(connection, grants.OWNERS, what, "can't let others do")
 
     def state(self, connection: Connection, names: RoleNames, logins: Sequence[str]) -> tuple[bool, bool]:
         groups = [names.app, names.reader]
@@ -256,6 +236,21 @@ def _may_look(connection: Connection) -> bool:
             raise
         return False
     return True
+
+
+def _lack(connection: Connection, rights: Sequence[str], what: str, why: str) -> PermissionRefused | None:
+    """The error for rights that the service's user can't give to others; None if it can."""
+    name, host = _service_user(connection)
+    found = connection.execute(_MAY, {"grantee": f"'{name}'@'{host}'"}).scalars().all()
+    lacking = ", ".join(right for right in rights if right not in found)
+    if not lacking:
+        return None
+    return PermissionRefused(
+        what,
+        why=f"The service's user {name}@{host} {why}: {lacking}.",
+        hint="Have an administrator of the server do:"
+        f" GRANT {lacking} ON *.* TO '{name}'@'{host}' WITH GRANT OPTION",
+    )
 
 
 def _service_user(connection: Connection) -> tuple[str, str]:

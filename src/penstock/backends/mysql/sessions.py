@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy.dialects.mysql.pymysql  # noqa: F401  (whole, before threads ask for it at once)
 from pymysql.constants import SERVER_STATUS
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import kept, servers
@@ -115,16 +115,6 @@ with_either = partial(servers.with_either, may_be_login)
 """Connect with a login's password, or with the one that is about to take its place."""
 
 
-class _UntilEnded(NullPool):
-    """No pool: a connection is closed after its use, and its session has ended by then."""
-
-    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
-        if kept.give_back(connection, terminate=terminate):
-            return
-        with until_ended(connection):
-            super()._close_connection(connection, terminate=terminate)
-
-
 def care_of(connect_anew: Callable[[], Any]) -> SessionCare:
     """How a connection of Penstock's own is kept."""
 
@@ -156,7 +146,8 @@ def own_engine(login: Login, server: Server, *, keep: bool = False, anywhere: bo
     options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
         with_driver(login.url, PYMYSQL).set(database=""),
-        poolclass=_UntilEnded,
+        poolclass=kept.UnpooledUntilEnded,
+        closing=until_ended,
         isolation_level="AUTOCOMMIT",
         connect_args=start_up("penstock", options),
     )
@@ -165,11 +156,8 @@ def own_engine(login: Login, server: Server, *, keep: bool = False, anywhere: bo
         def attempt(url: URL) -> Any:
             return connect(dialect, args, params | password_of(url))
 
-        if not keep:
-            kept.close_kept()
-            return with_either(login, attempt)
-        care = care_of(lambda: with_either(login, attempt))
-        return kept.obtain(SessionKey(login, "", "penstock"), care, anywhere=anywhere)
+        key = SessionKey(login, "", "penstock") if keep else None
+        return kept.obtain(key, care_of(partial(with_either, login, attempt)), anywhere=anywhere)
 
     event.listen(engine, "do_connect", log_in)
     return engine

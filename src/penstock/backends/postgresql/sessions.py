@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import kept, servers
@@ -138,16 +138,6 @@ with_either = partial(servers.with_either, may_be_login)
 """Connect with a login's password, or with the one that is about to take its place."""
 
 
-class _UntilEnded(NullPool):
-    """No pool: a connection is closed after its use, and its session has ended by then."""
-
-    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
-        if kept.give_back(connection, terminate=terminate):
-            return
-        with until_ended(connection):
-            super()._close_connection(connection, terminate=terminate)
-
-
 def care_of(connect_anew: Callable[[], Any]) -> SessionCare:
     """How a connection of Penstock's own is kept."""
 
@@ -187,7 +177,8 @@ def own_engine(
     options = ConnectionOptions(trusted=False, connect_timeout=server.connect_timeout).at(login.url)
     engine = create_engine(
         login.url.set(drivername=DRIVER, database=database),
-        poolclass=_UntilEnded,
+        poolclass=kept.UnpooledUntilEnded,
+        closing=until_ended,
         isolation_level="AUTOCOMMIT",
         connect_args=start_up(purpose, options),
     )
@@ -197,11 +188,8 @@ def own_engine(
             password = {} if url.password is None else {"password": str(url.password)}
             return connect(dialect, args, params | password)
 
-        if not keep:
-            kept.close_kept()
-            return with_either(login, attempt)
-        care = care_of(lambda: with_either(login, attempt))
-        return kept.obtain(SessionKey(login, database, purpose), care, anywhere=anywhere)
+        key = SessionKey(login, database, purpose) if keep else None
+        return kept.obtain(key, care_of(partial(with_either, login, attempt)), anywhere=anywhere)
 
     event.listen(engine, "do_connect", log_in)
     return engine
