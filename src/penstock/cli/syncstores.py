@@ -17,7 +17,7 @@ from penstock.cli.watch import watched
 from penstock.declare import AppDeclaration
 from penstock.errors import NotAssigned, PenstockError, UnknownStore
 from penstock.provision.plan import Plan
-from penstock.provision.steps import DropDatabase
+from penstock.provision.steps import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ class Job:
     @property
     def drops(self) -> bool:
         """Whether its plan begins by dropping the database."""
-        return self.plan is not None and any(isinstance(step, DropDatabase) for step in self.plan.steps)
+        return self.plan is not None and any(step.phase is Phase.DROP for step in self.plan.steps)
 
     def row(self, result: str, steps: Sequence[Any], error: PenstockError | None) -> dict[str, Any]:
         """The store and how it went, for JSON and for the table."""

@@ -1,22 +1,29 @@
-"""The context of a sync: what the store shall be, where it is, how to look at it."""
+"""One store to work on: what it shall be, where it is, how to look at it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from penstock.connect import Address
 from penstock.declare import Tables
-from penstock.errors import PenstockError, StoreNotCreated
+from penstock.engines.forgotten import forgetting_none
+from penstock.errors import PenstockError, ServerError, StorageUnavailable, StoreNotCreated
 from penstock.provision.connection import own_connection
+from penstock.provision.facts import NOTHING, DesiredState, Found
 from penstock.provision.initializers import FoundInitializer
-from penstock.provision.plan import NOTHING, DesiredState, Found
-from penstock.provision.record import TABLE_NAME, Record, read_record
+from penstock.provision.record import TABLE_NAME, Record, StoreRecord, read_record
 from penstock.provision.roles import StoreRoles
+from penstock.provision.turns import turns
 from penstock.registry import RegistryIdentity
+
+if TYPE_CHECKING:
+    from penstock.backends import Backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,44 @@ class SyncContext:
         """The engine on which tables are made and initializers run: the owner's, if the store has one."""
         owners = None if self.roles is None else self.roles.engine()
         return owners or self.app_engine()
+
+    @property
+    def backend(self) -> Backend:
+        """How the store's server is spoken to."""
+        return self.address.backend
+
+    @property
+    def record(self) -> StoreRecord:
+        """Writes the record inside."""
+        return StoreRecord(self.backend, self.desired.app, self.desired.store, self.registry)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction of Penstock's own in the store."""
+        with own_connection(self.address) as connection, connection.begin():
+            yield connection
+
+    def in_turn(self) -> AbstractContextManager[None]:
+        """A block in which tables are created, which not every library lets threads do at once."""
+        return turns.take()
+
+    def forgetting_none(self) -> AbstractContextManager[None]:
+        """A block in which connections that an initializer forgets are found and closed."""
+        return forgetting_none(self.engine(), self.app_engine())
+
+    def translated(self, error: DBAPIError, what: str) -> PenstockError:
+        """What a server's refusal becomes; without the values of a row, which its own words may hold."""
+        refused = self.why_row_refused(error)
+        return ServerError(what, why=refused) if refused else self.backend.translate(error, what)
+
+    def why_row_refused(self, error: Exception) -> str:
+        """Why the server refused a row, in our words; empty for any other error."""
+        rows = self.backend.rows
+        return rows.why_refused(error) if isinstance(error, DBAPIError) and rows.blames_row(error) else ""
+
+    def is_storage_failure(self, error: Exception) -> bool:
+        """Whether a disk is full or broken, which is no fault of what was asked."""
+        return isinstance(error, DBAPIError) and isinstance(self.translated(error, ""), StorageUnavailable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,24 +37,24 @@ class SyncResult:
         return self.error is None or self.skipped
 
 
-def in_parallel(context: Sequence[Callable[[], _Result]], jobs: int) -> list[_Result]:
+def in_parallel(work: Sequence[Callable[[], _Result]], jobs: int) -> list[_Result]:
     """Do pieces of work on at most `jobs` threads; what they return, in the order given.
 
     Each runs in a copy of the caller's context, so that `use(stores)` holds there too. If one
     raises, or the caller is interrupted, those that have not begun are left undone.
 
     Args:
-        context: The pieces.
+        work: The pieces.
         jobs: How many at a time; 1 does them on the caller's thread.
 
     >>> in_parallel([lambda: 1, lambda: 2], jobs=2)
     [1, 2]
     """
-    if jobs <= 1 or len(context) <= 1:
-        return [piece() for piece in context]
-    threads = ThreadPoolExecutor(min(jobs, len(context)), thread_name_prefix="penstock")
+    if jobs <= 1 or len(work) <= 1:
+        return [piece() for piece in work]
+    threads = ThreadPoolExecutor(min(jobs, len(work)), thread_name_prefix="penstock")
     try:
-        futures = [threads.submit(copy_context().run, piece) for piece in context]
+        futures = [threads.submit(copy_context().run, piece) for piece in work]
         return [future.result() for future in futures]
     finally:
         threads.shutdown(cancel_futures=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from penstock.errors import InitializerInvalid, InitializerNotFound
-from penstock.provision.steps import InitializerForm
+from penstock.provision.facts import InitializerForm
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,6 +35,15 @@ class FoundInitializer:
     name: str
     form: InitializerForm
 
+    def call_in(self, connection: Connection, *, first_time: bool) -> None:
+        """Call it within a transaction; commits of a session stay inside of that."""
+        if self.form is InitializerForm.CONNECTION:
+            self.function(connection, first_time)
+            return
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            self.function(session, first_time)
+            session.commit()
+
 
 def find_initializer(given: str | Callable[..., Any]) -> FoundInitializer | None:
     """The initializer a setting names, or None for an empty path.
@@ -54,13 +63,6 @@ def find_initializer(given: str | Callable[..., Any]) -> FoundInitializer | None
     function = _load(given) if isinstance(given, str) else given
     name = given if isinstance(given, str) else _name_of(given)
     return FoundInitializer(function, name, _form_of(function, name))
-
-
-def call_with_session(initializer: FoundInitializer, connection: Connection, *, first_time: bool) -> None:
-    """Call it with a session whose commits stay inside the connection's transaction."""
-    with Session(connection, join_transaction_mode="create_savepoint") as session:
-        initializer.function(session, first_time)
-        session.commit()
 
 
 def _name_of(function: Callable[..., Any]) -> str:

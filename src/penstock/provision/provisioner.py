@@ -13,12 +13,12 @@ from penstock.backends import keeping
 from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, Tables
 from penstock.engines import LENT
 from penstock.errors import NotAssigned, PenstockError, StoreNotCreated, StoreNotOurs, UnknownStore
+from penstock.provision.apply import Progress
 from penstock.provision.connection import own_connection
 from penstock.provision.context import SyncContext, look
+from penstock.provision.facts import DesiredState, InitializerForm
 from penstock.provision.initializers import FoundInitializer, find_initializer
-from penstock.provision.plan import DesiredState, Plan
-from penstock.provision.record import read_record, stamp
-from penstock.provision.steps import InitializerForm, StepEvent
+from penstock.provision.record import StoreRecord, read_record
 from penstock.provision.sync import plan_of, sync_store
 from penstock.registry import Registry, RegistryIdentity, StoreEntry, StoreState, journalled
 from penstock.registry.conflicts import collision
@@ -26,7 +26,9 @@ from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from penstock.connect import Address, AddressBook, EngineCache
+    from penstock.provision.plan import Plan
     from penstock.provision.roles import RolePolicy
+    from penstock.provision.steps import StepEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,28 +156,28 @@ class Provisioner:
         entry: StoreEntry,
     ) -> None:
         """Sync one store and remember how that ended."""
-        action = "refresh store" if options.refresh else "sync store"
-        with journalled(self._registry, action, subject_of(address), where_of(address)):
+        action, detail = "refresh store" if options.refresh else "sync store", where_of(address)
+        with journalled(self._registry, action, subject_of(address), detail):
             self._registry.identity(make=True)
             context = self.work_on(app, address, contents, options)
             context.let_go()
             before = self._registry.find_store(app.package, entry.name)
-            begun = _Once(partial(self._remember, address, entry))
+            told = Progress(self._emit, detail, first=partial(self._remember, address, entry))
             if not _is_same_place(before, entry):
                 self._check_collision(address, entry)
             try:
                 with self._engines.reserved(address, lent=LENT):
                     with keeping():
-                        record_id = sync_store(context, begun.before(self._emit))
+                        record_id = sync_store(context, told)
                     self._drop_remains(app, address)
             except PenstockError as error:
-                if begun.done or _is_same_place(before, entry):
+                if told.begun or _is_same_place(before, entry):
                     self._remember_failure(context, before, entry, error)
                 raise
             finally:
                 context.let_go()  # Or a sync of many stores would end with a connection to each.
             done = replace(entry, state=StoreState.READY, problem="", record_id=record_id)
-            if begun.done or before != done:
+            if told.begun or before != done:
                 self._remember(address, done)
 
     def sync(self, app: AppDeclaration, name: str, options: SyncOptions) -> None:
@@ -281,7 +283,7 @@ class Provisioner:
         name = address.store.name
         roles = self._roles.of(address, known_as)
         problem = None if roles is None else roles.problem_here()
-        desired = _wanted(address, contents, options, initializer)
+        desired = _desired(address, contents, options, initializer)
         registry = self._registry.identity()
 
         def let_go() -> None:
@@ -368,33 +370,6 @@ def _is_same_place(before: StoreEntry | None, entry: StoreEntry) -> bool:
     return before is not None and (before.service, before.database) == (entry.service, entry.database)
 
 
-class _Once:
-    """Does something before the first event of a sync, if that comes.
-
-    Args:
-        context: What is done.
-    """
-
-    def __init__(self, context: Callable[[], None]) -> None:
-        self._work = context
-        self.done = False
-
-    def __call__(self) -> None:
-        """Do it, unless it was done."""
-        if not self.done:
-            self._work()
-            self.done = True
-
-    def before(self, emit: Callable[[StepEvent], None]) -> Callable[[StepEvent], None]:
-        """An `emit` that does it first."""
-
-        def both(event: StepEvent) -> None:
-            self()
-            emit(event)
-
-        return both
-
-
 def _is_absent(context: SyncContext) -> bool:
     """Whether the server says that the database is not there; False where it can't be asked."""
     try:
@@ -408,7 +383,7 @@ def is_optional(contents: Contents, error: PenstockError) -> bool:
     return isinstance(error, NotAssigned) and not contents.required
 
 
-def _wanted(
+def _desired(
     address: Address, contents: Contents, options: SyncOptions, initializer: FoundInitializer | None
 ) -> DesiredState:
     return DesiredState(
@@ -432,7 +407,7 @@ def _stamped(address: Address, registry: RegistryIdentity) -> str:
     backend = address.backend
     try:
         with own_connection(address) as connection, connection.begin():
-            stamp(connection, backend, address.app, address.store.name, registry)
+            StoreRecord(backend, address.app, address.store.name, registry).stamp(connection)
             record = read_record(connection, backend)
     except DBAPIError as error:
         what = f"The database {address.display_name} can't be marked as {subject_of(address)}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import ClassVar
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -25,11 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateTable
 
-from penstock.provision.plan import FoundRecord
-
-if TYPE_CHECKING:
-    from penstock.backends import Backend
-    from penstock.registry import RegistryIdentity
+from penstock.backends import Backend
+from penstock.provision.facts import FoundRecord
+from penstock.registry import RegistryIdentity
 
 TABLE_NAME = "penstock_store"
 """The record's table, in the store's default schema."""
@@ -122,33 +120,80 @@ def read_record(connection: Connection, backend: Backend) -> Record | None:
     return Record(**{**row, "created": _aware(row["created"]), "initialised": _aware(row["initialised"])})
 
 
-def write_record(
-    connection: Connection, backend: Backend, app: str, store: str, registry: RegistryIdentity
-) -> None:
-    """Write a new record, not initialised; nothing happens if there is one."""
-    table = _table(backend.default_schema)
-    if not backend.has_table(connection, TABLE_NAME):
-        # Fails if something else has this name; and tells no listener, whose business it is not.
-        connection.execute(CreateTable(table))
-    if connection.execute(select(table.c.one)).first() is None:
-        row = {"one": 1, "store_id": str(uuid4()), "purpose": _STORE, "app": app, "store": store}
-        connection.execute(insert(table).values(**row, **_of(registry), created=datetime.now(UTC)))
+@dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """The record of one store, as it is written.
 
+    Args:
+        backend: How the store's server is spoken to.
+        app: The app it belongs to.
+        store: The store of that app.
+        registry: The registry that remembers it.
+    """
 
-def mark_initialised(connection: Connection, backend: Backend, initializer: str) -> None:
-    """Write that a sync completed, and which initializer ran in it."""
-    table = _table(backend.default_schema)
-    first = update(table).where(table.c.initialised.is_(None)).values(initialised=datetime.now(UTC))
-    connection.execute(first)
-    if initializer:
-        connection.execute(update(table).values(initializer=initializer))
+    backend: Backend
+    app: str
+    store: str
+    registry: RegistryIdentity
+    table_name: ClassVar[str] = TABLE_NAME
 
+    @property
+    def _table(self) -> Table:
+        return _table(self.backend.default_schema)
 
-def mark_dropping(connection: Connection, backend: Backend) -> None:
-    """Say that it is being dropped, where that may be killed half-way: whoever comes next goes on."""
-    if backend.has_table(connection, TABLE_NAME):
-        gone = {"purpose": _DROPPING, "initialised": None, "initializer": None}
-        connection.execute(update(_table(backend.default_schema)).values(**gone))
+    def write(self, connection: Connection) -> None:
+        """Write a new record, not initialised; nothing happens if there is one."""
+        table = self._table
+        if not self.backend.has_table(connection, TABLE_NAME):
+            # Fails if something else has this name; and tells no listener, whose business it is not.
+            connection.execute(CreateTable(table))
+        if connection.execute(select(table.c.one)).first() is None:
+            new = {"one": 1, "store_id": str(uuid4()), "created": datetime.now(UTC)}
+            connection.execute(insert(table).values(**new, **self._owner()))
+
+    def mark_initialised(self, connection: Connection, initializer: str) -> None:
+        """Write that a sync completed, and which initializer ran in it."""
+        table = self._table
+        first = update(table).where(table.c.initialised.is_(None)).values(initialised=datetime.now(UTC))
+        connection.execute(first)
+        if initializer:
+            connection.execute(update(table).values(initializer=initializer))
+
+    def mark_dropping(self, connection: Connection) -> None:
+        """Say that it is being dropped, where that may be killed half-way: whoever comes next goes on."""
+        if self.backend.has_table(connection, TABLE_NAME):
+            gone = {"purpose": _DROPPING, "initialised": None, "initializer": None}
+            connection.execute(update(self._table).values(**gone))
+
+    def stamp_copy(self, connection: Connection) -> None:
+        """Make the record of a copied template that of a store, under an identity of its own.
+
+        What was done in the template was done in the copy, so it stays as initialised as it is.
+        """
+        table = self._table
+        copied_from = connection.execute(select(table.c.store_id)).scalar()
+        mine = {**self._owner(), **_new_identity(copied_from, "template"), "created": datetime.now(UTC)}
+        connection.execute(update(table).where(table.c.purpose == _TEMPLATE).values(**mine))
+
+    def stamp(self, connection: Connection) -> None:
+        """Make the record that of this store, initialised: an adoption.
+
+        What was another store, or another registry's, is this one's from now on, under an identity of its
+        own, so that nothing of the other's, such as its roles, is taken for this one's.
+        """
+        before = read_record(connection, self.backend)
+        self.write(connection)
+        adopted = {**self._owner(), "initializer": ADOPTED}
+        mine = (self.app, self.store, _STORE, self.registry.id or None)
+        if before is not None and (before.app, before.store, before.purpose, before.registry) != mine:
+            adopted |= _new_identity(before.store_id, "adopt")
+        connection.execute(update(self._table).values(**adopted, initialised=datetime.now(UTC)))
+
+    def _owner(self) -> dict[str, str | None]:
+        registry = self.registry
+        label = registry.label if registry.id else None
+        mine = {"purpose": _STORE, "app": self.app, "store": self.store}
+        return {**mine, "registry": registry.id or None, "registry_label": label}
 
 
 def mark_template(connection: Connection, backend: Backend) -> None:
@@ -156,38 +201,8 @@ def mark_template(connection: Connection, backend: Backend) -> None:
     connection.execute(update(_table(backend.default_schema)).values(purpose=_TEMPLATE))
 
 
-def stamp_copy(
-    connection: Connection, backend: Backend, app: str, store: str, registry: RegistryIdentity
-) -> None:
-    """Make the record of a copied template that of a store, under an identity of its own.
-
-    What was done in the template was done in the copy, so it stays as initialised as it is.
-    """
-    table = _table(backend.default_schema)
-    source = connection.execute(select(table.c.store_id)).scalar()
-    now = {"purpose": _STORE, "app": app, "store": store, "created": datetime.now(UTC), **_of(registry)}
-    values = {**now, "copied_from": source, "copied_by": "template", "store_id": str(uuid4())}
-    connection.execute(update(table).where(table.c.purpose == _TEMPLATE).values(**values))
-
-
-def stamp(connection: Connection, backend: Backend, app: str, store: str, registry: RegistryIdentity) -> None:
-    """Make the record that of this store, initialised: an adoption.
-
-    What was another store, or another registry's, is this one's from now on, under an identity of its own,
-    so that nothing of the other's, such as its roles, is taken for this one's.
-    """
-    before = read_record(connection, backend)
-    write_record(connection, backend, app, store, registry)
-    adopted = {"purpose": _STORE, "app": app, "store": store, "initializer": ADOPTED, **_of(registry)}
-    mine = (app, store, _STORE, registry.id or None)
-    if before is not None and (before.app, before.store, before.purpose, before.registry) != mine:
-        adopted |= {"store_id": str(uuid4()), "copied_from": before.store_id, "copied_by": "adopt"}
-    table = _table(backend.default_schema)
-    connection.execute(update(table).values(**adopted, initialised=datetime.now(UTC)))
-
-
-def _of(registry: RegistryIdentity) -> dict[str, str | None]:
-    return {"registry": registry.id or None, "registry_label": registry.label if registry.id else None}
+def _new_identity(copied_from: str | None, copied_by: str) -> dict[str, str | None]:
+    return {"store_id": str(uuid4()), "copied_from": copied_from, "copied_by": copied_by}
 
 
 def _aware(when: datetime | None) -> datetime | None:

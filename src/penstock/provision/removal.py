@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penstock.declare import AppDeclaration
 from penstock.errors import PenstockError, StoreExists, StoreNotCreated, UnknownStore
+from penstock.provision.apply import Progress
 from penstock.provision.context import look
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions, subject_of, where_of
 from penstock.provision.sync import drop_store
@@ -73,13 +74,14 @@ class Remover:
             address: Where the store is.
             keep: For how long it is kept under another name; not at all where nobody would remember it.
         """
-        with journalled(self._registry, "drop store", subject_of(address), where_of(address)):
+        detail = where_of(address)
+        with journalled(self._registry, "drop store", subject_of(address), detail):
             unused = self._finish_drops(address)
             kept = None
             if keep > timedelta(0) and self._registry.lasting and not address.external:
                 kept = self._kept_as(address, keep, unused)
             context = self._work(app, address)
-            dropped = self._drop(context, address, kept)
+            dropped = self._drop(context, address, kept, Progress(self._emit, detail))
             if context.roles is not None and not dropped:
                 context.roles.drop(self._provisioner.record_id(address))
             if dropped and kept is None and unused is not None:
@@ -128,7 +130,7 @@ class Remover:
 
     # --- dropping ---
 
-    def _drop(self, context: SyncContext, address: Address, kept: StoreEntry | None) -> bool:
+    def _drop(self, context: SyncContext, address: Address, kept: StoreEntry | None, emit: Progress) -> bool:
         begun: list[StoreEntry] = []
 
         def remember(kept: StoreEntry) -> None:
@@ -140,7 +142,7 @@ class Remover:
             context = replace(context, desired=desired, before_quarantine=lambda: remember(kept))
         try:
             with self._engines.reserved(address):
-                dropped = drop_store(context, self._emit, ours=lambda: self._provisioner.remembers(address))
+                dropped = drop_store(context, emit, ours=lambda: self._provisioner.remembers(address))
         except PenstockError:
             if kept is not None:
                 self._forget_unless_there(address, kept)

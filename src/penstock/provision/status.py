@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from penstock.engines import BudgetState, budget_of
 from penstock.errors import PenstockError
 from penstock.provision.context import Seen, look, look_with_size
-from penstock.provision.plan import DesiredState, refusal
+from penstock.provision.facts import DesiredState
+from penstock.provision.plan import refusal
 from penstock.registry import RegistryIdentity, StoreEntry, StoreState
 
 if TYPE_CHECKING:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from penstock.errors import PenstockError, StoreBusy, StoreNotCreated
-from penstock.provision.apply import apply
+from penstock.provision.apply import Emit, apply
 from penstock.provision.connection import locked
-from penstock.provision.plan import NOTHING, Found, Plan, plan_drop, plan_sync
-from penstock.provision.steps import CloneDatabase, CreateDatabase, DropDatabase, DropRoles, Step, StepEvent
+from penstock.provision.facts import NOTHING, Found
+from penstock.provision.plan import Plan, plan_drop, plan_sync
+from penstock.provision.steps import Phase, Step
+from penstock.provision.steps.database import DropDatabase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from penstock.provision.context import SyncContext
 
 _ATTEMPTS = 40
 _LONGEST_PAUSE = 0.5
 """Seconds; the first pauses are shorter."""
-
-Emit = Callable[[StepEvent], None]
 
 _Result = TypeVar("_Result")
 
@@ -44,9 +45,7 @@ def _plan_for(context: SyncContext, found: Found) -> Plan:
         if problem is not None:
             plan = plan_sync(replace(context.desired, roles=False), found)
     if context.desired.spatial:
-        problem = context.address.backend.spatial_problem(
-            context.address.database_address, exists=found.exists
-        )
+        problem = context.backend.spatial_problem(context.address.database_address, exists=found.exists)
         if problem is not None:
             return Plan(refused=problem)
     return plan
@@ -91,7 +90,7 @@ def _persist(context: SyncContext, attempt: Callable[[], _Result]) -> _Result:
             return attempt()
         except PenstockError as error:
             last = number == _ATTEMPTS - 1 and not isinstance(error, StoreNotCreated)
-            if last or not context.address.backend.is_disconnect(error):
+            if last or not context.backend.is_disconnect(error):
                 raise
             context.let_go()
         time.sleep(min(_LONGEST_PAUSE, number * 0.01))
@@ -109,7 +108,7 @@ def _make(context: SyncContext, emit: Emit) -> str:
     if _drops(plan):  # One that was killed.
         _drop_if_ours(context, emit)
         plan = _accepted(plan_of(context))
-    _run((step for step in plan.steps if isinstance(step, CreateDatabase | CloneDatabase)), context, emit)
+    _run((step for step in plan.steps if step.phase is Phase.CREATE), context, emit)
     return _finish_under_lock(context, emit)
 
 
@@ -122,7 +121,7 @@ def _drop_if_ours(context: SyncContext, emit: Emit) -> None:
 
 def _decide_and_do(context: SyncContext, emit: Emit, decide: Callable[[], Sequence[Step]]) -> bool:
     """Decide under the lock, and do it still under it, unless the lock would be gone with the database."""
-    backend = context.address.backend
+    backend = context.backend
     under_lock = backend.capabilities.lock_survives_drop
     with backend.lock(context.address.database_address, context.lock_timeout):
         steps = decide()
@@ -134,7 +133,7 @@ def _decide_and_do(context: SyncContext, emit: Emit, decide: Callable[[], Sequen
 
 
 def _drops(plan: Plan) -> list[Step]:
-    return [step for step in plan.steps if isinstance(step, DropDatabase | DropRoles)]
+    return [step for step in plan.steps if step.phase is Phase.DROP]
 
 
 def _drop(context: SyncContext, emit: Emit, *, ours: Callable[[], bool]) -> bool:

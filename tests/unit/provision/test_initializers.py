@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from penstock.errors import InitializerInvalid, InitializerNotFound
+from penstock.provision.facts import InitializerForm
 from penstock.provision.initializers import find_initializer
-from penstock.provision.steps import InitializerForm
 
 if TYPE_CHECKING:
     from pathlib import Path
