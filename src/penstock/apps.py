@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from penstock.app import App
 from penstock.errors import AppUnsafe, PenstockError, UnknownApp
-from penstock.importing import look_in
+from penstock.importing import find_module, look_in
 from penstock.registry import store_variable
 from penstock.registry.layers import absent_config
 from penstock.registry.trust import LARGEST, without_waiting
@@ -177,7 +177,7 @@ class FoundApps:
             look_in(_here())
         for name in (f"{package}.app", package, f"{_OLD_ROOT}.{package}.app"):
             try:
-                module = _find_module(name)
+                module = find_module(name)
                 app = None if module is None else _class_of(module, package)
                 if module is not None and app is not None:
                     self._add_class(app, f"{name}:{app.__name__}", _where(module))
@@ -220,16 +220,6 @@ def _load(target: str) -> type[App]:
     if not (isinstance(found, type) and issubclass(found, App)):
         raise UnknownApp(f"{target} is no subclass of penstock.App.")
     return found
-
-
-def _find_module(name: str) -> ModuleType | None:
-    """The module, or None if there is none of this name; any error inside it is raised."""
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            return None
-        raise
 
 
 def _class_of(module: ModuleType, package: str) -> type[App] | None:

@@ -43,6 +43,16 @@ def look_in(folders: Iterable[str]) -> None:
     importlib.invalidate_caches()
 
 
+def find_module(name: str) -> ModuleType | None:
+    """The module of this name, imported; None if there is none. Any error inside it is raised."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            return None
+        raise
+
+
 _folders: set[str] = set()
 """The folders whose files are looked at before they are imported: those given, and the packages below."""
 

@@ -26,13 +26,14 @@ def calling_code() -> str:
 
 def caller() -> str:
     """Who runs: a task of an event loop, else a thread."""
-    task = _task()
+    task = running_task()
     if task is not None:
         return f"task {task.get_name()}"
     return f"thread {threading.current_thread().name}"
 
 
-def _task() -> asyncio.Task[Any] | None:
+def running_task() -> asyncio.Task[Any] | None:
+    """The task of an event loop that runs here, if one does."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -41,7 +42,7 @@ def _task() -> asyncio.Task[Any] | None:
 
 def _frame_of_task() -> FrameType | None:
     """The same where SQLAlchemy's greenlet has a stack of its own, which ends with it."""
-    task, found = _task(), None
+    task, found = running_task(), None
     awaited: Any = None if task is None else task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)

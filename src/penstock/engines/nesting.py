@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.util.concurrency import in_greenlet
 
-from penstock.backends.callers import caller, calling_code
+from penstock.backends.callers import caller, calling_code, running_task
 from penstock.backends.statements import first_word, only_reads
 from penstock.engines.tasks import TaskWaiter
 from penstock.errors import NotSupported, StoreBusy
@@ -66,7 +66,7 @@ class Unit:
 
     def is_here(self) -> None:
         """Note who works with it now."""
-        self._thread, self._task = threading.get_ident(), _task()
+        self._thread, self._task = threading.get_ident(), running_task()
 
     def begins(self) -> None:
         """Note where it began to write."""
@@ -74,7 +74,7 @@ class Unit:
 
     def lets_in(self) -> bool:
         """Whether who calls may write before it ends, since it can't go on before the caller does."""
-        task = _task()
+        task = running_task()
         return self._thread == threading.get_ident() and self._task in {None, task}
 
     def would_be_stopped(self) -> bool:
@@ -379,13 +379,6 @@ class Nesting:
             self._guard = ""
             self._wake()
             raise _committed(self.ways.label) from error
-
-
-def _task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
 
 
 def _inside(label: str) -> NotSupported:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
 from penstock.errors import InitializerInvalid, InitializerNotFound
+from penstock.importing import find_module
 from penstock.provision.facts import InitializerForm
 
 if TYPE_CHECKING:
@@ -95,11 +95,7 @@ def _load(path: str) -> Callable[..., object]:
 def _import(name: str) -> ModuleType | None:
     """The module, or None if it does not exist; any error inside it is chained."""
     try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            return None
-        raise _broken(name, error) from error
+        return find_module(name)
     except Exception as error:
         raise _broken(name, error) from error
 

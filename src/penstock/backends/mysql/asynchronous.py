@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.backends.address import DatabaseAddress
-    from penstock.backends.contract import ConnectionOptions, Offload
 
 
 class AsyncmyDriver:
@@ -27,12 +26,7 @@ class AsyncmyDriver:
     def __init__(self, kind: str, connect: Callable[..., Any]) -> None:
         self.name = f"{kind}+{ASYNCMY}"
         self.dialect_options: dict[str, Any] = {}
-        self._connect = connect
-
-    def connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
-    ) -> Any:
-        return self._connect(dialect, address, options, offload)
+        self.connect = connect
 
     def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         line = raw._transport and raw._transport.get_extra_info("socket")

@@ -40,12 +40,7 @@ class PsycopgDriver:
 
     def __init__(self, dialect_options: dict[str, Any], connect: Callable[..., Any]) -> None:
         self.dialect_options = dialect_options
-        self._connect = connect
-
-    def connect(
-        self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
-    ) -> Any:
-        return self._connect(dialect, address, options, offload)
+        self.connect = connect
 
     def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
         return not raw.closed and is_quiet(raw.fileno())

@@ -40,15 +40,12 @@ class AiosqliteDriver:
     ) -> None:
         self.dialect_options: dict[str, Any] = {"module": _spatial_module()} if spatial else {}
         self._connect = connect
-        self._is_alive = is_alive
+        self.is_alive = is_alive
 
     def connect(
         self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
         return self._connect(dialect, address, offload)
-
-    def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
-        return self._is_alive(raw, address, file_identity)
 
     def leave(self, connection: Any) -> None:
         # A closed connection keeps its lock for as long as there is a cursor, as a cancelled task leaves one
