@@ -23,7 +23,8 @@ from penstock.backends.contract import (
 )
 from penstock.backends.kept import keeping, shared
 from penstock.backends.roles import NewLogin, RoleBackend, RoleNames, StoreRole
-from penstock.errors import ConfigError, NotSupported
+from penstock.errors import ConfigError, NotSupported, PenstockError
+from penstock.plugins import Plugins
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ _MODULES: Mapping[str, str] = {
     "mysql": "penstock.backends.mysql",
     "mysql2": "penstock.backends.mysql",
 }
+_PLUGINS = Plugins(group="penstock.backends", what="backend", own=_MODULES)
 
 
 def backend_for(url: URL) -> Backend:
@@ -73,21 +75,45 @@ def backend_for(url: URL) -> Backend:
     >>> backend_for(make_url("sqlite:///stores")).name
     'sqlite'
     """
-    kind = url.drivername.partition("+")[0]
-    module = _MODULES.get(kind)
-    if module is None:
-        raise NotSupported(
-            f"There is no backend for {kind!r} addresses.",
-            hint=did_you_mean(kind, _MODULES)
-            or f"Use one of: {', '.join(sorted(set(_MODULES) - {'postgres', 'mysql2'}))}.",
-        )
-    return _load(module)
+    return _backend_of(url.drivername.partition("+")[0])
+
+
+@cache
+def _backend_of(scheme: str) -> Backend:
+    module = _MODULES.get(scheme)
+    return _from_elsewhere(scheme) if module is None else _load(module)
 
 
 @cache
 def _load(module: str) -> Backend:
     make: Callable[[], Backend] = import_module(module).make_backend
     return make()
+
+
+def _from_elsewhere(scheme: str) -> Backend:
+    """The backend that another package has for a scheme.
+
+    Raises:
+        NotSupported: No package has one.
+        PluginError: What it has is of no use.
+    """
+    make = _PLUGINS.load(scheme)
+    if make is None:
+        known = sorted({*_MODULES, *_PLUGINS.schemes()} - {"postgres", "mysql2"})
+        raise NotSupported(
+            f"There is no backend for {scheme!r} addresses.",
+            hint=did_you_mean(scheme, known)
+            or f"Use one of: {', '.join(known)}; or install a package that has a backend for it.",
+        )
+    try:
+        made = make()
+    except PenstockError:
+        raise
+    except Exception as error:  # Such as a class that lacks a method.
+        raise _PLUGINS.broken(scheme, error) from error
+    if not isinstance(made, Backend):
+        raise _PLUGINS.broken(scheme, f"It makes a {type(made).__name__}, which is no Backend.")
+    return made
 
 
 def parse_url(text: str) -> URL:

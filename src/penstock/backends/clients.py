@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from penstock.errors import NotSupported
+
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
@@ -72,3 +74,23 @@ class ClientBackend(Protocol):
             StoreNotCreated: There is no database, and the program would make one.
             NotSupported: A session can't be made to refuse writing.
         """
+
+
+class NoClients:
+    """Tells no other program where a database is."""
+
+    def keywords(self, url: URL) -> str:
+        raise _unknown(url)
+
+    def jdbc(self, url: URL) -> str:
+        raise _unknown(url)
+
+    def environment(self, url: URL) -> Mapping[str, str]:
+        raise _unknown(url)
+
+    def command(self, address: DatabaseAddress, url: URL, *, read_only: bool) -> ClientCommand:
+        raise _unknown(url)
+
+
+def _unknown(url: URL) -> NotSupported:
+    return NotSupported(f"No other way is known to tell programs of a {url.get_backend_name()} database.")

@@ -13,9 +13,9 @@ from penstock.errors import ConfigError, PenstockError, StoreNotCreated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL
 
-    from penstock.backends.address import DatabaseAddress, Login, Server
+    from penstock.backends.address import DatabaseAddress, Login
     from penstock.backends.contract import ConnectionOptions, Offload
 
 _Result = TypeVar("_Result")
@@ -57,22 +57,7 @@ class ServerBackend(Backend):
     def store_url(self, address: DatabaseAddress) -> URL:
         return self.sync_url(address.login.url).set(database=address.database)
 
-    def display_name(self, address: DatabaseAddress) -> str:
-        return address.database
-
     # --- databases ---
-
-    def make_home(self, address: DatabaseAddress) -> None:
-        """Nothing: a server has room already."""
-
-    def has_home(self, address: DatabaseAddress) -> bool:
-        return True
-
-    def forget_lock(self, server: Server, name: str) -> None:
-        """Nothing: it is gone with whoever had it."""
-
-    def is_prepared(self, connection: Connection) -> bool:
-        return True  # Nothing undoes it but an administrator, on purpose.
 
     # --- connections ---
 
@@ -84,15 +69,6 @@ class ServerBackend(Backend):
         self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
         """See `Backend.connect`; `offload` runs what would hold an event loop up."""
-
-    def set_up(self, raw: Any) -> None:
-        """Nothing: a connection says all it needs when it starts."""
-
-    def file_identity(self, address: DatabaseAddress) -> object:
-        return None  # The sessions of a database that is dropped are ended.
-
-    def listen(self, engine: Engine | type[Engine]) -> None:
-        """Nothing to attach: a connection says all it needs when it starts."""
 
     # --- errors ---
 

@@ -72,6 +72,12 @@ class ConfigNotFound(ConfigError):
     code = "config-not-found"
 
 
+class PluginError(PenstockError):
+    """A package that adds a backend or a secret source can't be loaded, or two packages add the same one."""
+
+    code = "plugin-unusable"
+
+
 class SecretError(PenstockError):
     """A secret reference is malformed, or uses a source that does not exist."""
 

@@ -80,8 +80,9 @@ class Transaction:
             if self._interrupted:  # In the middle of an answer: the connection is of no use any more.
                 raise KeyboardInterrupt from None
             backend = backend_for(self._engine.url)
-            if backend.rows.blames_row(error):
-                raise RowRefused(what, why=backend.rows.why_refused(error), hint=_AGAIN) from error
+            rows = backend.rows
+            if rows is not None and rows.blames_row(error):
+                raise RowRefused(what, why=rows.why_refused(error), hint=_AGAIN) from error
             raise backend.translate(error, what) from error
 
     def _work(self, work: Callable[[Connection], Written], connection: Connection) -> Written:

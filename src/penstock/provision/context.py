@@ -97,7 +97,9 @@ class SyncContext:
     def why_row_refused(self, error: Exception) -> str:
         """Why the server refused a row, in our words; empty for any other error."""
         rows = self.backend.rows
-        return rows.why_refused(error) if isinstance(error, DBAPIError) and rows.blames_row(error) else ""
+        if rows is None or not isinstance(error, DBAPIError) or not rows.blames_row(error):
+            return ""
+        return rows.why_refused(error)
 
     def is_storage_failure(self, error: Exception) -> bool:
         """Whether a disk is full or broken, which is no fault of what was asked."""

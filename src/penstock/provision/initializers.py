@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from penstock.backends import backend_for
 from penstock.errors import InitializerInvalid, InitializerNotFound
 from penstock.importing import find_module
 from penstock.provision.facts import InitializerForm
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from sqlalchemy import Connection
+    from sqlalchemy.orm.session import JoinTransactionMode
 
 _OLD_ROOT = "tethysapp."
 
@@ -40,7 +42,10 @@ class FoundInitializer:
         if self.form is InitializerForm.CONNECTION:
             self.function(connection, first_time)
             return
-        with Session(connection, join_transaction_mode="create_savepoint") as session:
+        savepoints = backend_for(connection.engine.url).capabilities.savepoints
+        # Without any, what the session rolls back undoes the transaction.
+        mode: JoinTransactionMode = "create_savepoint" if savepoints else "rollback_only"
+        with Session(connection, join_transaction_mode=mode) as session:
             self.function(session, first_time)
             session.commit()
 

@@ -331,7 +331,13 @@ def again(on: On, attempt: Callable[[], _Result]) -> _Result:
 
 def rows_backend(on: Connection | Engine) -> RowBackend:
     """How its server writes many rows, and gives pages of them."""
-    return backend_for(on.engine.url).rows
+    rows = backend_for(on.engine.url).rows
+    if rows is None:
+        raise NotSupported(
+            f"Rows can't be written or paged on {on.dialect.name}: its backend does not say how.",
+            hint="Use session.add(), or execute insert(), update() and select() of SQLAlchemy.",
+        )
+    return rows
 
 
 def connection_of(on: Session | Connection, target: Target) -> Connection:

@@ -79,11 +79,13 @@ class MySQLBackend(ServerBackend):
 
     name = "mysql"
     capabilities = Capabilities(
-        transactional_ddl=False,
         plain_connections=True,
         lock_survives_drop=True,
         database_is_schema=True,
         default_privileges=False,
+        quarantine=True,
+        clones=True,
+        asyncio=True,
     )
     roles = MariaDBRoles()
     rows = MySQLRows()
@@ -91,11 +93,6 @@ class MySQLBackend(ServerBackend):
     clients = MySQLClients()
     kind = "MariaDB"
     harmless_options = _NO_SAY
-    default_schema = None
-    max_connections = 20
-
-    def dialect_options(self, address: DatabaseAddress) -> dict[str, Any]:
-        return {}
 
     def normalise(self, url: URL) -> URL:
         self.check_address(url, has_user=bool(url.username), example="mariadb")
@@ -151,9 +148,6 @@ class MySQLBackend(ServerBackend):
     ) -> AbstractContextManager[None]:
         return locks.named_lock(server, name, shared=shared, timeout=timeout)
 
-    def prepare(self, address: DatabaseAddress) -> None:
-        """Nothing: a database is closed to all but those who were let in."""
-
     def drop(self, address: DatabaseAddress, last: str = "") -> bool:
         with maintenance(address.server) as connection:
             try:
@@ -168,17 +162,11 @@ class MySQLBackend(ServerBackend):
     def quarantine(self, address: DatabaseAddress, name: str) -> None:
         quarantine.quarantine(address, name)
 
-    def allow_connections(self, address: DatabaseAddress) -> None:
-        """Nothing: who was let in to a database has no part in one of another name."""
-
     def restore(self, address: DatabaseAddress, name: str) -> None:
         quarantine.restore(address, name)
 
     def drop_remains(self, address: DatabaseAddress) -> None:
         quarantine.drop_remains(address)
-
-    def enable_spatial(self, address: DatabaseAddress) -> None:
-        """Nothing: every database has spatial types."""
 
     def spatial_problem(self, address: DatabaseAddress, *, exists: bool) -> PenstockError | None:
         url = address.server.login.url
@@ -194,9 +182,6 @@ class MySQLBackend(ServerBackend):
         self, address: DatabaseAddress, timeout: float, on: Connection | None = None
     ) -> AbstractContextManager[None]:
         return locks.store_lock(address, timeout, on)
-
-    def lock_transaction(self, connection: Connection) -> None:
-        raise NotSupported("MariaDB has no lock that ends with a transaction.")
 
     def has_table(self, connection: Connection, table: str) -> bool:
         return connection.execute(_PLAIN_TABLE, {"table": table}).first() is not None

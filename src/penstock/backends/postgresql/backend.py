@@ -112,7 +112,15 @@ class PostgreSQLBackend(ServerBackend):
     """How PostgreSQL does it."""
 
     name = "postgresql"
-    capabilities = Capabilities(transactional_ddl=True, plain_connections=True, errors_abort=True)
+    capabilities = Capabilities(
+        transactional_ddl=True,
+        plain_connections=True,
+        errors_abort=True,
+        quarantine=True,
+        clones=True,
+        transaction_locks=True,
+        asyncio=True,
+    )
     roles = PostgreSQLRoles()
     rows = PostgreSQLRows()
     frames = PostgreSQLFrames()
@@ -120,7 +128,6 @@ class PostgreSQLBackend(ServerBackend):
     kind = "PostgreSQL"
     harmless_options = _NO_SAY
     default_schema = "public"
-    max_connections = 20
 
     def dialect_options(self, address: DatabaseAddress) -> dict[str, Any]:
         # One dialect serves many databases, and an extension's type has another number in each.
@@ -209,9 +216,6 @@ class PostgreSQLBackend(ServerBackend):
 
     def restore(self, address: DatabaseAddress, name: str) -> None:
         quarantine.restore(address, name)
-
-    def drop_remains(self, address: DatabaseAddress) -> None:
-        """Nothing: a database gets its other name at once."""
 
     def enable_spatial(self, address: DatabaseAddress) -> None:
         postgis.enable(address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, text
 
-from penstock.backends.contract import Capabilities, ConnectionOptions, run_inline
+from penstock.backends.contract import Backend, Capabilities, ConnectionOptions, run_inline
 from penstock.backends.faults import cause_of
 from penstock.backends.sqlite import files, library, reading, transactions
 from penstock.backends.sqlite.asynchronous import aiosqlite_driver
@@ -53,16 +53,20 @@ _STORAGE_CODES = {
 }
 
 
-class SQLiteBackend:
+class SQLiteBackend(Backend):
     """How SQLite does it."""
 
     name = "sqlite"
-    capabilities = Capabilities(transactional_ddl=True, plain_connections=False, databases_are_files=True)
-    roles = None
+    capabilities = Capabilities(
+        transactional_ddl=True,
+        databases_are_files=True,
+        quarantine=True,
+        clones=True,
+        transaction_locks=True,
+        asyncio=True,
+    )
     rows = SQLiteRows()
-    frames = None
     clients = SQLiteClients()
-    default_schema = None
     max_connections = 200  # Each has three files open while it is idle.
 
     def dialect_options(self, address: DatabaseAddress) -> dict[str, Any]:
@@ -77,16 +81,10 @@ class SQLiteBackend:
             )
         return url.set(drivername=_DRIVER)
 
-    def sync_url(self, url: URL) -> URL:
-        return url
-
     def split(self, url: URL) -> tuple[URL, str]:
         path = Path(url.database or "")
         plain = path.suffix == ".sqlite" and "." not in path.stem
         return url.set(database=str(path.parent)), path.stem if plain else f"./{path.name}"
-
-    def password_audience(self, url: URL) -> URL:
-        return url.set(database="")
 
     def store_url(self, address: DatabaseAddress) -> URL:
         return address.server.login.url.set(database=str(files.path_of(address)))
@@ -182,9 +180,6 @@ class SQLiteBackend:
                 raise self.translate(error, f"{path} can't be set aside.") from error
             files.lock_path(path).unlink(missing_ok=True)
 
-    def allow_connections(self, address: DatabaseAddress) -> None:
-        """Nothing: nobody looks for a file of such a name."""
-
     def restore(self, address: DatabaseAddress, name: str) -> None:
         back = files.path_of(replace(address, database=name))
         with files.file_lock(back, files.BUSY_TIMEOUT):
@@ -244,9 +239,6 @@ class SQLiteBackend:
         files.check_reachable(files.directory_of(server))
         return f"SQLite {sqlite3.sqlite_version}"
 
-    def connection_limit(self, server: Server) -> int | None:
-        return None
-
     def server_key(self, server: Server) -> str:
         return "SQLite"  # Files are what is scarce, and a process has one set of them.
 
@@ -283,9 +275,6 @@ class SQLiteBackend:
         if not isinstance(file_identity, tuple) or files.identity_of(file_identity[0]) != file_identity[1]:
             return False
         return file_identity[2] is None or reading.state_of(Path(file_identity[0])) == file_identity[2]
-
-    def closing(self, raw: Any) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def listen(self, engine: Engine | type[Engine]) -> None:
         transactions.listen(engine)
