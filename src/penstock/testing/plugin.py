@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _OPTION = "penstock_service"
 
+pytest.register_assert_rewrite("penstock.testing.contract", "penstock.testing.subject")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The service on which copies are made: an option, and a line of the configuration."""

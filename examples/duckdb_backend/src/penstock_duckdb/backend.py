@@ -131,7 +131,7 @@ class DuckDBBackend(Backend):
     def named_lock(
         self, server: Server, name: str, *, shared: bool = False, timeout: float
     ) -> AbstractContextManager[None]:
-        return files.locked(files.directory_of(server) / name, timeout)
+        return files.locked(files.directory_of(server) / name, timeout, shared=shared)
 
     # --- what is there ---
 

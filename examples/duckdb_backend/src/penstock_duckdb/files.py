@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile
@@ -10,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from penstock.errors import StorageUnavailable, StoreBusy
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".duckdb"
 _LOG = ".wal"
+_PAUSE = 0.02
 
 
 def directory_of(server: Server) -> Path:
@@ -96,15 +98,25 @@ def copy(path: Path, new: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, timeout: float) -> Iterator[None]:
+def locked(path: Path, timeout: float, *, shared: bool = False) -> Iterator[None]:
     """Hold a lock by a file beside the database; it stays there, so that nobody locks one that is gone."""
+    is_there(path)
+    mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    end = time.monotonic() + timeout
+    with path.with_name(f".{path.name}.lock").open("a") as file:
+        while not _took(file.fileno(), mode):
+            if time.monotonic() >= end:
+                raise StoreBusy(f"{path} is locked by others.", hint="Wait for them, then try again.")
+            time.sleep(_PAUSE)
+        yield  # The lock goes with the file.
+
+
+def _took(descriptor: int, mode: int) -> bool:
     try:
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=max(0.0, timeout)):
-            yield
-    except Timeout:
-        raise StoreBusy(
-            f"{path} is locked by another process or thread.", hint="Wait for it, then try again."
-        ) from None
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check_alone(path: Path) -> None:

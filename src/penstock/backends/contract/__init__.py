@@ -1,4 +1,4 @@
-"""What a backend is asked, one file per question; `Backend` is all of them together."""
+"""What a backend is asked, one file per question; `Backend` is all of them."""
 
 from penstock.backends.contract.addresses import Addresses
 from penstock.backends.contract.backend import Backend
