@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from acceptance.terminal import Terminal
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -87,7 +87,7 @@ class Broker:
 
 
 @pytest.fixture
-def broker(site: Terminal, ground: Ground) -> Iterator[Broker]:
+def broker(site: Terminal, ground: TestServer) -> Iterator[Broker]:
     """The broker, with an empty store."""
     from alert_broker.app import AlertBroker
 

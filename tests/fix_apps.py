@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import EngineOptions
 
 
@@ -69,7 +69,7 @@ def desk_on() -> Iterator[Callable[..., Stores]]:
     made: list[Stores] = []
 
     def make(
-        ground: Ground,
+        ground: TestServer,
         *apps: type[App],
         links: tuple[str, ...] = ("gages", "basins", "servers"),
         options: EngineOptions | None = None,
@@ -90,7 +90,7 @@ def desk_on() -> Iterator[Callable[..., Stores]]:
 
 
 @pytest.fixture
-def desk(ground: Ground, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def desk(ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """A desk in use, on every kind of server, with all of lab's settings plugged in."""
     with use(desk_on(ground, lab)) as stores:
         yield stores
@@ -116,7 +116,7 @@ def all_ok(desk: Stores, app: type[App], **options: bool) -> None:
 
 
 @contextmanager
-def stores_of(ground: Ground, app: type[App], name: str) -> Iterator[Stores]:
+def stores_of(ground: TestServer, app: type[App], name: str) -> Iterator[Stores]:
     """A desk with one store of an app, which is made."""
     registry = MemoryRegistry()
     registry.put_service(ground.service)
@@ -127,14 +127,14 @@ def stores_of(ground: Ground, app: type[App], name: str) -> Iterator[Stores]:
 
 
 @contextmanager
-def engine_of(ground: Ground, app: type[App], name: str) -> Iterator[Engine]:
+def engine_of(ground: TestServer, app: type[App], name: str) -> Iterator[Engine]:
     """Its engine."""
     with stores_of(ground, app, name) as stores:
         yield stores.engine(app, name)
 
 
 def run_async(
-    ground: Ground, app: type[App], name: str, work: Callable[[AsyncEngine], Awaitable[None]]
+    ground: TestServer, app: type[App], name: str, work: Callable[[AsyncEngine], Awaitable[None]]
 ) -> None:
     """Do something with its asynchronous engine."""
 

@@ -14,7 +14,7 @@ from penstock.compat.db_plugins import SQLConnection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 DETECTION = {
     "mjd": 59000.5,
@@ -61,7 +61,7 @@ def in_threads(work: Callable[[], object], count: int) -> None:
     assert failures == []
 
 
-def config_of(ground: Ground, database: str) -> dict[str, Any]:
+def config_of(ground: TestServer, database: str) -> dict[str, Any]:
     """The six keys that mean a database of the ground."""
     url = make_url(ground.address_of(database))
     return {
@@ -92,7 +92,7 @@ def connections() -> Iterator[Callable[..., SQLConnection]]:
 
 
 @pytest.fixture
-def config(ground: Ground) -> dict[str, Any]:
+def config(ground: TestServer) -> dict[str, Any]:
     """What means an empty database, on every kind of server."""
     if ground.kind != "sqlite":
         ground.make_database("alerts")
@@ -108,6 +108,6 @@ def db(config: dict[str, Any], connections: Callable[..., SQLConnection]) -> SQL
 
 
 @pytest.fixture
-def asked(ground: Ground) -> Callable[[str], list[tuple[Any, ...]]]:
+def asked(ground: TestServer) -> Callable[[str], list[tuple[Any, ...]]]:
     """Asks the database past Penstock: what is stored for good."""
     return lambda statement: [tuple(row) for row in ground.run_sql("alerts", statement)]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fix_aio import KINDS, async_ground_of
 from fix_apps import all_ok
-from fix_servers import GROUNDS, Ground
+from fix_servers import GROUNDS, TestServer
 from penstock import App, Database
 from penstock.aio import AsyncStores
 from penstock.backends import backend_for
@@ -38,7 +38,7 @@ class Door:
         sessions: Calls work with a session, and commits.
     """
 
-    ground: Ground
+    ground: TestServer
     database: str
     dialect: Dialect
     sessions: Callable[[Callable[[Session], Any]], Any]
@@ -56,7 +56,9 @@ Doors = Callable[..., Door]
 def door_to(request: pytest.FixtureRequest, desk_on: Callable[..., Stores]) -> Iterator[Doors]:
     """Makes a store with the tables given, and opens it by one driver after the other."""
     kind, _, waiting = request.param.partition("-")
-    ground: Ground = async_ground_of(request, kind) if waiting else request.getfixturevalue(f"{kind}_ground")
+    ground: TestServer = (
+        async_ground_of(request, kind) if waiting else request.getfixturevalue(f"{kind}_ground")
+    )
     with asyncio.Runner() as runner:
         opened: list[Callable[[], None]] = []
 
@@ -80,7 +82,7 @@ def door_to(request: pytest.FixtureRequest, desk_on: Callable[..., Stores]) -> I
             close()
 
 
-def _plain_door(ground: Ground, desk: Stores, app: type[App], *_: Any) -> Door:
+def _plain_door(ground: TestServer, desk: Stores, app: type[App], *_: Any) -> Door:
     def sessions(work: Callable[[Session], Any]) -> Any:
         with desk.session(app, "rows") as session:
             result = work(session)
@@ -91,7 +93,7 @@ def _plain_door(ground: Ground, desk: Stores, app: type[App], *_: Any) -> Door:
 
 
 def _awaited_door(
-    ground: Ground, desk: Stores, app: type[App], runner: asyncio.Runner, opened: list[Callable[[], None]]
+    ground: TestServer, desk: Stores, app: type[App], runner: asyncio.Runner, opened: list[Callable[[], None]]
 ) -> Door:
     stores = AsyncStores(desk)
 

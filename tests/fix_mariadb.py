@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from fix_servers import Ground, server_folder, unavailable
+from fix_servers import TestServer, server_folder, unavailable
 from penstock.embedded.ports import choose_port
 from penstock.registry import Service
 from penstock.secrets import SecretRef
@@ -262,7 +262,7 @@ def mariadb(_mariadb_server: MariaDBServer) -> MariaDBServer:
 
 
 @pytest.fixture
-def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Ground:
+def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> TestServer:
     """MariaDB as a ground to test on; its other services are on a second server."""
 
     def new_service(name: str) -> Service:
@@ -273,7 +273,7 @@ def mariadb_ground(mariadb: MariaDBServer, request: pytest.FixtureRequest) -> Gr
     return mariadb_ground_on(mariadb, new_service)
 
 
-def mariadb_ground_on(mariadb: MariaDBServer, new_service: Callable[[str], Service]) -> Ground:
+def mariadb_ground_on(mariadb: MariaDBServer, new_service: Callable[[str], Service]) -> TestServer:
     """A server of MariaDB as a ground to test on."""
 
     def do(template: str) -> Callable[[str], None]:
@@ -295,7 +295,7 @@ def mariadb_ground_on(mariadb: MariaDBServer, new_service: Callable[[str], Servi
         found = mariadb.run(f"SELECT id FROM information_schema.processlist WHERE db = '{database}'")
         return {number for (number,) in found}
 
-    return Ground(
+    return TestServer(
         kind="mariadb",
         copy_database=copy_database,
         address_of=lambda database: mariadb.url.replace("@", f":{quote(_PASSWORD, '')}@") + f"/{database}",
@@ -319,7 +319,7 @@ def _service_on(server: MariaDBServer, name: str) -> Service:
     return Service(name=name, url=server.url, password=SecretRef("file", str(server.password_file)))
 
 
-def limited(mariadb: MariaDBServer, ground: Ground, rights: str) -> Ground:
+def limited(mariadb: MariaDBServer, ground: TestServer, rights: str) -> TestServer:
     """The same server, on which the service's user has the rights named."""
     mariadb.run("CREATE USER limited IDENTIFIED BY 'pw'")
     mariadb.run(f"GRANT {rights} TO limited")

@@ -21,7 +21,7 @@ from penstock.registry import RoleMode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
     from penstock import Service
 
 SESSIONS = 3
@@ -90,7 +90,7 @@ def _await(port: int) -> None:
 
 
 @pytest.fixture
-def pooled_service(postgresql_ground: Ground) -> Iterator[Service]:
+def pooled_service(postgresql_ground: TestServer) -> Iterator[Service]:
     """A service through the pooler, with the server's own address as the administrator's."""
     assert postgresql_ground.server is not None
     with running_pooler(postgresql_ground.server) as port:
@@ -99,7 +99,7 @@ def pooled_service(postgresql_ground: Ground) -> Iterator[Service]:
 
 
 @pytest.fixture
-def asking_service(postgresql_ground: Ground) -> Iterator[Service]:
+def asking_service(postgresql_ground: TestServer) -> Iterator[Service]:
     """The same, through a pooler that knows the logins of stores, since it asks the server."""
     assert postgresql_ground.server is not None
     with running_pooler(postgresql_ground.server, ASKING) as port:

@@ -18,7 +18,7 @@ from penstock.secrets import SecretRef
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock.registry import Registry
 
 
@@ -71,7 +71,7 @@ def sqlite_registry(tmp_path: Path) -> RegistryHome:
 
 
 @pytest.fixture
-def postgresql_registry(postgresql_ground: Ground) -> RegistryHome:
+def postgresql_registry(postgresql_ground: TestServer) -> RegistryHome:
     """A registry in a database that is not there yet."""
     server = postgresql_ground.server
     assert server is not None

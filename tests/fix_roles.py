@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, CursorResult
 
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
     from penstock import App, EngineOptions, Service
 
 _DENIED = ("42501", 1044, 1142, 1227)
@@ -78,14 +78,14 @@ WORDS = {
 }
 
 
-def password_of(ground: Ground) -> str:
+def password_of(ground: TestServer) -> str:
     """The password of the service's user, as long as nobody changed it."""
     assert ground.service.password is not None
     return Path(ground.service.password.locator).read_text().strip()
 
 
 @contextmanager
-def password_changed(ground: Ground, password: str) -> Iterator[None]:
+def password_changed(ground: TestServer, password: str) -> Iterator[None]:
     """In the block, the service's user has another password."""
     words = WORDS[ground.kind]
     ground.run_sql(words.home, words.set_password.format(password))
@@ -95,13 +95,13 @@ def password_changed(ground: Ground, password: str) -> Iterator[None]:
         ground.run_sql(words.home, words.set_password.format(password_of(ground)))
 
 
-def roles_on(ground: Ground) -> set[str]:
+def roles_on(ground: TestServer) -> set[str]:
     """The roles and logins that Penstock made for stores."""
     words = WORDS[ground.kind]
     return {name for (name,) in ground.run_sql(words.home, words.roles)}
 
 
-def logins_on(ground: Ground) -> list[str]:
+def logins_on(ground: TestServer) -> list[str]:
     """Those of them that somebody can log in with."""
     words = WORDS[ground.kind]
     return sorted(name for (name,) in ground.run_sql(words.home, words.logins))
@@ -120,7 +120,7 @@ def _other_postgresql_server() -> Iterator[PostgreSQLServer]:
 
 
 @pytest.fixture
-def other_postgresql_ground(_other_postgresql_server: PostgreSQLServer) -> Ground:
+def other_postgresql_ground(_other_postgresql_server: PostgreSQLServer) -> TestServer:
     """The other PostgreSQL as a ground to test on."""
     _other_postgresql_server.cluster.start()
     _other_postgresql_server.clean()
@@ -132,16 +132,16 @@ def other_postgresql_ground(_other_postgresql_server: PostgreSQLServer) -> Groun
 
 
 @pytest.fixture(params=["postgresql", "other_postgresql"])
-def owner_ground(request: pytest.FixtureRequest) -> Ground:
+def owner_ground(request: pytest.FixtureRequest) -> TestServer:
     """Every PostgreSQL there is: what a role may do with roles changed with version 16."""
-    found: Ground = request.getfixturevalue(f"{request.param}_ground")
+    found: TestServer = request.getfixturevalue(f"{request.param}_ground")
     return found
 
 
 @pytest.fixture(params=["postgresql", "other_postgresql", "mariadb"])
-def role_ground(request: pytest.FixtureRequest) -> Ground:
+def role_ground(request: pytest.FixtureRequest) -> TestServer:
     """Every server that has roles."""
-    found: Ground = request.getfixturevalue(f"{request.param}_ground")
+    found: TestServer = request.getfixturevalue(f"{request.param}_ground")
     return found
 
 
@@ -158,7 +158,7 @@ def role_desk_on(tmp_path: Path, keyring: Keyring) -> Iterator[Callable[..., Sto
     """Makes desks over one registry that lasts, with a key to seal with; closed after the test."""
     made: list[Stores] = []
 
-    def make(ground: Ground, app: type[App], options: EngineOptions | None = None) -> Stores:
+    def make(ground: TestServer, app: type[App], options: EngineOptions | None = None) -> Stores:
         registry = DatabaseRegistry.at(tmp_path / "registry.sqlite3")
         stores = Stores(registry, apps=[app], keyring=keyring, engine_options=options)
         made.append(stores)
@@ -174,7 +174,9 @@ def role_desk_on(tmp_path: Path, keyring: Keyring) -> Iterator[Callable[..., Sto
 
 
 @pytest.fixture
-def role_desk(role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def role_desk(
+    role_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> Iterator[Stores]:
     """A desk in use whose store `gages` is there, with roles of its own."""
     with use(role_desk_on(role_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].error is None
@@ -182,7 +184,9 @@ def role_desk(role_ground: Ground, lab: type[App], role_desk_on: Callable[..., S
 
 
 @pytest.fixture
-def owner_desk(owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def owner_desk(
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+) -> Iterator[Stores]:
     """The same where a store has an owner of its own."""
     with use(role_desk_on(owner_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].error is None

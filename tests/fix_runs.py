@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 KILLED = """
 import os, signal, sys
@@ -34,7 +34,7 @@ with stores_for_tests([lab], service=service) as stores, use(stores):
 """
 
 
-def start_a_run(ground: Ground) -> subprocess.Popen[str]:
+def start_a_run(ground: TestServer) -> subprocess.Popen[str]:
     """Another process, in the middle of its run; it kills itself when nobody writes to it any more."""
     service = ground.service
     return subprocess.Popen(

@@ -217,7 +217,7 @@ class Running(Protocol):
 
 
 @dataclass(frozen=True)
-class Ground:
+class TestServer:
     """One kind of server that a test runs on, and what only a test may do to it.
 
     Attributes:
@@ -240,6 +240,8 @@ class Ground:
         directory: Where the files are; None on a server.
         server: The server, if it is PostgreSQL.
     """
+
+    __test__ = False  # pytest shall not look for tests in it.
 
     kind: str
     service: Service
@@ -282,7 +284,7 @@ def _service_on(server: PostgreSQLServer, name: str) -> Service:
 
 
 @pytest.fixture
-def postgresql_ground(postgresql: PostgreSQLServer, request: pytest.FixtureRequest) -> Ground:
+def postgresql_ground(postgresql: PostgreSQLServer, request: pytest.FixtureRequest) -> TestServer:
     """PostgreSQL as a ground to test on; its other services are on a second server."""
 
     def new_service(name: str) -> Service:
@@ -293,7 +295,7 @@ def postgresql_ground(postgresql: PostgreSQLServer, request: pytest.FixtureReque
     return ground_on(postgresql, new_service)
 
 
-def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -> Ground:
+def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -> TestServer:
     """A server of PostgreSQL as a ground to test on."""
 
     def run_sql(database: str, statement: str) -> list[tuple[Any, ...]]:
@@ -308,7 +310,7 @@ def ground_on(server: PostgreSQLServer, new_service: Callable[[str], Service]) -
 
         return run
 
-    return Ground(
+    return TestServer(
         kind="postgresql",
         service=_service_on(server, "main"),
         copy_database=server.copy,
@@ -347,7 +349,7 @@ def _versions(run_sql: Callable[[str, str], list[tuple[Any, ...]]], name: str) -
 
 
 @pytest.fixture
-def sqlite_ground(tmp_path: Path) -> Ground:
+def sqlite_ground(tmp_path: Path) -> TestServer:
     """SQLite as a ground to test on."""
     import sqlite3
 
@@ -377,7 +379,7 @@ def sqlite_ground(tmp_path: Path) -> Ground:
         shutil.rmtree(folder)
         folder.mkdir()
 
-    return Ground(
+    return TestServer(
         kind="sqlite",
         copy_database=lambda old, new: file(new).write_bytes(file(old).read_bytes()) and None,
         address_of=lambda database: f"sqlite:///{file(database)}",
@@ -398,20 +400,20 @@ def sqlite_ground(tmp_path: Path) -> Ground:
 
 
 @pytest.fixture(params=GROUNDS)
-def ground(request: pytest.FixtureRequest) -> Ground:
+def ground(request: pytest.FixtureRequest) -> TestServer:
     """Every kind of server, one after the other."""
-    found: Ground = request.getfixturevalue(f"{request.param}_ground")
+    found: TestServer = request.getfixturevalue(f"{request.param}_ground")
     return found
 
 
 @pytest.fixture(params=SERVERS)
-def server_ground(request: pytest.FixtureRequest) -> Ground:
+def server_ground(request: pytest.FixtureRequest) -> TestServer:
     """Every kind of server that is one, and no folder of files."""
-    found: Ground = request.getfixturevalue(f"{request.param}_ground")
+    found: TestServer = request.getfixturevalue(f"{request.param}_ground")
     return found
 
 
-def require_spatial(ground: Ground) -> Ground:
+def require_spatial(ground: TestServer) -> TestServer:
     """The ground, if it can have spatial stores."""
     server = server_of(ground.service, Keyring())
     database_address = DatabaseAddress(server=server, database="dams", label="dams")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 _MODES = (
     "", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "NO_UNSIGNED_SUBTRACTION", "IGNORE_SPACE",
@@ -105,7 +105,7 @@ SERVER_SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @contextmanager
-def set_on_server(ground: Ground, settings: dict[str, Any]) -> Iterator[None]:
+def set_on_server(ground: TestServer, settings: dict[str, Any]) -> Iterator[None]:
     """In the block, new sessions of apps have these settings."""
     if ground.kind == "postgresql":
         with _of_role(ground, settings):
@@ -118,7 +118,7 @@ def set_on_server(ground: Ground, settings: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _of_role(ground: Ground, settings: dict[str, Any]) -> Iterator[None]:
+def _of_role(ground: TestServer, settings: dict[str, Any]) -> Iterator[None]:
     for name, value in settings.items():
         said = value if name == "DateStyle" else f"'{value}'"
         ground.run_sql("postgres", f"ALTER ROLE penstock SET {name} = {said}")
@@ -129,7 +129,7 @@ def _of_role(ground: Ground, settings: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _of_server(ground: Ground, settings: dict[str, Any]) -> Iterator[None]:
+def _of_server(ground: TestServer, settings: dict[str, Any]) -> Iterator[None]:
     names = list(settings)
     change = f"SET {', '.join(f'GLOBAL {name} = %s' for name in names)}"
     server: Any = ground.running

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 
@@ -102,18 +102,18 @@ class Laboratory(App):
 
 
 @pytest.fixture
-def samples(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def samples(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
     """The engine of a store whose table of samples is empty."""
     yield from samples_on(ground, desk_on)
 
 
 @pytest.fixture
-def postgresql_samples(postgresql_ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def postgresql_samples(postgresql_ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
     """The same, on PostgreSQL."""
     yield from samples_on(postgresql_ground, desk_on)
 
 
-def samples_on(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def samples_on(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
     desk = desk_on(ground, Laboratory, links=("samples",))
     all_ok(desk, Laboratory)
     yield desk.engine(Laboratory, "samples")

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 DRIVERS = {"postgresql": "postgresql", "mariadb": "mysql"}
 
 
 @pytest.fixture
-def tent_config(ground: Ground) -> dict[str, Any]:
+def tent_config(ground: TestServer) -> dict[str, Any]:
     """Leads to a database that is there, or to a file that is not."""
     if ground.directory is not None:
         return {"driver": "sqlite", "path": str(ground.directory / "tent.db")}

@@ -15,7 +15,7 @@ from acceptance.terminal import LAB, PENSTOCK, Terminal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def site(empty: Terminal, _site_template: Path) -> Terminal:
 
 
 @pytest.fixture
-def plugged(site: Terminal, ground: Ground) -> Terminal:
+def plugged(site: Terminal, ground: TestServer) -> Terminal:
     """A site with service `main` on every kind of server, plugged into all of lab's settings."""
     add_service(site, ground)
     for setting in ("gages", "basins", "servers"):
@@ -52,7 +52,7 @@ def plugged(site: Terminal, ground: Ground) -> Terminal:
 
 
 @pytest.fixture
-def loads(site: Terminal, ground: Ground) -> Terminal:
+def loads(site: Terminal, ground: TestServer) -> Terminal:
     """A site whose store has two empty tables."""
     site.app("lab", GAGES)
     add_service(site, ground)
@@ -77,7 +77,7 @@ def own_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return packages
 
 
-def add_service(site: Terminal, ground: Ground, name: str = "main") -> None:
+def add_service(site: Terminal, ground: TestServer, name: str = "main") -> None:
     """Register a ground's server, by the command."""
     service = ground.service
     words: list[object] = ["services", "add", name, ground.url]

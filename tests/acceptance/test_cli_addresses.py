@@ -17,7 +17,7 @@ from fix_servers import require_program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 PROGRAMS = {"postgresql": "psql", "mariadb": "mariadb", "sqlite": "sqlite3"}
 ASK = {
@@ -29,7 +29,7 @@ ASK = {
 
 
 @pytest.fixture
-def made(plugged: Terminal, ground: Ground) -> Terminal:
+def made(plugged: Terminal, ground: TestServer) -> Terminal:
     """A site whose store has two gages."""
     require_program(PROGRAMS[ground.kind])
     plugged.ok("syncstores", "lab")
@@ -37,7 +37,7 @@ def made(plugged: Terminal, ground: Ground) -> Terminal:
 
 
 @pytest.mark.parametrize("form", ["sqlalchemy", "libpq", "jdbc", "env"])
-def test_no_form_shows_the_password_unless_asked(made: Terminal, ground: Ground, form: str) -> None:
+def test_no_form_shows_the_password_unless_asked(made: Terminal, ground: TestServer, form: str) -> None:
     hidden = made("stores", "url", "lab:gages", "--format", form)
     shown = made("stores", "url", "lab:gages", "--format", form, "--reveal")
     if form == "libpq" and ground.kind != "postgresql":
@@ -52,7 +52,7 @@ def test_no_form_shows_the_password_unless_asked(made: Terminal, ground: Ground,
         assert len(shown.out) > len(hidden.out)
 
 
-def test_a_shell_of_a_person_uses_the_variables(made: Terminal, ground: Ground) -> None:
+def test_a_shell_of_a_person_uses_the_variables(made: Terminal, ground: TestServer) -> None:
     words = {
         "postgresql": "psql -X -A -t -c",
         "mariadb": 'mariadb --user="$MYSQL_USER" "$MYSQL_DATABASE" -N -e',
@@ -65,7 +65,7 @@ def test_a_shell_of_a_person_uses_the_variables(made: Terminal, ground: Ground) 
     assert done.stdout == "2\n"
 
 
-def test_a_client_program_reads_and_writes_only_if_told(made: Terminal, ground: Ground) -> None:
+def test_a_client_program_reads_and_writes_only_if_told(made: Terminal, ground: TestServer) -> None:
     run = ASK[ground.kind]
     count, add = "SELECT count(*) FROM gage", "INSERT INTO gage VALUES ('3')"
     assert made.ok("stores", "shell", "lab:gages", "--", *run, count) == "2\n"
@@ -76,7 +76,9 @@ def test_a_client_program_reads_and_writes_only_if_told(made: Terminal, ground: 
     assert made.ok("stores", "shell", "lab:gages", "--role", "app", "--", *run, count) == "3\n"
 
 
-def test_a_client_program_logs_in_as_the_reader_where_there_is_one(made: Terminal, ground: Ground) -> None:
+def test_a_client_program_logs_in_as_the_reader_where_there_is_one(
+    made: Terminal, ground: TestServer
+) -> None:
     if ground.kind == "sqlite":
         done = made("stores", "shell", "lab:gages", "--role", "reader")
         assert (done.code, "error[not-supported]" in done.err) == (1, True)
@@ -90,7 +92,7 @@ def test_a_client_program_logs_in_as_the_reader_where_there_is_one(made: Termina
 
 
 @pytest.fixture
-def open_shell(made: Terminal, ground: Ground) -> Iterator[subprocess.Popen[bytes]]:
+def open_shell(made: Terminal, ground: TestServer) -> Iterator[subprocess.Popen[bytes]]:
     """A client program that waits for what is typed."""
     words = [PENSTOCK, "stores", "shell", "lab:gages", "--role", "app"]
     env = {"PATH": os.environ["PATH"], "HOME": str(made.folder), "LANG": "C.UTF-8"}
@@ -103,7 +105,7 @@ def open_shell(made: Terminal, ground: Ground) -> Iterator[subprocess.Popen[byte
 
 
 def test_no_password_is_in_the_list_of_processes(
-    made: Terminal, ground: Ground, open_shell: subprocess.Popen[bytes]
+    made: Terminal, ground: TestServer, open_shell: subprocess.Popen[bytes]
 ) -> None:
     place = Path(f"/proc/{open_shell.pid}")
     words = ""
@@ -124,7 +126,7 @@ def test_no_password_is_in_the_list_of_processes(
         assert password_of(ground) not in words
 
 
-def test_the_exit_code_is_that_of_the_program(made: Terminal, ground: Ground) -> None:
+def test_the_exit_code_is_that_of_the_program(made: Terminal, ground: TestServer) -> None:
     done = made("stores", "shell", "lab:gages", "--", *ASK[ground.kind], "SELECT nonsense FROM nowhere")
     expected = subprocess.run(
         ["sqlite3", ":memory:", "SELECT nonsense FROM nowhere"], capture_output=True, check=False
@@ -133,14 +135,14 @@ def test_the_exit_code_is_that_of_the_program(made: Terminal, ground: Ground) ->
     assert "nowhere" in done.err
 
 
-def test_a_program_that_is_not_there_is_named_with_its_package(made: Terminal, ground: Ground) -> None:
+def test_a_program_that_is_not_there_is_named_with_its_package(made: Terminal, ground: TestServer) -> None:
     done = made("stores", "shell", "lab:gages", env={"PATH": str(made.folder)})
     assert done.code == 1
     assert f"error[extra-missing]: The program {PROGRAMS[ground.kind]} is not installed." in done.err
     assert "try: On Debian and Ubuntu: apt-get install " in done.err
 
 
-def test_a_store_that_was_not_made_is_not_made_by_looking(plugged: Terminal, ground: Ground) -> None:
+def test_a_store_that_was_not_made_is_not_made_by_looking(plugged: Terminal, ground: TestServer) -> None:
     done = plugged("stores", "shell", "lab:gages", "--role", "app", "--", *ASK[ground.kind], "SELECT 1")
     assert done.code != 0
     assert not ground.databases()

@@ -10,7 +10,7 @@ import pytest
 from acceptance.terminal import LAB, ONE, Terminal
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 BAD = "import penstock\nfrom json import nothing_of_the_kind\n"
 
@@ -77,7 +77,9 @@ def test_what_the_environment_answers_in_full_needs_no_configuration(empty: Term
 # --- what could not be looked at ------------------------------------------------------------------
 
 
-def test_a_store_that_could_not_be_asked_is_unknown_and_not_absent(plugged: Terminal, ground: Ground) -> None:
+def test_a_store_that_could_not_be_asked_is_unknown_and_not_absent(
+    plugged: Terminal, ground: TestServer
+) -> None:
     plugged.ok("syncstores", "lab")
     away = ["services", "edit", "main", "--url", ground.nowhere]
     plugged.ok(*away, *(["--no-password", "--no-admin"] if ground.service.password else []))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from acceptance.terminal import Terminal
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_doctor_finds_nothing_wrong_where_nothing_is(site: Terminal) -> None
 
 
 def test_the_doctor_compares_what_all_processes_may_have_with_the_room_of_the_server(
-    plugged: Terminal, ground: Ground
+    plugged: Terminal, ground: TestServer
 ) -> None:
     def connections(*words: str) -> list[tuple[str, str]]:
         checks = plugged.json("doctor", *words)["checks"]

@@ -11,7 +11,7 @@ from fix_bindings import Mounted, vcap
 
 if TYPE_CHECKING:
     from acceptance.terminal import Terminal
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 VARIABLE = "PENSTOCK_STORE__LAB__GAGES"
 
@@ -72,7 +72,7 @@ def test_a_whole_address_is_explained_without_its_password(site: Terminal) -> No
 
 
 def test_a_bound_service_is_listed_tested_used_and_handed_to_programs(
-    site: Terminal, bound: Mounted, ground: Ground
+    site: Terminal, bound: Mounted, ground: TestServer
 ) -> None:
     full = ground.address_of("x").rpartition("/")[0]
     bound.put("main", type=ground.kind, uri=full)
@@ -125,7 +125,7 @@ def test_a_variable_that_can_not_be_read_is_named_and_not_repeated(site: Termina
 # --- destroying what a variable names -------------------------------------------------------------
 
 
-def test_what_a_variable_names_is_destroyed_only_if_that_is_said(site: Terminal, ground: Ground) -> None:
+def test_what_a_variable_names_is_destroyed_only_if_that_is_said(site: Terminal, ground: TestServer) -> None:
     site.env[VARIABLE] = ground.address_of("theirs")
     site.env["PENSTOCK_STORE__LAB__BASINS_LOGAN"] = ground.address_of("logan")
     site.ok("syncstores", "lab", "-d", "gages")
@@ -152,7 +152,7 @@ def test_what_a_variable_names_is_destroyed_only_if_that_is_said(site: Terminal,
     site.ok("stores", "drop", "lab:gages", "--now", "-y")  # There is nothing that could be destroyed.
 
 
-def test_e5_from_env_does_not_destroy_what_has_no_record_of_ours(site: Terminal, ground: Ground) -> None:
+def test_e5_from_env_does_not_destroy_what_has_no_record_of_ours(site: Terminal, ground: TestServer) -> None:
     ground.make_database("theirs")
     ground.run_sql("theirs", "CREATE TABLE precious (id int)")
     site.env[VARIABLE] = ground.address_of("theirs")

@@ -9,7 +9,7 @@ import pytest
 from acceptance.terminal import LAB, Terminal
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 BROKEN_SEED = LAB.replace("if first_time:", "raise RuntimeError('no seeds today')")
 
@@ -34,7 +34,7 @@ def test_t12_a_sync_in_which_all_is_well_exits_with_0(plugged: Terminal) -> None
 
 
 def test_t12_one_store_that_fails_does_not_stop_the_rest_and_exits_with_1(
-    site: Terminal, ground: Ground
+    site: Terminal, ground: TestServer
 ) -> None:
     from acceptance.conftest import add_service
 
@@ -146,7 +146,7 @@ def test_t12_what_exists_or_is_defined_elsewhere_exits_with_1(site: Terminal) ->
 
 
 def test_t12_a_plan_changes_nothing_and_exits_with_1_if_something_is_refused(
-    plugged: Terminal, ground: Ground
+    plugged: Terminal, ground: TestServer
 ) -> None:
     done = plugged("syncstores", "lab", "--plan")
     assert done.code == 0

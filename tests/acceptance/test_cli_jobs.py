@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from acceptance.terminal import Terminal
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 NAMES = [f"lab:basins.b{number}" for number in range(4)]
 
 
 def test_stores_named_on_the_command_line_and_in_a_file_are_made_several_at_a_time(
-    plugged: Terminal, ground: Ground
+    plugged: Terminal, ground: TestServer
 ) -> None:
     plugged.folder.joinpath("names.txt").write_text("# basins\nlab:basins.b2\n\nlab:basins.b3\n")
     told = plugged.ok("stores", "create", *NAMES[:2], "--from", "names.txt", "--jobs", "3")
@@ -30,7 +30,7 @@ def test_names_may_come_from_stdin_and_a_name_that_is_none_is_a_usage_error(plug
     assert plugged("stores", "create").code == 2
 
 
-def test_one_that_fails_is_told_and_the_others_are_made(plugged: Terminal, ground: Ground) -> None:
+def test_one_that_fails_is_told_and_the_others_are_made(plugged: Terminal, ground: TestServer) -> None:
     ground.make_database("lab_basins_b1")
     ground.run_sql("lab_basins_b1", "CREATE TABLE precious (id int)")
     done = plugged("stores", "create", *NAMES, "-j", "2")

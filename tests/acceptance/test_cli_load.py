@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from acceptance.terminal import Terminal
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 SEEN = datetime.fromisoformat("2020-01-02T03:04:05.600000")
 
 
-def check_first(row: dict[str, Any], ground: Ground) -> None:
+def check_first(row: dict[str, Any], ground: TestServer) -> None:
     """The row that each format of a file has."""
     assert (row["number"], row["name"], row["height"], row["gates"]) == ("007", "Weber, O", 1.5, 3)
     seen = SEEN.replace(microsecond=0) if ground.kind == "mariadb" else SEEN  # A DATETIME has seconds there.
@@ -34,7 +34,7 @@ def check_first(row: dict[str, Any], ground: Ground) -> None:
         assert row["price"] == Decimal("12345678901234.123456")
 
 
-def test_csv_is_read_as_the_columns_say_and_nothing_is_guessed(loads: Terminal, ground: Ground) -> None:
+def test_csv_is_read_as_the_columns_say_and_nothing_is_guessed(loads: Terminal, ground: TestServer) -> None:
     first = '007,"Weber, O",1.5,12345678901234.123456, 3,2020-01-02,2020-01-02T03:04:05.6,no,"{""a"": [1]}"\n'
     write(loads, "a.csv", HEAD + first + '008,"",2e3,,,,,T,\n009,,-1,7.5,,,,1,\n')
     said = loads.ok("load", "lab:gages", "gage", "a.csv")
@@ -48,7 +48,7 @@ def test_csv_is_read_as_the_columns_say_and_nothing_is_guessed(loads: Terminal, 
     assert rows[1]["price"] is rows[1]["gates"] is rows[1]["made"] is rows[1]["extra"] is None
 
 
-def test_json_lines_are_read_as_the_columns_say(loads: Terminal, ground: Ground) -> None:
+def test_json_lines_are_read_as_the_columns_say(loads: Terminal, ground: TestServer) -> None:
     first = (
         '{"number": "007", "name": "Weber, O", "height": 1.5, "price": 12345678901234.123456, "gates": 3,'
         ' "made": "2020-01-02", "seen": "2020-01-02 03:04:05.6", "works": false, "extra": {"a": [1]}}'
@@ -60,7 +60,7 @@ def test_json_lines_are_read_as_the_columns_say(loads: Terminal, ground: Ground)
     assert (rows[1]["number"], rows[1]["height"], rows[1]["extra"]) == ("8", 2.0, None)
 
 
-def test_parquet_is_read_as_the_columns_say(loads: Terminal, ground: Ground) -> None:
+def test_parquet_is_read_as_the_columns_say(loads: Terminal, ground: TestServer) -> None:
     table = pa.table(
         {
             "number": pa.array(["007", "8"]).dictionary_encode(),
@@ -161,7 +161,7 @@ def test_a_bar_grows_on_a_terminal(loads: Terminal) -> None:
 
 
 @pytest.fixture
-def in_the_way(loads: Terminal, ground: Ground) -> Iterator[None]:
+def in_the_way(loads: Terminal, ground: TestServer) -> Iterator[None]:
     """Somebody who has stored a row, but has not yet said for good: the same one waits for that."""
     if ground.kind == "sqlite":  # One writes at a time: there is nothing to wait for in the middle.
         yield
@@ -174,7 +174,7 @@ def in_the_way(loads: Terminal, ground: Ground) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("in_the_way")
-def test_ctrl_c_in_the_middle_stores_nothing_and_says_so(loads: Terminal, ground: Ground) -> None:
+def test_ctrl_c_in_the_middle_stores_nothing_and_says_so(loads: Terminal, ground: TestServer) -> None:
     count = 1_000_000 if ground.kind == "sqlite" else 60_000
     lines = "".join(f"{n},1,yes\n" for n in range(count))
     write(loads, "a.csv", f"number,height,works\n{lines}last,1,yes\n")

@@ -15,7 +15,7 @@ from acceptance.loads import stored, write
 
 if TYPE_CHECKING:
     from acceptance.terminal import Terminal
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 TABLE = """
 CREATE SCHEMA plant;
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.parametrize("ground", ["postgresql"], indirect=True)
 
 
 @pytest.fixture
-def valves(loads: Terminal, ground: Ground) -> Terminal:
+def valves(loads: Terminal, ground: TestServer) -> Terminal:
     """The site, with a table in a schema of its own."""
     for statement in TABLE.split(";")[:-1]:
         ground.run_sql("lab_gages", statement)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from acceptance.terminal import Terminal
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
 
 WHEN = r"\d{4}-\d\d-\d\d"
 
 
 @pytest.fixture
-def synced(plugged: Terminal, ground: Ground) -> Terminal:
+def synced(plugged: Terminal, ground: TestServer) -> Terminal:
     """A site whose store `gages` is there, with a row of its own; its terminal has no colours."""
     plugged.env["NO_COLOR"] = "1"
     plugged.ok("syncstores", "lab")
@@ -43,7 +43,7 @@ def healths(site: Terminal, *words: str) -> dict[str, str]:
     return {row["database"]: row["health"] for row in rows if row["database"]}
 
 
-def numbers(ground: Ground) -> list[str]:
+def numbers(ground: TestServer) -> list[str]:
     """The rows of the store `gages`."""
     return [number for (number,) in ground.run_sql("lab_gages", "SELECT number FROM gage ORDER BY number")]
 
@@ -51,7 +51,7 @@ def numbers(ground: Ground) -> list[str]:
 # --- drop, and bring back -------------------------------------------------------------------------
 
 
-def test_a_dropped_store_is_kept_for_a_while_and_comes_back(synced: Terminal, ground: Ground) -> None:
+def test_a_dropped_store_is_kept_for_a_while_and_comes_back(synced: Terminal, ground: TestServer) -> None:
     done = synced("stores", "drop", "lab:gages", "--yes")
     assert done.code == 0, done.all
     assert re.search(r"^Drops lab:gages: database lab_gages on main, [\d.]+ [kM]B, kept for 7 days", done.err)
@@ -72,7 +72,7 @@ def test_a_dropped_store_is_kept_for_a_while_and_comes_back(synced: Terminal, gr
     assert numbers(ground) == ["1", "2", "mine"]
 
 
-def test_a_drop_asks_on_a_terminal_and_only_a_yes_is_one(synced: Terminal, ground: Ground) -> None:
+def test_a_drop_asks_on_a_terminal_and_only_a_yes_is_one(synced: Terminal, ground: TestServer) -> None:
     for answer in ("n", ""):
         done = synced.typed("stores", "drop", "lab:gages", answers=[("Drop it? [y/N]", answer)])
         assert (done.code, "Nothing was changed." in done.out) == (1, True), done.out
@@ -85,7 +85,9 @@ def test_a_drop_asks_on_a_terminal_and_only_a_yes_is_one(synced: Terminal, groun
     assert numbers(ground) == ["1", "2", "mine"]
 
 
-def test_where_nobody_can_be_asked_nothing_is_dropped_without_a_yes(synced: Terminal, ground: Ground) -> None:
+def test_where_nobody_can_be_asked_nothing_is_dropped_without_a_yes(
+    synced: Terminal, ground: TestServer
+) -> None:
     for words in (["drop", "lab:gages"], ["drop", "lab:gages", "--now"]):
         done = synced("stores", *words, stdin=b"y\n")
         assert (done.code, done.out) == (2, ""), done.all
@@ -96,7 +98,7 @@ def test_where_nobody_can_be_asked_nothing_is_dropped_without_a_yes(synced: Term
     assert kept(synced) == []
 
 
-def test_a_store_that_is_dropped_at_once_is_gone(synced: Terminal, ground: Ground) -> None:
+def test_a_store_that_is_dropped_at_once_is_gone(synced: Terminal, ground: TestServer) -> None:
     question = "Drop this database with all that is in it? [y/N]"
     done = synced.typed("stores", "drop", "lab:gages", "--now", answers=[(question, "y")])
     assert (done.code, "kept" in done.out) == (0, False), done.out
@@ -118,7 +120,7 @@ def test_where_nothing_is_to_be_kept_a_drop_says_so_before_it_asks(site: Termina
 
 
 def test_a_store_that_was_made_anew_has_to_go_before_the_old_one_comes_back(
-    synced: Terminal, ground: Ground
+    synced: Terminal, ground: TestServer
 ) -> None:
     synced.ok("stores", "drop", "lab:gages", "--yes")
     [old] = kept(synced)
@@ -136,7 +138,7 @@ def test_a_store_that_was_made_anew_has_to_go_before_the_old_one_comes_back(
 
 
 def test_the_kept_store_of_an_app_that_is_gone_is_listed_and_comes_back(
-    synced: Terminal, ground: Ground
+    synced: Terminal, ground: TestServer
 ) -> None:
     synced.ok("stores", "drop", "lab:gages", "--yes")
     shutil.rmtree(synced.folder / "lab")
@@ -150,7 +152,7 @@ def test_the_kept_store_of_an_app_that_is_gone_is_listed_and_comes_back(
 # --- for good -------------------------------------------------------------------------------------
 
 
-def test_a_purge_takes_what_is_due_and_all_only_after_a_yes(synced: Terminal, ground: Ground) -> None:
+def test_a_purge_takes_what_is_due_and_all_only_after_a_yes(synced: Terminal, ground: TestServer) -> None:
     assert synced.ok("stores", "purge") == "No dropped store is kept.\n"
     assert synced.ok("stores", "purge", "--all") == "No dropped store is kept.\n"
     synced.ok("stores", "drop", "lab:gages", "--yes")
@@ -172,7 +174,7 @@ def test_a_purge_takes_what_is_due_and_all_only_after_a_yes(synced: Terminal, gr
 
 
 def test_a_purge_in_which_one_store_fails_drops_the_others_and_exits_with_1(
-    synced: Terminal, ground: Ground
+    synced: Terminal, ground: TestServer
 ) -> None:
     synced.ok("stores", "create", "lab:basins.logan")
     for name in ("gages", "basins.logan"):
@@ -185,7 +187,7 @@ def test_a_purge_in_which_one_store_fails_drops_the_others_and_exits_with_1(
     assert [row["store"] for row in kept(synced)] == ["gages"]
 
 
-def replace_database(ground: Ground, name: str) -> None:
+def replace_database(ground: TestServer, name: str) -> None:
     """Put a database of somebody's in place of one that is kept."""
     if ground.directory is None:
         ground.drop_database(name)
@@ -202,7 +204,7 @@ def replace_database(ground: Ground, name: str) -> None:
 
 
 @pytest.fixture
-def logged(site: Terminal, postgresql_ground: Ground) -> Terminal:
+def logged(site: Terminal, postgresql_ground: TestServer) -> Terminal:
     """A site with two stores on PostgreSQL that have logins of their own."""
     add_service(site, postgresql_ground)
     for setting in ("gages", "basins"):
@@ -303,7 +305,7 @@ def turner(postgresql: PostgreSQLServer) -> Iterator[str]:
 
 
 def test_a_services_password_is_new_and_sealed_and_its_stores_go_on(
-    site: Terminal, turner: str, postgresql_ground: Ground
+    site: Terminal, turner: str, postgresql_ground: TestServer
 ) -> None:
     (site.folder / "secret").write_text("first")
     site.ok("services", "add", "main", turner, "--password-file", "secret")

@@ -17,7 +17,7 @@ from penstock.connect import ServiceAccount, read_password
 
 if TYPE_CHECKING:
     from fix_mariadb import MariaDBServer
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
 
 PASSWORDS = ["p:a@ss/w%rd ü☃ 'once' \"twice\" \\ $HOME #?&=+", "-%41%2f "]
 
@@ -223,7 +223,7 @@ def test_a_relative_directory_is_relative_to_where_the_command_was_run(site: Ter
 
 
 def test_t14_removing_a_used_service_is_refused_and_names_its_users(
-    plugged: Terminal, ground: Ground
+    plugged: Terminal, ground: TestServer
 ) -> None:
     plugged.ok("syncstores", "lab")
     done = plugged("services", "remove", "main", "--yes")
@@ -237,7 +237,7 @@ def test_t14_removing_a_used_service_is_refused_and_names_its_users(
     ]
 
 
-def test_t14_forced_it_unplugs_and_leaves_the_databases(plugged: Terminal, ground: Ground) -> None:
+def test_t14_forced_it_unplugs_and_leaves_the_databases(plugged: Terminal, ground: TestServer) -> None:
     plugged.ok("syncstores", "lab")
     done = plugged("services", "remove", "main", "--force")
     assert (done.code, "error[confirmation-needed]" in done.err) == (2, True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from acceptance.terminal import LAB, ONE, Terminal
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 # --- what is not ours -----------------------------------------------------------------------------
 
 
 def test_e5_a_refresh_with_somebodys_database_url_is_refused_and_their_data_is_intact(
-    site: Terminal, ground: Ground
+    site: Terminal, ground: TestServer
 ) -> None:
     site.app("one", ONE)
     ground.make_database("theirs")
@@ -32,7 +32,9 @@ def test_e5_a_refresh_with_somebodys_database_url_is_refused_and_their_data_is_i
     assert not any("penstock:" in text and "***" not in text for text in site.printed)
 
 
-def test_a_database_of_somebodys_is_taken_over_only_by_adopting_it(plugged: Terminal, ground: Ground) -> None:
+def test_a_database_of_somebodys_is_taken_over_only_by_adopting_it(
+    plugged: Terminal, ground: TestServer
+) -> None:
     ground.make_database("old-gages")
     ground.run_sql("old-gages", "CREATE TABLE gage (number varchar(20) primary key)")
     ground.run_sql("old-gages", "INSERT INTO gage VALUES ('1')")
@@ -49,7 +51,7 @@ def test_a_database_of_somebodys_is_taken_over_only_by_adopting_it(plugged: Term
 # --- refresh and drop -----------------------------------------------------------------------------
 
 
-def test_a_refresh_names_what_it_drops_and_needs_a_yes(plugged: Terminal, ground: Ground) -> None:
+def test_a_refresh_names_what_it_drops_and_needs_a_yes(plugged: Terminal, ground: TestServer) -> None:
     plugged.ok("syncstores", "lab")
     ground.run_sql("lab_gages", "DELETE FROM gage")
     done = plugged("syncstores", "lab", "-r")
@@ -65,7 +67,7 @@ def test_a_refresh_names_what_it_drops_and_needs_a_yes(plugged: Terminal, ground
     assert (done.code, "IntegrityError" in done.out) == (1, True)
 
 
-def test_a_store_of_a_kind_is_made_listed_and_dropped(plugged: Terminal, ground: Ground) -> None:
+def test_a_store_of_a_kind_is_made_listed_and_dropped(plugged: Terminal, ground: TestServer) -> None:
     shown = plugged.ok("stores", "create", "lab:basins.logan")
     assert "lab:basins.logan is ready: database lab_basins_logan on main  (registry" in shown
     plugged.ok(
@@ -86,7 +88,7 @@ def test_a_store_of_a_kind_is_made_listed_and_dropped(plugged: Terminal, ground:
     assert ground.databases() == {"lab_trial"}
 
 
-def test_a_store_made_anew_is_dropped_only_after_a_yes(plugged: Terminal, ground: Ground) -> None:
+def test_a_store_made_anew_is_dropped_only_after_a_yes(plugged: Terminal, ground: TestServer) -> None:
     plugged.ok("stores", "create", "lab:basins.logan")
     assert plugged("stores", "create", "lab:basins.logan", "-r").code == 2
     shown = plugged.ok("stores", "create", "lab:basins.logan", "-r", "-y")
@@ -97,7 +99,7 @@ def test_a_store_made_anew_is_dropped_only_after_a_yes(plugged: Terminal, ground
 
 
 def test_t19_the_stores_of_an_app_that_is_gone_are_listed_and_dropped_only_if_that_is_said(
-    plugged: Terminal, ground: Ground
+    plugged: Terminal, ground: TestServer
 ) -> None:
     plugged.ok("syncstores", "lab")
     plugged.ok("stores", "create", "lab:basins.logan")
@@ -124,7 +126,7 @@ def test_t19_the_stores_of_an_app_that_is_gone_are_listed_and_dropped_only_if_th
 
 
 def test_the_stores_of_an_app_with_an_error_in_it_are_broken_and_every_command_says_why(
-    plugged: Terminal, ground: Ground
+    plugged: Terminal, ground: TestServer
 ) -> None:
     plugged.ok("syncstores", "lab")
     plugged.app("lab", "x = = 1  # penstock")
@@ -157,7 +159,7 @@ def test_an_app_that_never_had_a_store_is_missed_when_it_is_broken(site: Termina
 
 
 def test_a_command_that_runs_in_another_folder_takes_no_store_for_an_orphan(
-    plugged: Terminal, ground: Ground
+    plugged: Terminal, ground: TestServer
 ) -> None:
     plugged.ok("syncstores", "lab")
     (plugged.folder / "lab").rename(plugged.folder / "moved")
@@ -171,7 +173,7 @@ def test_a_command_that_runs_in_another_folder_takes_no_store_for_an_orphan(
 
 
 def test_t19_a_store_whose_declaration_is_gone_and_one_left_behind_are_orphans(
-    site: Terminal, sqlite_ground: Ground
+    site: Terminal, sqlite_ground: TestServer
 ) -> None:
     site.ok("link", "local", "lab:gages")
     site.ok("syncstores", "lab")
@@ -196,7 +198,7 @@ def test_t19_a_store_whose_declaration_is_gone_and_one_left_behind_are_orphans(
 # --- status and addresses -------------------------------------------------------------------------
 
 
-def test_status_exits_with_1_only_if_it_is_asked_to_check(plugged: Terminal, ground: Ground) -> None:
+def test_status_exits_with_1_only_if_it_is_asked_to_check(plugged: Terminal, ground: TestServer) -> None:
     done = plugged("stores", "status")
     assert (done.code, "not created" in done.out) == (0, True)
     assert "try: penstock syncstores lab -d gages" in done.err

@@ -16,10 +16,10 @@ from acceptance.terminal import Terminal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
-def test_the_five_minute_story_works_line_by_line(empty: Terminal, ground: Ground) -> None:
+def test_the_five_minute_story_works_line_by_line(empty: Terminal, ground: TestServer) -> None:
     empty.forked = False
     empty.ok("init")
     empty.ok("scaffold", "my_first_app")
@@ -145,7 +145,9 @@ def test_a_command_that_changes_something_wants_a_configuration_file(empty: Term
     assert empty.json("services", "list") == {"services": []}
 
 
-def test_a_store_is_synced_by_what_the_environment_says_alone(empty: Terminal, sqlite_ground: Ground) -> None:
+def test_a_store_is_synced_by_what_the_environment_says_alone(
+    empty: Terminal, sqlite_ground: TestServer
+) -> None:
     from acceptance.terminal import ONE
 
     empty.app("one", ONE)

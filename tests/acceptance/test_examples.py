@@ -13,14 +13,14 @@ import pytest
 from fix_servers import require_spatial
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTS = {"stream_gages": 4, "dam_inventory": 3}
 
 
 @pytest.mark.parametrize("app", TESTS)
-def test_the_tests_of_an_example_pass(app: str, ground: Ground, tmp_path: Path) -> None:
+def test_the_tests_of_an_example_pass(app: str, ground: TestServer, tmp_path: Path) -> None:
     if app == "dam_inventory":
         require_spatial(ground)
     config = tmp_path / "penstock.toml"
@@ -41,7 +41,7 @@ def test_the_tests_of_an_example_pass(app: str, ground: Ground, tmp_path: Path) 
     assert ground.databases() == set()
 
 
-def written(ground: Ground) -> str:
+def written(ground: TestServer) -> str:
     """A configuration with the ground as the service `main`."""
     service = ground.service
     keys = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fix_registries import RegistryHome
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 _TESTS = Path(__file__).parents[1]
 
@@ -90,7 +90,7 @@ def gunicorn(kind: str, registry: str, path: Path, log: Path) -> Iterator[subpro
 
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
 def test_e7_workers_forked_after_the_store_was_used_work_and_share_no_connection(
-    postgresql_ground: Ground, sqlite_registry: RegistryHome, tmp_path: Path, kind: str
+    postgresql_ground: TestServer, sqlite_registry: RegistryHome, tmp_path: Path, kind: str
 ) -> None:
     lab = make_lab()
     with Stores(sqlite_registry.open(), apps=[lab]) as desk:
@@ -124,7 +124,7 @@ def check_nothing_is_shared(said: list[dict[str, Any]], master: int) -> None:
     assert len({answer["worker"] for answer in said}) >= 2
 
 
-def sessions(ground: Ground) -> set[int]:
+def sessions(ground: TestServer) -> set[int]:
     """The server's processes that serve the store."""
     rows = ground.run_sql("postgres", "SELECT pid FROM pg_stat_activity WHERE datname = 'lab_gages'")
     return {pid for (pid,) in rows}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from acceptance.terminal import Terminal
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 MANIFEST = """
 version: 1.1
@@ -133,7 +133,7 @@ def documented() -> dict[str, str]:
 
 @pytest.mark.parametrize("files", [ours, documented])
 def test_an_app_of_tethys_is_installed_plugged_in_synced_and_answers(
-    empty: Terminal, own_python: Path, ground: Ground, tmp_path: Path, files: object
+    empty: Terminal, own_python: Path, ground: TestServer, tmp_path: Path, files: object
 ) -> None:
     write(tmp_path / "shelf", files())  # type: ignore[operator]
     empty.ok("init")

@@ -19,7 +19,7 @@ from penstock.provision.steps import Phase, Step, StepDone, StepEvent, register,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App, Stores
     from penstock.provision.context import SyncContext
 
@@ -63,7 +63,7 @@ def added() -> Iterator[type[Step]]:
 
 @pytest.mark.usefixtures("added")
 def test_a_step_from_outside_is_in_plan_sync_and_journal(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     words = f"make the notes of {desk.address(lab, 'gages').database}"
     planned = [str(step) for step in desk.plan(lab, "gages").steps]

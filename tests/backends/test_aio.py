@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
     from penstock.aio import AsyncStore
 
@@ -54,7 +54,7 @@ def test_tasks_write_and_read_what_threads_do(async_desk: Stores, lab: type[App]
 
 
 def test_a_transaction_that_fails_is_undone_with_the_tables_it_made(
-    async_desk: Stores, lab: type[App], async_ground: Ground
+    async_desk: Stores, lab: type[App], async_ground: TestServer
 ) -> None:
     if not async_ground.can.transactional_ddl:
         pytest.skip("this server commits at every CREATE TABLE")
@@ -107,7 +107,7 @@ def state(lab: type[App]) -> Any:
 
 
 def test_a_dialect_of_its_own_does_as_well(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     options = EngineOptions(share_statements=False)
     registry = desk_on(async_ground, lab).registry
@@ -117,7 +117,9 @@ def test_a_dialect_of_its_own_does_as_well(
         desk.close()
 
 
-def test_read_only_sessions_are_read_only(async_desk: Stores, lab: type[App], async_ground: Ground) -> None:
+def test_read_only_sessions_are_read_only(
+    async_desk: Stores, lab: type[App], async_ground: TestServer
+) -> None:
     if async_ground.kind != "sqlite":
         pytest.skip("a read-only role is what enforces it on a server")
 
@@ -173,7 +175,7 @@ def test_every_verb_of_the_desk_is_awaited() -> None:
 
 
 def test_stores_are_made_and_dropped_while_the_loop_goes_on(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     async def use_it() -> None:
         assert not await lab.gages.aio.exists()
@@ -203,7 +205,7 @@ DRIVERS = {"asyncpg": "psycopg", "asyncmy": "pymysql", "aiosqlite": "pysqlite"}
     indirect=["async_ground"],
 )
 def test_m5_a_service_whose_address_names_an_async_driver_is_provisioned_and_used(
-    async_ground: Ground, lab: type[App], monkeypatch: pytest.MonkeyPatch, driver: str, threads: str
+    async_ground: TestServer, lab: type[App], monkeypatch: pytest.MonkeyPatch, driver: str, threads: str
 ) -> None:
     def named(url: str) -> str:
         kind, _, rest = url.partition("://")
@@ -226,7 +228,7 @@ def test_m5_a_service_whose_address_names_an_async_driver_is_provisioned_and_use
 
 
 def test_a_connection_has_an_async_engine_too(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     async def use_it() -> Any:
         async with lab.servers.aio.sessionmaker() as session:
@@ -238,7 +240,7 @@ def test_a_connection_has_an_async_engine_too(
 
 
 def test_a_connection_over_sqlite_is_no_async_engine_either(
-    sqlite_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(sqlite_ground, lab)), pytest.raises(NotSupported):
         _ = lab.servers.aio.engine
@@ -248,7 +250,7 @@ def test_a_connection_over_sqlite_is_no_async_engine_either(
 
 
 def test_a_session_says_whose_it_is_and_has_its_settings(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     registry = desk_on(async_server, lab).registry
     asked = ("application_name", "search_path", "statement_timeout")
@@ -264,7 +266,7 @@ def test_a_session_says_whose_it_is_and_has_its_settings(
 
 
 def test_options_of_an_address_are_understood_by_every_driver(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     service = async_server.service
     url = f"{service.url}?sslmode=disable&connect_timeout=7&keepalives=1&target_session_attrs=any"
@@ -319,7 +321,7 @@ def told_twice(lab: type[App]) -> list[BaseException]:
 
 
 def test_a_store_that_was_never_made_is_told_as_such(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(async_ground, lab)):
         by_a_thread, by_a_task = told_twice(lab)
@@ -328,7 +330,7 @@ def test_a_store_that_was_never_made_is_told_as_such(
 
 
 def test_a_store_nothing_is_plugged_into_is_told_as_such(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(async_ground, lab, links=())):
         for error in told_twice(lab):
@@ -336,7 +338,7 @@ def test_a_store_nothing_is_plugged_into_is_told_as_such(
 
 
 def test_a_refused_password_is_the_same_error_and_is_nowhere_in_it(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     canary = Search()
     wrong = tmp_path / "password"
@@ -354,7 +356,7 @@ def test_a_refused_password_is_the_same_error_and_is_nowhere_in_it(
 
 
 def test_a_server_that_is_not_there_is_the_same_error(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     service = replace(async_server.service, url=async_server.service.url.rpartition(":")[0] + ":1")
     with use(desk_on(replace(async_server, service=service), lab)) as desk:

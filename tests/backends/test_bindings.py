@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fix_bindings import Mounted
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def tenant(postgresql: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
     postgresql.clean()
 
 
-def parts_of(ground: Ground) -> dict[str, str]:
+def parts_of(ground: TestServer) -> dict[str, str]:
     """What a platform would say of a ground's service."""
     if ground.kind == "sqlite":
         return {"type": "sqlite", "uri": ground.url}
@@ -60,7 +60,7 @@ def use_it(config: Path, lab: type[App]) -> str:
 
 
 def test_a_store_lives_on_a_service_that_kubernetes_mounts(
-    ground: Ground, lab: type[App], mounted: Mounted, site: Path
+    ground: TestServer, lab: type[App], mounted: Mounted, site: Path
 ) -> None:
     mounted.put("main", **parts_of(ground))
     assert use_it(site, lab) == "SERVICE_BINDING_ROOT/main"
@@ -68,7 +68,7 @@ def test_a_store_lives_on_a_service_that_kubernetes_mounts(
 
 
 def test_a_store_lives_on_a_service_of_cloud_foundry(
-    postgresql_ground: Ground, lab: type[App], site: Path, monkeypatch: pytest.MonkeyPatch
+    postgresql_ground: TestServer, lab: type[App], site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = parts_of(postgresql_ground)
     uri = f"postgres://penstock:{parts['password']}@127.0.0.1:{parts['port']}/postgres"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fix_mariadb import MariaDBServer
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
     from penstock.backends.clients import ClientCommand
 
 PASSWORD = "a b'c\"d$HOME%41\\n#;`id`\nsecond line\ttab &=?/@:+ ÄÖ漢🎉 end "
@@ -253,7 +253,7 @@ def test_a_pooler_is_not_sent_what_it_refuses() -> None:
     assert caught.value.hint == "Add --role app, if you may write."
 
 
-def test_only_postgresql_has_keywords(ground: Ground) -> None:
+def test_only_postgresql_has_keywords(ground: TestServer) -> None:
     url = make_url(ground.url).set(database="gages")
     if ground.kind == "postgresql":
         assert "dbname=gages" in backend_for(url).clients.keywords(url)

@@ -9,10 +9,10 @@ import pytest
 from penstock.testing.contract import BackendContract, BackendUnderTest
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class TestOwnBackends(BackendContract):
     @pytest.fixture
-    def subject(self, ground: Ground) -> BackendUnderTest:
+    def subject(self, ground: TestServer) -> BackendUnderTest:
         return BackendUnderTest(service=ground.service)

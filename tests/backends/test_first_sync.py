@@ -19,7 +19,7 @@ from penstock.secrets import SecretRef
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 _POOR = {
@@ -51,13 +51,13 @@ def failure(desk: Stores, app: type[App]) -> PenstockError:
     return result.error
 
 
-def away(ground: Ground) -> Service:
+def away(ground: TestServer) -> Service:
     """A service at an address where nothing answers."""
     return replace(ground.service, name="away", url=ground.nowhere, admin_url=None, admin_password=None)
 
 
 def test_a_server_that_does_not_answer_leaves_no_entry(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     app = one_of()
     desk = desk_on(replace(ground, service=away(ground)), app)
@@ -68,7 +68,7 @@ def test_a_server_that_does_not_answer_leaves_no_entry(
 
 @pytest.mark.parametrize("path", ["nowhere.seed", "fix_apps.sow", "fix_apps.Gage"])
 def test_an_initializer_that_can_not_be_called_leaves_no_entry(
-    ground: Ground, desk_on: Callable[..., Stores], path: str
+    ground: TestServer, desk_on: Callable[..., Stores], path: str
 ) -> None:
     app = one_of(path)
     desk = desk_on(ground, app)
@@ -77,7 +77,9 @@ def test_an_initializer_that_can_not_be_called_leaves_no_entry(
     assert ground.databases() == set()
 
 
-def test_a_database_of_somebody_else_leaves_no_entry(ground: Ground, desk_on: Callable[..., Stores]) -> None:
+def test_a_database_of_somebody_else_leaves_no_entry(
+    ground: TestServer, desk_on: Callable[..., Stores]
+) -> None:
     app = one_of()
     ground.make_database("one_gages")
     ground.run_sql("one_gages", "CREATE TABLE theirs (id integer)")
@@ -87,7 +89,7 @@ def test_a_database_of_somebody_else_leaves_no_entry(ground: Ground, desk_on: Ca
 
 
 def test_a_database_that_the_server_refuses_to_make_leaves_no_entry(
-    server_ground: Ground, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    server_ground: TestServer, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, home = one_of(), WORDS[server_ground.kind].home
     make, drop = _POOR[server_ground.kind]
@@ -103,7 +105,9 @@ def test_a_database_that_the_server_refuses_to_make_leaves_no_entry(
         server_ground.run_sql(home, drop)
 
 
-def test_what_was_made_is_remembered_with_the_reason(ground: Ground, desk_on: Callable[..., Stores]) -> None:
+def test_what_was_made_is_remembered_with_the_reason(
+    ground: TestServer, desk_on: Callable[..., Stores]
+) -> None:
     app = one_of(refuse)
     desk = desk_on(ground, app)
     assert isinstance(failure(desk, app), InitializerError)
@@ -114,7 +118,7 @@ def test_what_was_made_is_remembered_with_the_reason(ground: Ground, desk_on: Ca
 
 
 def test_a_store_that_is_known_keeps_its_entry_when_its_server_goes_away(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     app = one_of()
     desk = desk_on(ground, app)
@@ -130,7 +134,7 @@ def test_a_store_that_is_known_keeps_its_entry_when_its_server_goes_away(
 
 
 def test_a_store_that_could_not_move_is_not_left_behind(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     app = one_of()
     with use(desk_on(ground, app)) as desk:
@@ -146,7 +150,7 @@ def test_a_store_that_could_not_move_is_not_left_behind(
 
 
 def test_a_store_of_a_kind_that_could_not_be_made_is_not_listed(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     lab = make_lab()
     desk = desk_on(replace(ground, service=away(ground)), lab)

@@ -18,7 +18,7 @@ from penstock.testing import stores_for_tests
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 
@@ -50,7 +50,7 @@ class Lab(App):
 
 @pytest.mark.usefixtures("_no_collector")
 def test_who_waits_for_a_connection_gets_one_of_a_session_that_was_forgotten(
-    server_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    server_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     options = EngineOptions(max_connections=4, pool_timeout=15)
     desk = desk_on(server_ground, lab, options=options)
@@ -68,7 +68,7 @@ def test_who_waits_for_a_connection_gets_one_of_a_session_that_was_forgotten(
 
 @pytest.mark.usefixtures("_no_collector")
 def test_a_session_that_an_initializer_forgot_keeps_no_sync_and_no_copy_waiting(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     desk = desk_on(ground, Lab)
     for _ in range(2):

@@ -12,10 +12,10 @@ from penstock.errors import StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
-def test_check_tells_of_every_service_how_it_answers(desk: Stores, ground: Ground) -> None:
+def test_check_tells_of_every_service_how_it_answers(desk: Stores, ground: TestServer) -> None:
     desk.operator.add_service(Service(name="gone", url="sqlite:////nowhere/at/all"))
     gone, main = desk.check()
     assert (gone.service, gone.ok, type(gone.problem)) == ("gone", False, StorageUnavailable)
@@ -28,7 +28,7 @@ def test_check_tells_of_every_service_how_it_answers(desk: Stores, ground: Groun
 
 
 def test_check_and_status_name_who_has_the_connections(
-    desk_on: Callable[..., Stores], ground: Ground, lab: type[App]
+    desk_on: Callable[..., Stores], ground: TestServer, lab: type[App]
 ) -> None:
     options = EngineOptions(max_connections=7, share_statements=False)
     desk = desk_on(ground, lab, options=options)
@@ -48,7 +48,7 @@ def test_check_and_status_name_who_has_the_connections(
 
 
 def test_a_services_own_figure_wins_over_that_of_the_desk(
-    desk_on: Callable[..., Stores], ground: Ground, lab: type[App]
+    desk_on: Callable[..., Stores], ground: TestServer, lab: type[App]
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=9))
     service = desk.operator.get_service("main")

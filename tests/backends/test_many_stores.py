@@ -18,7 +18,7 @@ from penstock.errors import BudgetExhausted, InitializerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 def test_stores_made_several_at_a_time_are_complete_and_their_results_in_order(
@@ -32,7 +32,7 @@ def test_stores_made_several_at_a_time_are_complete_and_their_results_in_order(
 
 
 def test_several_at_a_time_run_on_several_threads_and_never_hold_more_than_the_budget(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     threads: set[int] = set()
     together = threading.Barrier(2, timeout=30)
@@ -62,7 +62,7 @@ def test_several_at_a_time_run_on_several_threads_and_never_hold_more_than_the_b
     assert 4 <= most <= 9
 
 
-def test_one_that_fails_does_not_stop_the_others_at_work(ground: Ground) -> None:
+def test_one_that_fails_does_not_stop_the_others_at_work(ground: TestServer) -> None:
     def seed(session: object, first_time: bool) -> None:
         if "bad" in str(session.get_bind().engine.url):  # type: ignore[attr-defined]
             raise RuntimeError("not this one")
@@ -82,7 +82,7 @@ def test_one_that_fails_does_not_stop_the_others_at_work(ground: Ground) -> None
         assert [result.ok for result in again] == [True, False, True], again
 
 
-def test_a_budget_too_small_for_a_sync_says_so_and_makes_nothing(ground: Ground, lab: type[App]) -> None:
+def test_a_budget_too_small_for_a_sync_says_so_and_makes_nothing(ground: TestServer, lab: type[App]) -> None:
     registry = MemoryRegistry()
     registry.put_service(ground.service)
     with Stores(registry, apps=[lab], engine_options=EngineOptions(max_connections=3)) as stores:
@@ -108,7 +108,7 @@ def test_t11_stores_that_come_and_go_leave_no_engine_and_no_connection(desk: Sto
 
 
 def test_t11_an_unassigned_optional_store_stops_nothing(
-    ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     class Wide(lab):  # type: ignore[valid-type, misc]
         extra = Database("Not plugged in.", metadata=Base.metadata, required=False)

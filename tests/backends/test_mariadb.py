@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fix_mariadb import MariaDBServer
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 @pytest.fixture
-def address(mariadb_ground: Ground) -> DatabaseAddress:
+def address(mariadb_ground: TestServer) -> DatabaseAddress:
     """A database that is not there yet."""
     return DatabaseAddress(
         server=server_of(mariadb_ground.service, Keyring()), database="lab_main", label="lab:main"
@@ -118,7 +118,7 @@ def test_a_lock_that_is_shared_is_had_by_many_and_alone_by_one(address: Database
 
 
 def test_t17_a_wrong_password_is_a_login_refused(
-    address: DatabaseAddress, tmp_path: Path, mariadb_ground: Ground
+    address: DatabaseAddress, tmp_path: Path, mariadb_ground: TestServer
 ) -> None:
     (tmp_path / "pw").write_text("wrong")
     service = replace(mariadb_ground.service, password=SecretRef("file", str(tmp_path / "pw")))
@@ -127,14 +127,14 @@ def test_t17_a_wrong_password_is_a_login_refused(
     assert "1045" in refused.value.why
 
 
-def test_t17_a_server_that_does_not_answer_is_unreachable(mariadb_ground: Ground) -> None:
+def test_t17_a_server_that_does_not_answer_is_unreachable(mariadb_ground: TestServer) -> None:
     server = server_of(replace(mariadb_ground.service, url=mariadb_ground.nowhere), Keyring())
     with pytest.raises(ServerUnreachable):
         backend_for(server.login.url).version(server)
 
 
 def test_t17_a_missing_right_and_other_refusals_are_told_apart_by_their_numbers(
-    mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     desk = desk_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
     [result] = desk.sync(lab, ["gages"])
@@ -148,7 +148,7 @@ def test_t17_a_missing_right_and_other_refusals_are_told_apart_by_their_numbers(
 
 
 def test_t20_a_user_who_may_create_nothing_uses_databases_that_were_made_for_it(
-    mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     desk = desk_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
     [result] = desk.sync(lab, ["gages"])
@@ -159,7 +159,7 @@ def test_t20_a_user_who_may_create_nothing_uses_databases_that_were_made_for_it(
     assert desk.store_status(lab, "gages").health is Health.READY
 
 
-def test_a_registry_is_refused_and_nothing_is_made(mariadb_ground: Ground) -> None:
+def test_a_registry_is_refused_and_nothing_is_made(mariadb_ground: TestServer) -> None:
     with pytest.raises(RegistryError, match="can't be on such a server"):
         DatabaseRegistry(mariadb_ground.url + "/registry", password=mariadb_ground.service.password)
     assert mariadb_ground.databases() == set()
@@ -169,7 +169,7 @@ _TRAP = "BEGIN INSERT INTO ran VALUES ('peek'); RETURN 1; END"
 
 
 def test_z2_what_stands_in_the_records_place_is_neither_read_nor_run(
-    mariadb_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     mariadb_ground.make_database("lab_gages")
     for statement in (
@@ -189,7 +189,7 @@ def test_z2_what_stands_in_the_records_place_is_neither_read_nor_run(
 
 
 def test_a_table_that_the_server_can_not_have_is_named(
-    mariadb_ground: Ground, desk_on: Callable[..., Stores]
+    mariadb_ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     metadata = MetaData()
     Table("note", metadata, Column("id", Integer, primary_key=True), Column("words", String))
@@ -220,7 +220,7 @@ def session_of(lab: type[App], statement: str) -> Any:
 
 
 @pytest.fixture
-def mariadb_desk(mariadb_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]) -> Any:
+def mariadb_desk(mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Any:
     """A desk in use, whose store `gages` is there."""
     with use(desk_on(mariadb_ground, lab, options=EngineOptions(statement_timeout=0.5))) as desk:
         all_ok(desk, lab)
@@ -261,7 +261,7 @@ def test_a_plain_connection_is_in_no_database(mariadb_desk: Stores, lab: type[Ap
 
 
 def test_the_sessions_of_a_dropped_store_are_ended(
-    mariadb_desk: Stores, lab: type[App], mariadb: MariaDBServer, mariadb_ground: Ground
+    mariadb_desk: Stores, lab: type[App], mariadb: MariaDBServer, mariadb_ground: TestServer
 ) -> None:
     with mariadb.connect("lab_gages") as mine, mariadb.connect("lab_gages") as busy:
         busy.cursor().execute("BEGIN")
@@ -286,7 +286,7 @@ BESIDES = [
 
 @pytest.mark.parametrize("what", BESIDES)
 def test_a_store_with_more_than_tables_is_dropped_at_once_or_not_at_all(
-    mariadb_ground: Ground,
+    mariadb_ground: TestServer,
     lab: type[App],
     role_desk_on: Callable[..., Stores],
     mariadb: MariaDBServer,

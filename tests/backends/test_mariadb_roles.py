@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from fix_mariadb import MariaDBServer
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock.secrets import Keyring
 
 NO_ENTRY, LOCKED = 1044, 4151
 
 
 @pytest.fixture
-def desk(mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def desk(mariadb_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """A desk in use whose store `gages` is there, with roles of its own."""
     with use(role_desk_on(mariadb_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].error is None
@@ -114,7 +114,7 @@ def test_sequences_and_temporary_tables_are_the_apps_and_not_the_readers(
 
 
 def test_a_store_whose_name_is_too_long_for_a_pattern_has_all_but_temporary_tables(
-    mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    mariadb_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     class Long(App):
         package = "a_b_c_d_e_f_g_h_i_j_k_l_m_n_o_p_q_r_s_t_u_v_w"
@@ -192,7 +192,7 @@ def test_while_a_store_is_kept_its_logins_reach_neither_it_nor_what_has_its_name
 
 
 def test_a_store_that_comes_back_after_another_had_its_name_has_its_logins(
-    desk: Stores, lab: type[App], mariadb_ground: Ground
+    desk: Stores, lab: type[App], mariadb_ground: TestServer
 ) -> None:
     old = desk.url(lab, "gages")
     desk.drop(lab, "gages")
@@ -222,7 +222,7 @@ def test_a_store_that_cannot_be_set_aside_goes_on_as_it_was(
 
 
 def test_t20_a_user_that_may_not_make_users_uses_its_own_rights_until_an_administrator_did_what_is_said(
-    mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     may = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES ON `lab\\_%`.*"
     ground = limited(mariadb, mariadb_ground, may)
@@ -244,7 +244,7 @@ def test_t20_a_user_that_may_not_make_users_uses_its_own_rights_until_an_adminis
 
 
 def test_t20_a_user_that_must_give_roles_and_cannot_makes_no_database(
-    mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(limited(mariadb, mariadb_ground, "CREATE ON *.*"), lab)
     edit(desk, roles=RoleMode.STORE)
@@ -266,7 +266,7 @@ def test_z1_nobody_but_those_who_need_it_may_connect(
 
 
 def test_logins_may_come_from_where_the_services_user_may(
-    mariadb: MariaDBServer, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, EXECUTE, PROCESS, CREATE TEMPORARY TABLES"
     mariadb.run("CREATE USER near@'127.0.0.%' IDENTIFIED BY 'pw'")
@@ -298,7 +298,7 @@ def test_a_verifier_is_what_the_server_would_make(password: str, mariadb: MariaD
 
 def test_the_password_of_a_user_that_does_not_log_in_by_it_alone_stays_as_it_is(
     mariadb: MariaDBServer,
-    mariadb_ground: Ground,
+    mariadb_ground: TestServer,
     lab: type[App],
     role_desk_on: Callable[..., Stores],
     keyring: Keyring,

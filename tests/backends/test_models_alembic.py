@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 
 @pytest.fixture
-def store(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Callable[[MetaData], Engine]]:
+def store(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Callable[[MetaData], Engine]]:
     """Makes a store with these tables."""
 
     def make(tables: MetaData) -> Engine:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fix_mariadb import MariaDBServer
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
 
 ANY = st.text(max_size=90)
 TRAPS = [
@@ -92,7 +92,7 @@ def _round_trip(desk: Stores, app: type[App], name: str) -> None:
 @example(package="x" * 64, name="y" * 64, service="long")
 @given(package=st.one_of(*EVERY_TRAP), name=st.one_of(*EVERY_TRAP), service=st.one_of(*EVERY_TRAP))
 def test_t4_any_text_as_app_store_and_service_works_or_is_refused(
-    ground: Ground, package: str, name: str, service: str
+    ground: TestServer, package: str, name: str, service: str
 ) -> None:
     before = ground.databases()
     registry = MemoryRegistry()

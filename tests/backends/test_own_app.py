@@ -27,7 +27,7 @@ from penstock.testing import real_stores, stores_for_tests
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class Rivers(App):
@@ -57,7 +57,7 @@ def seed_run_time(engine: object, first_time: bool) -> None:
 
 
 @pytest.fixture
-def stores(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """Stores that are not the current ones."""
     with use(Stores(MemoryRegistry())):  # What is current knows no server at all.
         yield desk_on(ground, Rivers)
@@ -108,7 +108,7 @@ def test_the_current_stores_are_what_they_were_afterwards(stores: Stores) -> Non
     assert current_stores() is before is not stores
 
 
-def test_templates_and_copies_are_seeded_not_the_real_store(ground: Ground, stores: Stores) -> None:
+def test_templates_and_copies_are_seeded_not_the_real_store(ground: TestServer, stores: Stores) -> None:
     all_ok(stores, Rivers)
     with use(stores), Rivers.gages.begin() as session:
         session.query(Gage).delete()
@@ -152,7 +152,7 @@ def test_a_real_store_is_not_opened_while_copies_stand_in_for_it(stores: Stores)
         pass
 
 
-def test_stores_of_other_apps_are_left_to_them(ground: Ground, stores: Stores, lab: type[App]) -> None:
+def test_stores_of_other_apps_are_left_to_them(ground: TestServer, stores: Stores, lab: type[App]) -> None:
     stores.register(lab)
     for setting in ("gages", "basins", "servers"):
         stores.link(ground.service.name, lab, setting)

@@ -13,7 +13,7 @@ from penstock import App, Database, Stores, SyncOptions, use
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 _SESSIONS = "SELECT sum(sessions) FROM pg_stat_database"
 _CONNECTIONS = """
@@ -36,7 +36,7 @@ class Full(App):
 
 
 @contextmanager
-def counted(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Callable[[], int]]:
+def counted(ground: TestServer, request: pytest.FixtureRequest) -> Iterator[Callable[[], int]]:
     """What is given tells how many connections have begun since it was asked last."""
     if ground.server is not None:
         with ground.server.connect() as connection:
@@ -63,14 +63,14 @@ def _since_last(ask: Callable[[], int]) -> Callable[[], int]:
 
 
 @pytest.fixture
-def began(role_ground: Ground, request: pytest.FixtureRequest) -> Iterator[Callable[[], int]]:
+def began(role_ground: TestServer, request: pytest.FixtureRequest) -> Iterator[Callable[[], int]]:
     """How many connections have begun since it was asked last."""
     with counted(role_ground, request) as since:
         yield since
 
 
 def test_a_new_store_costs_two_connections_of_penstocks_own(
-    role_ground: Ground, role_desk_on: Callable[..., Stores], began: Callable[[], int]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores], began: Callable[[], int]
 ) -> None:
     with use(role_desk_on(role_ground, Bare)) as stores:
         all_ok(stores, Bare)
@@ -79,7 +79,7 @@ def test_a_new_store_costs_two_connections_of_penstocks_own(
 
 
 def test_a_sync_with_nothing_to_do_costs_one_connection_even_as_the_first_of_its_process(
-    role_ground: Ground, role_desk_on: Callable[..., Stores], began: Callable[[], int]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores], began: Callable[[], int]
 ) -> None:
     all_ok(role_desk_on(role_ground, Bare), Bare)
     began()
@@ -90,7 +90,7 @@ def test_a_sync_with_nothing_to_do_costs_one_connection_even_as_the_first_of_its
 
 
 def test_tables_and_an_initializer_cost_one_connection_more_which_is_the_owners(
-    role_ground: Ground, role_desk_on: Callable[..., Stores], began: Callable[[], int]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores], began: Callable[[], int]
 ) -> None:
     with use(role_desk_on(role_ground, Full)) as stores:
         all_ok(stores, Full)
@@ -100,7 +100,7 @@ def test_tables_and_an_initializer_cost_one_connection_more_which_is_the_owners(
 
 
 def test_a_sync_with_nothing_to_do_waits_for_nobodys_lock(
-    role_ground: Ground, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     with use(role_desk_on(role_ground, Bare)) as stores:
         all_ok(stores, Bare)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fix_roles import LoggedIn
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 later = Table("later", MetaData(), Column("id", Integer, primary_key=True), Column("word", Text))
 
@@ -43,7 +43,7 @@ def make_first(engine: object, first_time: bool) -> None:
 
 
 @pytest.fixture
-def stores(role_ground: Ground, role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(role_ground: TestServer, role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """Stores with roles of their own."""
     with use(role_desk_on(role_ground, Mine)) as stores:
         assert [result.error for result in stores.sync(Mine)] == [None] * 4
@@ -98,7 +98,7 @@ def test_where_penstock_makes_the_tables_the_app_has_rows_only(stores: Stores, n
     assert stores.store_status(Mine, name).tables == "penstock"
 
 
-def test_it_may_do_so_nowhere_else(stores: Stores, role_ground: Ground) -> None:
+def test_it_may_do_so_nowhere_else(stores: Stores, role_ground: TestServer) -> None:
     with log_in(stores, Mine, "own") as app:
         if role_ground.kind == "mariadb":
             for other in ("mine_kept", "mine_both"):
@@ -108,7 +108,7 @@ def test_it_may_do_so_nowhere_else(stores: Stores, role_ground: Ground) -> None:
         refused(app, "CREATE ROLE somebody")
 
 
-def test_readers_see_what_the_app_made_and_change_nothing(stores: Stores, role_ground: Ground) -> None:
+def test_readers_see_what_the_app_made_and_change_nothing(stores: Stores, role_ground: TestServer) -> None:
     make_tables(stores, "own")
     with log_in(stores, Mine, "own", StoreRole.READER) as reader:
         assert reader.execute("SELECT word FROM later").fetchall() == [("wet",)]
@@ -145,7 +145,7 @@ def test_a_changed_declaration_takes_effect_at_the_next_sync(stores: Stores) -> 
             app.execute("ALTER TABLE gage DROP COLUMN more")
 
 
-def test_it_goes_as_any_other_does(stores: Stores, role_ground: Ground) -> None:
+def test_it_goes_as_any_other_does(stores: Stores, role_ground: TestServer) -> None:
     make_tables(stores, "own")
     for name in ("own", "kept", "both", "none"):
         stores.drop(Mine, name, now=True)

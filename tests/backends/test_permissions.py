@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fix_apps import all_ok
 from fix_roles import code_of, log_in, logged_in
-from fix_servers import Ground
+from fix_servers import TestServer
 from penstock import App, Stores, use
 from penstock.backends import StoreRole
 
@@ -80,7 +80,7 @@ class Actors:
 
     desk: Stores
     app: type[App]
-    ground: Ground
+    ground: TestServer
 
     def url(self, actor: str) -> URL:
         """With what an actor logs in."""
@@ -111,7 +111,7 @@ class Actors:
 
 
 @pytest.fixture
-def actors(owner_desk: Stores, lab: type[App], owner_ground: Ground) -> Actors:
+def actors(owner_desk: Stores, lab: type[App], owner_ground: TestServer) -> Actors:
     """Two stores of one app, and everybody around them."""
     lab.basins.create("logan")
     found = Actors(owner_desk, lab, owner_ground)
@@ -219,7 +219,7 @@ MARIADB_EXPECTED: dict[str, dict[str, str | int]] = {
 
 @pytest.mark.parametrize("actor", MARIADB_EXPECTED)
 def test_on_mariadb_each_may_do_what_it_is_for_and_nothing_else(
-    actor: str, mariadb_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    actor: str, mariadb_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     with use(role_desk_on(mariadb_ground, lab)) as desk:
         all_ok(desk, lab)

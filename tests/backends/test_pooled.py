@@ -23,7 +23,7 @@ from penstock.query import upsert
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_pooled_store_is_made_past_the_pooler_and_used_through_it(desk: Stores
 
 
 def test_z6_many_threads_share_the_poolers_few_sessions_without_an_error(
-    desk: Stores, lab: type[App], postgresql_ground: Ground
+    desk: Stores, lab: type[App], postgresql_ground: TestServer
 ) -> None:
     assert desk.sync(lab, ["gages"])[0].ok
     most = 0
@@ -76,7 +76,7 @@ def test_z6_nothing_is_prepared_in_a_session_that_the_next_transaction_may_not_h
 
 
 def test_z6_nothing_is_left_in_a_session_that_others_have_next(
-    desk: Stores, lab: type[App], postgresql_ground: Ground
+    desk: Stores, lab: type[App], postgresql_ground: TestServer
 ) -> None:
     assert desk.sync(lab, ["gages"])[0].ok
     before = everything_set(lab)
@@ -133,7 +133,10 @@ def test_a_pooled_service_without_a_direct_address_can_not_be_provisioned(
 
 
 def test_without_a_word_of_roles_apps_go_through_the_pooler_as_the_service_which_it_knows(
-    pooled_service: Service, postgresql_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    pooled_service: Service,
+    postgresql_ground: TestServer,
+    lab: type[App],
+    role_desk_on: Callable[..., Stores],
 ) -> None:
     desk = role_desk_on(replace(postgresql_ground, service=pooled_service), lab)
     assert desk.sync(lab, ["gages"])[0].ok
@@ -144,7 +147,10 @@ def test_without_a_word_of_roles_apps_go_through_the_pooler_as_the_service_which
 
 
 def test_a_pooler_that_asks_the_server_lets_the_logins_of_stores_in_also_new_ones(
-    asking_service: Service, postgresql_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    asking_service: Service,
+    postgresql_ground: TestServer,
+    lab: type[App],
+    role_desk_on: Callable[..., Stores],
 ) -> None:
     desk = role_desk_on(replace(postgresql_ground, service=asking_service), lab)
     assert desk.sync(lab, ["gages"])[0].ok

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
 
 
 @pytest.fixture
@@ -47,7 +47,10 @@ def role(postgresql: PostgreSQLServer, tmp_path: Path) -> Callable[..., Service]
 
 
 def test_z1_nobody_else_may_connect_to_a_store(
-    postgresql_ground: Ground, role: Callable[..., Service], lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer,
+    role: Callable[..., Service],
+    lab: type[App],
+    desk_on: Callable[..., Stores],
 ) -> None:
     role("stranger", "")
     desk = desk_on(postgresql_ground, lab)
@@ -62,7 +65,7 @@ def test_z1_nobody_else_may_connect_to_a_store(
 
 
 def test_z1_no_database_that_is_made_is_open_to_everybody(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     open_to_all = "SELECT datname FROM pg_database WHERE has_database_privilege('public', oid, 'CONNECT')"
     service = postgresql_ground.service
@@ -82,7 +85,7 @@ def test_z1_no_database_that_is_made_is_open_to_everybody(
 
 
 def test_z2_names_planted_in_a_store_are_not_run_by_our_own_connections(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     desk = desk_on(postgresql_ground, lab)
     with use(desk):
@@ -115,7 +118,7 @@ CREATE OPERATOR public.= (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = publi
 
 
 def test_z2_a_view_in_the_records_place_is_not_read(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     postgresql_ground.make_database("lab_gages")
     run = postgresql_ground.run_sql
@@ -128,7 +131,7 @@ def test_z2_a_view_in_the_records_place_is_not_read(
 
 
 def test_an_app_finds_its_tables_in_public_whatever_its_roles_search_path(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(postgresql_ground, lab)) as desk:
         postgresql_ground.run_sql("postgres", "ALTER ROLE penstock SET search_path = elsewhere")
@@ -210,7 +213,7 @@ def test_t17_a_missing_privilege_and_other_refusals_are_told_apart_by_sqlstate(
 
 
 def test_t17_the_servers_own_words_are_kept_in_its_own_language(
-    postgresql: PostgreSQLServer, lab: type[App], tmp_path: Path, postgresql_ground: Ground
+    postgresql: PostgreSQLServer, lab: type[App], tmp_path: Path, postgresql_ground: TestServer
 ) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not the password")
@@ -247,7 +250,7 @@ def test_t20_a_database_made_by_somebody_else_for_us_is_finished(
 
 
 def test_a_connection_setting_is_an_engine_on_the_server(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(postgresql_ground, lab)):
         engine = lab.get_persistent_store_connection("servers")
@@ -260,7 +263,10 @@ def test_a_connection_setting_is_an_engine_on_the_server(
 
 
 def test_an_interrupted_preparation_is_finished_by_the_next_sync(
-    postgresql_ground: Ground, role: Callable[..., Service], lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer,
+    role: Callable[..., Service],
+    lab: type[App],
+    desk_on: Callable[..., Stores],
 ) -> None:
     postgresql_ground.make_database("lab_gages")
     desk = desk_on(postgresql_ground, lab)
@@ -272,7 +278,7 @@ def test_an_interrupted_preparation_is_finished_by_the_next_sync(
 
 
 def test_a_spatial_store_on_a_server_without_postgis_fails_before_anything_is_made(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     class Lab(App):
         package = "lab"
@@ -295,7 +301,7 @@ def test_a_spatial_store_on_a_server_without_postgis_fails_before_anything_is_ma
 
 
 def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_never_there(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     desk = desk_on(postgresql_ground, lab)
     assert desk.sync(lab, ["gages"])[0].ok
@@ -318,7 +324,7 @@ def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_neve
 
 
 def test_a_connection_that_was_read_only_is_read_write_for_the_next_one_and_the_other_way_round(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     desk = desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=4))
     assert desk.sync(lab, ["gages"])[0].ok

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
     from penstock.secrets import Keyring
 
@@ -33,7 +33,7 @@ OWNERS = """
 
 
 def test_a_store_has_an_owner_and_two_groups_that_nobody_logs_in_as_and_a_login_for_each_group(
-    owner_desk: Stores, lab: type[App], owner_ground: Ground
+    owner_desk: Stores, lab: type[App], owner_ground: TestServer
 ) -> None:
     roles = roles_on(owner_ground)
     may = owner_ground.run_sql("postgres", "SELECT rolname, rolcanlogin FROM pg_roles")
@@ -45,7 +45,7 @@ def test_a_store_has_an_owner_and_two_groups_that_nobody_logs_in_as_and_a_login_
 
 
 def test_what_an_initializer_makes_is_the_owners_and_the_app_may_use_it(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     def make(connection, first_time):
         if first_time:
@@ -63,7 +63,7 @@ def test_what_an_initializer_makes_is_the_owners_and_the_app_may_use_it(
 
 
 def test_t20_a_role_that_may_only_create_databases_owns_the_stores_and_status_says_what_it_lacks(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(limited(owner_ground, "CREATEDB"), lab)
     all_ok(desk, lab)
@@ -78,7 +78,7 @@ def test_t20_a_role_that_may_only_create_databases_owns_the_stores_and_status_sa
 
 
 def test_t20_a_service_that_must_give_roles_and_cannot_makes_no_database(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(limited(owner_ground, "CREATEDB"), lab)
     edit(desk, roles=RoleMode.STORE)
@@ -88,7 +88,7 @@ def test_t20_a_service_that_must_give_roles_and_cannot_makes_no_database(
 
 
 def test_t20_a_role_that_may_create_nothing_uses_databases_that_were_made_for_it(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(limited(owner_ground, ""), lab)
     [result] = desk.sync(lab, ["gages"])
@@ -100,7 +100,7 @@ def test_t20_a_role_that_may_create_nothing_uses_databases_that_were_made_for_it
 
 
 def test_a_role_of_the_same_name_that_is_somebody_elses_is_left_alone(
-    owner_desk: Stores, lab: type[App], owner_ground: Ground
+    owner_desk: Stores, lab: type[App], owner_ground: TestServer
 ) -> None:
     [name] = [each for (each,) in owner_ground.run_sql("postgres", OWNER)]
     owner_ground.run_sql("postgres", f"COMMENT ON ROLE {name} IS 'the boss'")
@@ -113,13 +113,13 @@ def test_a_role_of_the_same_name_that_is_somebody_elses_is_left_alone(
         owner_ground.run_sql("postgres", f"COMMENT ON ROLE {name} IS 'penstock: lab_gages'")
 
 
-def limited(ground: Ground, may: str) -> Ground:
+def limited(ground: TestServer, may: str) -> TestServer:
     """The same server, on which the service's role has the attributes named, and no others."""
     ground.run_sql("postgres", f"DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN {may} PASSWORD 'pw'")
     return replace(ground, service=service_of(ground, "limited"))
 
 
-def service_of(ground: Ground, user: str) -> Service:
+def service_of(ground: TestServer, user: str) -> Service:
     """The service, for another user whose password is `pw`, in a file."""
     assert ground.server is not None
     file = ground.server.owner_password_file.with_name("pw")
@@ -129,7 +129,7 @@ def service_of(ground: Ground, user: str) -> Service:
 
 
 def test_a_store_made_without_roles_gets_them_by_the_next_sync_with_all_that_is_in_it(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(owner_ground, lab)
     edit(desk, roles=RoleMode.SERVICE)
@@ -171,7 +171,7 @@ _LEFT = """
 
 
 def test_a_database_with_tables_is_adopted_and_its_app_gets_no_more_than_rows(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(owner_ground, lab)
     owner_ground.make_database("legacy-gages")
@@ -186,7 +186,7 @@ def test_a_database_with_tables_is_adopted_and_its_app_gets_no_more_than_rows(
 
 
 def test_a_store_of_another_deployment_is_taken_over_and_its_roles_may_do_nothing_in_it_any_more(
-    owner_ground: Ground,
+    owner_ground: TestServer,
     lab: type[App],
     role_desk_on: Callable[..., Stores],
     tmp_path: Path,
@@ -221,7 +221,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_z2_a_record_at_which_somebodys_code_would_run_is_none_and_the_code_is_not_run(
-    what: str, owner_desk: Stores, lab: type[App], owner_ground: Ground
+    what: str, owner_desk: Stores, lab: type[App], owner_ground: TestServer
 ) -> None:
     owner_ground.run_sql(
         "lab_gages",

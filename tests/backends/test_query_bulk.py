@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class Base(DeclarativeBase):
@@ -91,7 +91,7 @@ class Rivers(App):
 
 
 @pytest.fixture
-def engine(ground: Ground) -> Iterator[Engine]:
+def engine(ground: TestServer) -> Iterator[Engine]:
     """The engine of a store with empty tables."""
     with engine_of(ground, Rivers, "gages") as engine:
         yield engine
@@ -324,7 +324,7 @@ def test_d5_a_value_of_the_wrong_kind_is_named_wherever_it_is(session: Session) 
 
 
 @SERVERS
-def test_d5_a_bad_row_is_named_by_its_number_whatever_the_order_of_keys(ground: Ground) -> None:
+def test_d5_a_bad_row_is_named_by_its_number_whatever_the_order_of_keys(ground: TestServer) -> None:
     with engine_of(ground, Rivers, "gages") as engine, Session(engine) as session:
         bulk_insert(session, Gage, rows(5, 50))
         given = rows(*range(99, -1, -1))
@@ -344,7 +344,7 @@ def test_d5_a_bad_row_is_named_by_its_number_whatever_the_order_of_keys(ground: 
 
 
 @SERVERS
-def test_d5_rows_that_refer_to_nothing_are_refused(ground: Ground) -> None:
+def test_d5_rows_that_refer_to_nothing_are_refused(ground: TestServer) -> None:
     with engine_of(ground, Rivers, "gages") as engine, Session(engine) as session:
         for on_conflict in ("error", "nothing"):
             with pytest.raises(RowRefused, match=r"Row 2 .* for its gage_(basin_|ib)fk"):
@@ -375,7 +375,7 @@ def test_d4_writers_of_the_same_keys_in_other_orders_do_not_block_each_other(eng
 # --- blocks, and plain engines --------------------------------------------------------------------
 
 
-def test_a_not_a_number_stays_one_where_numbers_are_floating(postgresql_ground: Ground) -> None:
+def test_a_not_a_number_stays_one_where_numbers_are_floating(postgresql_ground: TestServer) -> None:
     with engine_of(postgresql_ground, Rivers, "gages") as engine:
         bulk_insert(engine, Gage, rows(1, altitude=math.nan))
         assert math.isnan(find_one(engine, Gage).altitude)  # type: ignore[union-attr]
@@ -409,7 +409,7 @@ def test_a_plain_engine_will_do() -> None:
 # --- in an event loop -----------------------------------------------------------------------------
 
 
-def test_rows_are_stored_and_got_through_an_async_session(async_ground: Ground) -> None:
+def test_rows_are_stored_and_got_through_an_async_session(async_ground: TestServer) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with AsyncSession(engine) as session, session.begin():
             given = rows(*range(300), altitude=1.0)
@@ -432,7 +432,7 @@ def test_rows_are_stored_and_got_through_an_async_session(async_ground: Ground) 
 
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
 def test_e8_rows_that_were_stored_first_of_all_are_gone_after_a_rollback(
-    async_ground: Ground, on_conflict: OnConflict, caplog: pytest.LogCaptureFixture
+    async_ground: TestServer, on_conflict: OnConflict, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with AsyncSession(engine) as session:

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from fix_doors import Doors
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 WORD, NUMBER = "Kanarie7f3c", 730730730
@@ -285,7 +285,7 @@ def test_d2_with_hide_parameters_no_value_is_in_the_traceback_either(door_to: Do
 
 
 def test_d2_no_value_is_in_the_error_of_an_initializer_that_stores_it(
-    ground: Ground, desk_on: Callable[..., Stores], log: Log
+    ground: TestServer, desk_on: Callable[..., Stores], log: Log
 ) -> None:
     def seed(connection: Connection, first_time: bool) -> None:
         for number in (1, 2):

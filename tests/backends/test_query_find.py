@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from fix_doors import Doors
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class Base(DeclarativeBase):
@@ -77,7 +77,7 @@ GAGES = [
 
 
 @pytest.fixture
-def engine(ground: Ground) -> Iterator[Engine]:
+def engine(ground: TestServer) -> Iterator[Engine]:
     """The engine of a store with four gages."""
     with engine_of(ground, Rivers, "gages") as engine:
         with Session(engine) as session, session.begin():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 METADATA = sa.MetaData()
@@ -55,7 +55,7 @@ class Lab(App):
 
 
 @pytest.fixture
-def engine(postgresql_ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def engine(postgresql_ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
     desk = desk_on(postgresql_ground, Lab, links=("pairs",))
     all_ok(desk, Lab)
     yield desk.engine(Lab, "pairs")

@@ -30,7 +30,7 @@ from penstock.query import get_or_create
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 
@@ -71,7 +71,7 @@ class Survey(App):
 
 
 @pytest.fixture
-def rivers(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def rivers(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
     desk = desk_on(ground, Survey, links=("rivers",))
     all_ok(desk, Survey)
     yield desk.engine(Survey, "rivers")

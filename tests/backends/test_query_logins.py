@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 WHO = select(
     cast(func.current_user(), Text).label("user"),
@@ -30,7 +30,7 @@ ALL = select(Gage.number).order_by(Gage.number)
 
 
 def test_a_table_is_read_by_the_user_path_timeout_and_name_of_the_engine(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     options = EngineOptions(statement_timeout=77)
     desk = desk_on(postgresql_ground, Laboratory, links=("samples",), options=options)
@@ -53,7 +53,7 @@ def test_a_table_is_read_by_the_role_of_the_store(role_desk: Stores, lab: type[A
 
 
 def test_a_password_that_has_changed_is_looked_up_again(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores], tmp_path: Path
+    postgresql_ground: TestServer, desk_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
     file.touch(mode=0o600)
@@ -83,7 +83,7 @@ def test_a_table_is_read_through_a_pooler(pooled_service: Service, lab: type[App
             assert to_arrow(lab.gages.engine, ALL)["number"].to_pylist() == ["03185400", "03186000"]
 
 
-def test_what_a_test_has_written_and_will_undo_is_in_a_table(ground: Ground, lab: type[App]) -> None:
+def test_what_a_test_has_written_and_will_undo_is_in_a_table(ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab], service=ground.service) as stores, use(stores), stores.rolled_back():
         bulk_insert(lab.gages.engine, Gage, [{"number": "1", "altitude": 1.0}])
         assert to_arrow(lab.gages.engine, ALL).num_rows == 3
@@ -92,7 +92,7 @@ def test_what_a_test_has_written_and_will_undo_is_in_a_table(ground: Ground, lab
 
 
 def test_an_initializer_reads_tables_by_the_connections_that_its_sync_has(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     seen: list[Any] = []
 

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from fix_mariadb import MariaDBServer
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App, Stores
 
 METADATA = MetaData()
@@ -265,7 +265,7 @@ def test_a_server_that_asks_for_another_file_gets_the_rows() -> None:
 
 
 def test_a_store_loads_files_if_the_services_address_allows_it(
-    mariadb_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    mariadb_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     for url, loaded in ((mariadb_ground.url, 0), (f"{mariadb_ground.url}?local_infile=1", 1)):
         service = replace(mariadb_ground.service, url=url)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from fix_doors import Doors
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 NAN, INFINITY = math.nan, math.inf
 
@@ -379,12 +379,12 @@ def check_arrays(connection: Connection) -> None:
             bulk_insert(connection, Series, [{"id": 2, name: None}, {"id": 3, name: value}])
 
 
-def test_nan_in_an_array_is_kept_where_its_numbers_are_floating(postgresql_ground: Ground) -> None:
+def test_nan_in_an_array_is_kept_where_its_numbers_are_floating(postgresql_ground: TestServer) -> None:
     with engine_of(postgresql_ground, Lab, "series") as engine, engine.begin() as connection:
         check_arrays(connection)
 
 
-def test_nan_in_an_array_is_kept_by_every_driver(async_server: Ground) -> None:
+def test_nan_in_an_array_is_kept_by_every_driver(async_server: TestServer) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with engine.begin() as connection:
             await connection.run_sync(check_arrays)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fix_doors import Doors
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 METADATA = MetaData()
 SOURCE, TARGET = (
@@ -237,7 +237,9 @@ AUTOMATIC: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("by", ["driver", "engine"])
-def test_what_is_written_on_an_engine_that_was_made_for_autocommit_is_stored(ground: Ground, by: str) -> None:
+def test_what_is_written_on_an_engine_that_was_made_for_autocommit_is_stored(
+    ground: TestServer, by: str
+) -> None:
     ground.make_database("alone")
     url = ground.address_of("alone")
     how: dict[str, Any] = (
@@ -260,7 +262,7 @@ def test_what_is_written_on_an_engine_that_was_made_for_autocommit_is_stored(gro
     beside.dispose()
 
 
-def test_no_transaction_of_sqlite_is_begun_for_rows_that_are_only_read(sqlite_ground: Ground) -> None:
+def test_no_transaction_of_sqlite_is_begun_for_rows_that_are_only_read(sqlite_ground: TestServer) -> None:
     sqlite_ground.make_database("plain")
     engine = create_engine(sqlite_ground.address_of("plain"))
     METADATA.create_all(engine)

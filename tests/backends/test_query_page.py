@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock.query import KeysetPage
 
 ROWS = 53
@@ -68,7 +68,7 @@ def gage(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def session(ground: Ground) -> Iterator[Session]:
+def session(ground: TestServer) -> Iterator[Session]:
     """A session on a store with some gages."""
     with engine_of(ground, Rivers, "gages") as engine, Session(engine) as session:
         bulk_insert(session, Gage, map(gage, range(ROWS)))
@@ -241,7 +241,7 @@ def test_plain_rows_have_their_names(session: Session) -> None:
     assert paginate_keyset(engine, Gage, per_page=2).items[1].number == 1
 
 
-def test_a_large_table_is_read_by_its_index(postgresql_ground: Ground) -> None:
+def test_a_large_table_is_read_by_its_index(postgresql_ground: TestServer) -> None:
     asked: list[tuple[str, Any]] = []
     with engine_of(postgresql_ground, Rivers, "gages") as engine, Session(engine) as session:
         bulk_insert(session, Gage, map(gage, range(20_000)))

@@ -32,7 +32,7 @@ from penstock.query import paginate, paginate_keyset
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class Base(DeclarativeBase):
@@ -127,7 +127,7 @@ def fill(session: Session) -> None:
 
 
 @pytest.fixture
-def session(ground: Ground) -> Iterator[Session]:
+def session(ground: TestServer) -> Iterator[Session]:
     """A session on a store with gages, some of which have readings, and waters of some kinds."""
     with engine_of(ground, Rivers, "gages") as engine, Session(engine) as session:
         fill(session)
@@ -439,7 +439,7 @@ def test_pages_by_number_keep_to_a_limit_of_the_query(session: Session) -> None:
         paginate(session, select(Gage.id).limit(sa.func.abs(3)))
 
 
-def test_pages_by_number_of_a_lock_count_without_it(ground: Ground, session: Session) -> None:
+def test_pages_by_number_of_a_lock_count_without_it(ground: TestServer, session: Session) -> None:
     sent: list[str] = []
     sa.event.listen(session.get_bind(), "before_cursor_execute", lambda *args: sent.append(args[2]))
     page = paginate(session, select(Gage).with_for_update(), per_page=3)

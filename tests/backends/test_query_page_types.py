@@ -20,7 +20,7 @@ from penstock.query import bulk_insert, paginate_keyset
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class Base(DeclarativeBase):
@@ -43,7 +43,7 @@ class Notes(App):
 
 
 @pytest.fixture
-def session(ground: Ground) -> Iterator[Session]:
+def session(ground: TestServer) -> Iterator[Session]:
     with engine_of(ground, Notes, "notes") as engine, Session(engine) as session:
         bulk_insert(session, Note, map(note, range(40)))
         session.commit()
@@ -106,7 +106,7 @@ def test_a_cursor_of_an_expression_is_none_of_one_with_other_values(session: Ses
         paginate_keyset(session, Note, order_by=[Note.word], after=nulls)
 
 
-def test_a_type_without_an_order_is_refused(postgresql_ground: Ground) -> None:
+def test_a_type_without_an_order_is_refused(postgresql_ground: TestServer) -> None:
     with engine_of(postgresql_ground, Notes, "notes") as engine:
         table = sa.Table("note", sa.MetaData(), sa.Column("number", sa.Integer, primary_key=True))
         for kind in (sa.JSON(), postgresql.JSON()):
@@ -115,7 +115,7 @@ def test_a_type_without_an_order_is_refused(postgresql_ground: Ground) -> None:
 
 
 def test_a_refused_value_leaves_the_transaction_as_it_was_even_in_autocommit(
-    postgresql_ground: Ground,
+    postgresql_ground: TestServer,
 ) -> None:
     table = sa.Table(
         "span",

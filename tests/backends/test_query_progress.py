@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 COUNT = 100_001
 """More than two blocks."""
@@ -45,7 +45,7 @@ class Lab(App):
 
 
 @pytest.fixture
-def engine(ground: Ground) -> Iterator[Engine]:
+def engine(ground: TestServer) -> Iterator[Engine]:
     with engine_of(ground, Lab, "gages") as engine:
         yield engine
 
@@ -123,7 +123,7 @@ def test_a_row_that_is_refused_has_its_number(engine: Engine) -> None:
     assert raised.value.row == 1
 
 
-def test_an_asynchronous_session_tells_it_too(async_server: Ground) -> None:
+def test_an_asynchronous_session_tells_it_too(async_server: TestServer) -> None:
     told: list[Progress] = []
 
     async def work(engine: AsyncEngine) -> None:

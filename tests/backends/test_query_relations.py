@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from fix_doors import Door, Doors
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 POSTGRESQL = pytest.mark.parametrize(
     "door_to", ["postgresql", "psycopg-async", "asyncpg-async"], indirect=True
@@ -160,7 +160,7 @@ def test_it_is_logged_by_which_way_rows_go(door_to: Doors, caplog: pytest.LogCap
 # --- at the same time -----------------------------------------------------------------------------
 
 
-def test_counts_are_right_while_others_insert_and_delete_the_same_rows(postgresql_ground: Ground) -> None:
+def test_counts_are_right_while_others_insert_and_delete_the_same_rows(postgresql_ground: TestServer) -> None:
     postgresql_ground.make_database("busy")
     url = postgresql_ground.address_of("busy").replace("postgresql://", "postgresql+psycopg://")
     engine = create_engine(url)

@@ -37,7 +37,7 @@ from penstock.query import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 METADATA = sa.MetaData()
@@ -187,7 +187,7 @@ def opened(stores: Stores, *, waiting: bool) -> Iterator[Callable[[Callable[[Ses
         runner.run(awaited.engine(Laboratory, "samples").dispose())
 
 
-def check_store(ground: Ground, stores: Stores) -> None:
+def check_store(ground: TestServer, stores: Stores) -> None:
     """Make a store, use it by both of its drivers, ask how it is, and drop it."""
     all_ok(stores, Laboratory)
     STREET.create(stores.engine(Laboratory, "samples"))
@@ -204,7 +204,7 @@ def check_store(ground: Ground, stores: Stores) -> None:
 
 
 def test_a_store_is_what_it_is_whatever_an_administrator_has_set(
-    async_ground: Ground, desk_on: Callable[..., Stores]
+    async_ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     with set_on_server(async_ground, SERVER_SETTINGS[async_ground.kind]):
         stores = desk_on(async_ground, Laboratory, links=("samples",))
@@ -213,7 +213,7 @@ def test_a_store_is_what_it_is_whatever_an_administrator_has_set(
 
 
 def test_a_store_is_where_its_address_says_whatever_the_environment_does(
-    async_server: Ground, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    async_server: TestServer, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = {
         "PGHOSTADDR": "192.0.2.1",
@@ -280,9 +280,9 @@ def plainly(url: sa.URL, statements: tuple[str, ...]) -> Iterator[Callable[[Call
 
 
 @pytest.fixture(params=DRIVERS)
-def plain(request: pytest.FixtureRequest) -> tuple[Ground, sa.URL]:
+def plain(request: pytest.FixtureRequest) -> tuple[TestServer, sa.URL]:
     """A database of nobody's, and its address with each driver in turn."""
-    ground: Ground = request.getfixturevalue(f"{DRIVERS[request.param]}_ground")
+    ground: TestServer = request.getfixturevalue(f"{DRIVERS[request.param]}_ground")
     ground.make_database("plain")
     url = sa.make_url(ground.address_of("plain"))
     kind = url.get_backend_name()
@@ -297,7 +297,9 @@ def is_beyond(url: sa.URL, statement: str) -> bool:
     return rounded or (driver == "asyncpg" and "client_encoding" in statement)
 
 
-def test_a_plain_engine_writes_and_reads_the_same_under_every_setting(plain: tuple[Ground, sa.URL]) -> None:
+def test_a_plain_engine_writes_and_reads_the_same_under_every_setting(
+    plain: tuple[TestServer, sa.URL],
+) -> None:
     ground, url = plain
     faults = {}
     for statement in SESSION_SETTINGS[ground.kind]:
@@ -325,7 +327,7 @@ ASKED = sa.text(
 
 
 @pytest.fixture
-def plainly_made(postgresql_ground: Ground) -> Iterator[Callable[..., sa.Engine]]:
+def plainly_made(postgresql_ground: TestServer) -> Iterator[Callable[..., sa.Engine]]:
     """Makes plain engines for threads, all of one database; they are disposed of."""
     postgresql_ground.make_database("plain")
     url = sa.make_url(postgresql_ground.address_of("plain")).set(drivername="postgresql+psycopg")
@@ -342,7 +344,7 @@ def plainly_made(postgresql_ground: Ground) -> Iterator[Callable[..., sa.Engine]
 
 @pytest.mark.parametrize("setter", SETTERS)
 def test_what_an_engine_sets_in_its_sessions_holds_for_tables_too(
-    postgresql_ground: Ground, plainly_made: Callable[..., sa.Engine], setter: str
+    postgresql_ground: TestServer, plainly_made: Callable[..., sa.Engine], setter: str
 ) -> None:
     postgresql_ground.run_sql("postgres", "GRANT pg_monitor TO penstock")
     try:
@@ -380,7 +382,7 @@ def test_a_text_that_a_session_can_not_send_is_refused_with_its_row_but_can_be_r
 @settings(max_examples=25, phases=[Phase.generate])
 @given_by(data=st.data())
 def test_under_any_settings_what_a_plain_engine_stores_is_what_a_store_reads(
-    samples: sa.Engine, ground: Ground, data: st.DataObject
+    samples: sa.Engine, ground: TestServer, data: st.DataObject
 ) -> None:
     drawn = data.draw(st.lists(SAMPLES, min_size=1, max_size=3))
     rows = [{**row, "number": row["number"] + 1} for row in numbered(drawn)]  # 0 is no key for all modes.

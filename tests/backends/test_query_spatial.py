@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class Base(DeclarativeBase):
@@ -57,13 +57,13 @@ ROWS: list[list[dict[str, Any]]] = [
 
 
 @pytest.fixture
-def ground(postgresql_ground: Ground) -> Ground:
+def ground(postgresql_ground: TestServer) -> TestServer:
     """A server with PostGIS."""
     return require_spatial(postgresql_ground)
 
 
 @pytest.fixture
-def engine(ground: Ground) -> Iterator[Engine]:
+def engine(ground: TestServer) -> Iterator[Engine]:
     """The engine of a store with an empty table."""
     with engine_of(ground, Map, "sites") as engine:
         yield engine
@@ -99,7 +99,7 @@ def test_what_is_stored_is_what_geoalchemy_stores(
     assert "is not copied" not in caplog.text
 
 
-def test_what_is_stored_through_asyncpg_is_what_geoalchemy_stores(ground: Ground) -> None:
+def test_what_is_stored_through_asyncpg_is_what_geoalchemy_stores(ground: TestServer) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             for given in ROWS:

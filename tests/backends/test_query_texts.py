@@ -22,7 +22,7 @@ from penstock.query import bulk_insert, bulk_update, to_arrow, to_arrow_batches,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 Values = list[tuple[Any, ...]]
@@ -56,7 +56,7 @@ TABLES = {width: table_of(width) for width in (1, 2, 3)}
 
 
 @pytest.fixture
-def engine(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[sa.Engine]:
+def engine(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[sa.Engine]:
     """The engine of a store with tables of one, two and three texts."""
     for made in samples_on(ground, desk_on):
         METADATA.create_all(made)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from fix_doors import Doors
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 METADATA = MetaData()
 GAGE = Table(
@@ -52,7 +52,7 @@ def preparing() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def xa(mariadb_ground: Ground) -> Iterator[Engine]:
+def xa(mariadb_ground: TestServer) -> Iterator[Engine]:
     """A MariaDB, where they always can."""
     mariadb_ground.make_database("prepared")
     url = mariadb_ground.address_of("prepared").replace("mariadb://", "mariadb+pymysql://")
@@ -102,7 +102,7 @@ def test_nothing_is_written_beside_a_prepared_transaction(two_phase: Engine, ver
 
 
 @pytest.mark.parametrize("verb", WRITERS)
-def test_rows_are_refused_in_a_pipeline(postgresql_ground: Ground, verb: str) -> None:
+def test_rows_are_refused_in_a_pipeline(postgresql_ground: TestServer, verb: str) -> None:
     postgresql_ground.make_database("piped")
     url = postgresql_ground.address_of("piped").replace("postgresql://", "postgresql+psycopg://")
     engine = create_engine(url)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 class Shouted(TypeDecorator[str]):
@@ -92,7 +92,7 @@ class Lab(App):
 
 
 @pytest.fixture
-def engine(ground: Ground) -> Iterator[Engine]:
+def engine(ground: TestServer) -> Iterator[Engine]:
     """The engine of a store with an empty table."""
     with engine_of(ground, Lab, "samples") as engine:
         yield engine
@@ -241,12 +241,12 @@ def are_stored_alike(connection: Connection) -> None:
         connection.rollback()
 
 
-def test_what_only_postgresql_has_is_stored_as_sqlalchemy_stores_it(postgresql_ground: Ground) -> None:
+def test_what_only_postgresql_has_is_stored_as_sqlalchemy_stores_it(postgresql_ground: TestServer) -> None:
     with engine_of(postgresql_ground, Museum, "oddities") as engine, engine.connect() as connection:
         are_stored_alike(connection)
 
 
-def test_what_only_postgresql_has_is_stored_alike_by_every_driver(async_server: Ground) -> None:
+def test_what_only_postgresql_has_is_stored_alike_by_every_driver(async_server: TestServer) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             await connection.run_sync(are_stored_alike)
@@ -281,12 +281,12 @@ def are_stored_alike_or_refused(connection: Connection) -> None:
             attempt.rollback()
 
 
-def test_a_value_that_is_odd_is_refused_rather_than_changed(postgresql_ground: Ground) -> None:
+def test_a_value_that_is_odd_is_refused_rather_than_changed(postgresql_ground: TestServer) -> None:
     with engine_of(postgresql_ground, Museum, "oddities") as engine, engine.connect() as connection:
         are_stored_alike_or_refused(connection)
 
 
-def test_a_value_that_is_odd_is_refused_rather_than_changed_by_every_driver(async_server: Ground) -> None:
+def test_a_value_that_is_odd_is_refused_rather_than_changed_by_every_driver(async_server: TestServer) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             await connection.run_sync(are_stored_alike_or_refused)

@@ -17,7 +17,7 @@ from penstock.errors import NotSupported, WrongObject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 COUNT = select(func.count()).select_from(Gage)
@@ -76,7 +76,7 @@ def test_what_a_handle_is_for_is_seen_when_it_is_printed(desk: Stores, seeded: t
 
 
 def test_a_reader_of_a_store_with_roles_logs_in_as_one(
-    role_ground: Ground, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     lab = make_lab()
     with use(role_desk_on(role_ground, lab)) as desk:
@@ -94,7 +94,7 @@ def test_a_reader_of_a_store_with_roles_logs_in_as_one(
 
 
 def test_a_reader_follows_logins_that_are_rotated(
-    role_ground: Ground, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     lab = make_lab()
     with use(role_desk_on(role_ground, lab)) as desk:
@@ -112,7 +112,7 @@ def test_a_reader_follows_logins_that_are_rotated(
 
 
 def test_a_reader_behind_a_pooler_needs_a_login_of_its_own(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     pooled = replace(postgresql_ground, service=replace(postgresql_ground.service, pooled=True))
     with pytest.raises(NotSupported, match="has no login for readers"):

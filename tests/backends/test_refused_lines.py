@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fix_refusals import Answer, Way
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
 
 PASSWORD = "Kanarie-11c1"
@@ -225,7 +225,7 @@ def test_a_silent_server_is_waited_for_once_however_many_stores_are_asked_for(
 
 
 def test_who_is_let_in_when_the_reason_is_asked_is_let_in(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     desk = desk_on(postgresql_ground, lab)
     assert desk.sync(lab, ["gages"])[0].error is None
@@ -238,7 +238,7 @@ def test_who_is_let_in_when_the_reason_is_asked_is_let_in(
             assert session.scalar(text("SELECT 1")) == 1
 
 
-def test_a_database_that_is_not_there_is_gone(postgresql_ground: Ground) -> None:
+def test_a_database_that_is_not_there_is_gone(postgresql_ground: TestServer) -> None:
     url = make_url(postgresql_ground.address_of("nothing"))
     backend, login = backend_for(url), Login(url=url)
     address = DatabaseAddress(server=Server(service="main", login=login), database="nothing")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from fix_apps import all_ok
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App, Stores
 
 
 def test_the_registry_remembers_which_database_a_sync_made(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     def ids(name: str = "gages") -> tuple[str, str]:
         entry = desk.registry.find_store("lab", name)
@@ -35,7 +35,7 @@ def test_the_registry_remembers_which_database_a_sync_made(
 
 
 def test_an_adopted_database_is_remembered_by_its_record(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("old_gages")
     desk.adopt(lab, "gages", "old_gages")

@@ -20,12 +20,12 @@ from penstock.registry import StoreState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
 
 
 @pytest.fixture
-def keeping(ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def keeping(ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """A desk in use over a registry that lasts; the store `gages` is there."""
     with use(role_desk_on(ground, lab)) as stores:
         all_ok(stores, lab)
@@ -38,7 +38,7 @@ def aside(desk: Stores) -> str:
     return entry.database
 
 
-def names(ground: Ground) -> set[str]:
+def names(ground: TestServer) -> set[str]:
     """Every database, or file of one, on the ground."""
     if ground.directory is None:
         return ground.databases()
@@ -46,7 +46,7 @@ def names(ground: Ground) -> set[str]:
 
 
 def test_a_dropped_store_is_kept_under_another_name_and_is_gone_for_its_app(
-    keeping: Stores, lab: type[App], ground: Ground
+    keeping: Stores, lab: type[App], ground: TestServer
 ) -> None:
     engine = lab.gages.engine
     assert count(lab.gages) == 2
@@ -70,7 +70,7 @@ def test_a_dropped_store_is_kept_under_another_name_and_is_gone_for_its_app(
 
 
 def test_a_dropped_store_comes_back_with_all_that_was_in_it_and_its_engine_finds_it(
-    keeping: Stores, lab: type[App], ground: Ground
+    keeping: Stores, lab: type[App], ground: TestServer
 ) -> None:
     with lab.gages.begin() as session:
         session.add(Gage(number="mine", altitude=1.0))
@@ -116,7 +116,7 @@ def test_a_store_that_was_made_anew_has_to_go_before_the_old_one_comes_back(
 
 
 def test_what_is_dropped_at_once_or_where_nobody_would_remember_it_is_not_kept(
-    keeping: Stores, lab: type[App], ground: Ground, desk_on: Callable[..., Stores]
+    keeping: Stores, lab: type[App], ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     keeping.drop(lab, "gages", now=True)
     assert (keeping.kept(), names(ground)) == ([], set())
@@ -132,7 +132,7 @@ def test_what_is_dropped_at_once_or_where_nobody_would_remember_it_is_not_kept(
 
 
 def test_an_empty_database_that_a_sync_had_only_just_made_is_not_kept(
-    keeping: Stores, lab: type[App], ground: Ground
+    keeping: Stores, lab: type[App], ground: TestServer
 ) -> None:
     entry = keeping.book.get(lab.declaration(), "gages").entry()
     keeping.drop(lab, "gages", now=True)
@@ -145,7 +145,7 @@ def test_an_empty_database_that_a_sync_had_only_just_made_is_not_kept(
 
 
 def test_kept_stores_go_for_good_when_their_time_is_over(
-    keeping: Stores, lab: type[App], ground: Ground
+    keeping: Stores, lab: type[App], ground: TestServer
 ) -> None:
     keeping.drop(lab, "gages")
     assert keeping.purge() == []
@@ -162,7 +162,7 @@ def test_kept_stores_go_for_good_when_their_time_is_over(
 
 
 def test_a_database_that_somebody_put_in_place_of_a_kept_one_is_not_dropped(
-    keeping: Stores, lab: type[App], ground: Ground
+    keeping: Stores, lab: type[App], ground: TestServer
 ) -> None:
     keeping.drop(lab, "gages")
     name = aside(keeping)
@@ -182,7 +182,9 @@ def test_a_database_that_somebody_put_in_place_of_a_kept_one_is_not_dropped(
     assert len(keeping.kept()) == 1
 
 
-def test_a_kept_database_that_is_gone_is_forgotten(keeping: Stores, lab: type[App], ground: Ground) -> None:
+def test_a_kept_database_that_is_gone_is_forgotten(
+    keeping: Stores, lab: type[App], ground: TestServer
+) -> None:
     keeping.drop(lab, "gages")
     name = aside(keeping)
     if ground.directory is not None:
@@ -195,7 +197,7 @@ def test_a_kept_database_that_is_gone_is_forgotten(keeping: Stores, lab: type[Ap
 
 
 def test_nobody_can_connect_to_a_kept_database(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     assert owner_ground.server is not None
     desk = role_desk_on(owner_ground, lab)
@@ -212,7 +214,7 @@ def test_nobody_can_connect_to_a_kept_database(
 
 
 def test_sessions_of_the_app_and_of_readers_end_with_the_drop(
-    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     from fix_roles import log_in
     from penstock import StoreRole
@@ -229,7 +231,7 @@ def test_sessions_of_the_app_and_of_readers_end_with_the_drop(
 
 
 def test_a_superusers_session_is_not_ended_and_the_store_stays_as_it_is(
-    owner_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     assert owner_ground.server is not None
     desk = role_desk_on(owner_ground, lab)
@@ -244,7 +246,7 @@ def test_a_superusers_session_is_not_ended_and_the_store_stays_as_it_is(
 
 
 @pytest.fixture
-def vacuumed(owner_ground: Ground) -> Iterator[Callable[[str], None]]:
+def vacuumed(owner_ground: TestServer) -> Iterator[Callable[[str], None]]:
     """Gets a worker of the server to be in a database, and to stay there."""
     assert owner_ground.server is not None
 
@@ -268,7 +270,7 @@ def vacuumed(owner_ground: Ground) -> Iterator[Callable[[str], None]]:
 
 @pytest.mark.parametrize("now", [False, True])
 def test_a_database_that_the_server_is_vacuuming_is_dropped_by_a_role_that_is_no_superuser(
-    owner_ground: Ground,
+    owner_ground: TestServer,
     lab: type[App],
     role_desk_on: Callable[..., Stores],
     vacuumed: Callable[[str], None],
@@ -283,7 +285,7 @@ def test_a_database_that_the_server_is_vacuuming_is_dropped_by_a_role_that_is_no
 
 
 def test_a_file_that_others_have_open_is_copied_and_emptied(
-    sqlite_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(sqlite_ground, lab)
     all_ok(desk, lab)

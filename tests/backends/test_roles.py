@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
     from penstock.secrets import Keyring
 
@@ -49,7 +49,7 @@ def test_a_second_sync_finds_the_roles_in_place(role_desk: Stores, lab: type[App
 
 
 def test_the_app_may_use_what_an_initializer_made_at_the_first_sync_and_at_a_later_one(
-    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     made = iter(["note", "more"])
 
@@ -81,7 +81,9 @@ def test_a_run_time_store_has_roles_of_its_own(role_desk: Stores, lab: type[App]
     assert (count(logan), count(bear)) == (0, 0)
 
 
-def test_a_database_with_any_name_gets_roles(role_desk: Stores, lab: type[App], role_ground: Ground) -> None:
+def test_a_database_with_any_name_gets_roles(
+    role_desk: Stores, lab: type[App], role_ground: TestServer
+) -> None:
     name = 'Old "Gages": 100% für\' immer'
     role_ground.make_database(name)
     role_desk.adopt(lab, "gages", name)
@@ -94,7 +96,7 @@ def test_a_database_with_any_name_gets_roles(role_desk: Stores, lab: type[App], 
 
 
 def test_without_a_key_an_app_logs_in_as_the_services_role_and_status_says_why(
-    role_ground: Ground, lab: type[App], tmp_path: Path
+    role_ground: TestServer, lab: type[App], tmp_path: Path
 ) -> None:
     registry = DatabaseRegistry.at(tmp_path / "registry.sqlite3")
     with Stores(registry, apps=[lab]) as desk:
@@ -110,7 +112,7 @@ def test_without_a_key_an_app_logs_in_as_the_services_role_and_status_says_why(
 
 
 def test_a_registry_that_forgets_gives_no_roles_unless_they_are_asked_for(
-    role_ground: Ground, lab: type[App], keyring: Keyring
+    role_ground: TestServer, lab: type[App], keyring: Keyring
 ) -> None:
     with Stores(MemoryRegistry(), apps=[lab], keyring=keyring) as desk:
         desk.registry.put_service(role_ground.service)
@@ -122,7 +124,7 @@ def test_a_registry_that_forgets_gives_no_roles_unless_they_are_asked_for(
 
 
 def test_a_store_without_roles_has_no_address_for_readers(
-    desk_on: Callable[..., Stores], lab: type[App], ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
     with pytest.raises(NotSupported, match="no login for readers"):
         desk_on(ground, lab).url(lab, "gages", role=StoreRole.READER)
@@ -132,7 +134,7 @@ def test_a_store_without_roles_has_no_address_for_readers(
 
 
 def test_a_store_made_without_roles_gets_them_by_the_next_sync(
-    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(role_ground, lab)
     edit(desk, roles=RoleMode.SERVICE)
@@ -152,7 +154,11 @@ def test_a_store_made_without_roles_gets_them_by_the_next_sync(
 
 
 def test_a_store_of_another_deployment_is_taken_over_and_its_logins_get_in_no_more(
-    role_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores], tmp_path: Path, keyring: Keyring
+    role_ground: TestServer,
+    lab: type[App],
+    role_desk_on: Callable[..., Stores],
+    tmp_path: Path,
+    keyring: Keyring,
 ) -> None:
     with Stores(DatabaseRegistry.at(tmp_path / "other.sqlite3"), apps=[lab], keyring=keyring) as other:
         other.registry.put_service(role_ground.service)
@@ -169,7 +175,7 @@ def test_a_store_of_another_deployment_is_taken_over_and_its_logins_get_in_no_mo
 
 
 def test_logins_that_are_gone_from_the_server_are_made_again_with_the_same_password(
-    role_desk: Stores, lab: type[App], role_ground: Ground
+    role_desk: Stores, lab: type[App], role_ground: TestServer
 ) -> None:
     before = role_desk.url(lab, "gages")
     role_desk.engine(lab, "gages").dispose()
@@ -183,7 +189,7 @@ def test_logins_that_are_gone_from_the_server_are_made_again_with_the_same_passw
 
 
 def test_what_an_operator_took_from_the_app_is_not_given_back(
-    role_desk: Stores, lab: type[App], role_ground: Ground
+    role_desk: Stores, lab: type[App], role_ground: TestServer
 ) -> None:
     group = role_desk.url(lab, "gages").username.rpartition("_")[0]
     role_ground.run_sql("lab_gages", f"REVOKE DELETE ON gage FROM {group}")
@@ -196,7 +202,7 @@ def test_what_an_operator_took_from_the_app_is_not_given_back(
 
 
 def test_after_a_change_to_no_roles_apps_log_in_as_the_service_and_a_drop_leaves_none(
-    role_desk: Stores, lab: type[App], role_ground: Ground
+    role_desk: Stores, lab: type[App], role_ground: TestServer
 ) -> None:
     edit(role_desk, roles=RoleMode.SERVICE)
     assert role_desk.url(lab, "gages").username == "penstock"
@@ -210,7 +216,7 @@ def test_after_a_change_to_no_roles_apps_log_in_as_the_service_and_a_drop_leaves
 
 
 def test_roles_go_with_their_store_while_the_app_and_a_reader_are_connected(
-    role_desk: Stores, lab: type[App], role_ground: Ground
+    role_desk: Stores, lab: type[App], role_ground: TestServer
 ) -> None:
     lab.basins.create("logan")
     before = roles_on(role_ground)
@@ -227,7 +233,7 @@ def test_roles_go_with_their_store_while_the_app_and_a_reader_are_connected(
 
 
 def test_roles_of_a_store_whose_database_is_gone_are_dropped_too(
-    role_desk: Stores, lab: type[App], role_ground: Ground
+    role_desk: Stores, lab: type[App], role_ground: TestServer
 ) -> None:
     role_ground.drop_database("lab_gages")
     role_desk.drop(lab, "gages")
@@ -236,7 +242,7 @@ def test_roles_of_a_store_whose_database_is_gone_are_dropped_too(
 
 
 def test_a_refreshed_store_has_new_roles_and_its_engine_finds_them(
-    role_desk: Stores, lab: type[App], role_ground: Ground
+    role_desk: Stores, lab: type[App], role_ground: TestServer
 ) -> None:
     before, engine = roles_on(role_ground), lab.gages.engine
     assert count(lab.gages) == 2
@@ -249,7 +255,7 @@ def test_a_refreshed_store_has_new_roles_and_its_engine_finds_them(
 
 
 def test_a_store_whose_database_went_gets_new_roles_and_the_old_ones_go(
-    role_desk: Stores, lab: type[App], role_ground: Ground
+    role_desk: Stores, lab: type[App], role_ground: TestServer
 ) -> None:
     before = roles_on(role_ground)
     role_ground.drop_database("lab_gages")

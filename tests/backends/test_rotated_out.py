@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 def holders_of(password: str) -> list[str]:
@@ -100,7 +100,7 @@ def test_d2_no_login_of_before_a_rotation_stays_on_the_heap(role_desk: Stores, l
 
 
 def test_d2_no_password_of_a_service_of_before_stays_on_the_heap(
-    postgresql_ground: Ground, desk_on: Callable[..., Stores], lab: type[App], tmp_path: Path
+    postgresql_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App], tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
     file.touch(mode=0o600)

@@ -22,11 +22,11 @@ from penstock.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 def test_t8_a_store_of_which_nothing_could_be_made_is_not_remembered(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     with pytest.raises(InitializerError):
         lab.create_persistent_store("extra", "servers", initializer="nowhere.seed")
@@ -34,7 +34,9 @@ def test_t8_a_store_of_which_nothing_could_be_made_is_not_remembered(
     assert ground.databases() == set()
 
 
-def test_stores_of_a_kind_are_made_listed_and_dropped(desk: Stores, lab: type[App], ground: Ground) -> None:
+def test_stores_of_a_kind_are_made_listed_and_dropped(
+    desk: Stores, lab: type[App], ground: TestServer
+) -> None:
     logan = lab.basins.create("logan")
     assert logan.engine is lab.basins["logan"].engine
     assert lab.basins.create("logan").exists()
@@ -48,7 +50,7 @@ def test_stores_of_a_kind_are_made_listed_and_dropped(desk: Stores, lab: type[Ap
 
 
 def test_creating_an_existing_store_keeps_what_it_is_not_told_to_change(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert lab.create_persistent_store("extra", "servers", initializer="fix_apps.seed_with_tables")
     assert lab.create_persistent_store("extra", "servers")
@@ -63,7 +65,7 @@ def test_creating_an_existing_store_keeps_what_it_is_not_told_to_change(
 
 
 def test_a_declared_store_can_not_be_redefined_at_run_time(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert lab.create_persistent_store("gages", "servers")
     assert count(lab.gages) == 2
@@ -74,7 +76,7 @@ def test_a_declared_store_can_not_be_redefined_at_run_time(
 
 
 def test_t8_a_store_over_somebodys_database_is_refused_and_not_remembered(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("lab_extra")
     ground.run_sql("lab_extra", "CREATE TABLE theirs (id integer)")
@@ -87,7 +89,7 @@ def test_t8_a_store_over_somebodys_database_is_refused_and_not_remembered(
 # --- adopted --------------------------------------------------------------------------------------
 
 
-def make_old(ground: Ground, name: str) -> None:
+def make_old(ground: TestServer, name: str) -> None:
     """A database of somebody's, with one gage in it."""
     ground.make_database(name)
     ground.run_sql(name, "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float NOT NULL)")
@@ -97,7 +99,7 @@ def make_old(ground: Ground, name: str) -> None:
 
 
 def test_a_database_is_adopted_as_a_store_that_no_declaration_names(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     make_old(ground, "old-extra")
     address = desk.adopt(lab, "extra", "old-extra", connection="servers")
@@ -113,7 +115,7 @@ def test_a_database_is_adopted_as_a_store_that_no_declaration_names(
 
 
 def test_a_database_is_adopted_as_a_store_of_a_kind_and_listed_as_one(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     make_old(ground, "old-logan")
     desk.adopt(lab, "basins.logan", "old-logan")
@@ -122,7 +124,7 @@ def test_a_database_is_adopted_as_a_store_of_a_kind_and_listed_as_one(
 
 
 def test_adopting_needs_a_connection_for_what_is_not_declared_and_none_for_what_is(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     with pytest.raises(DeclarationError, match="declared by app lab"):
         desk.adopt(lab, "gages", "old", connection="servers")
@@ -161,7 +163,7 @@ def test_the_name_of_a_dropped_store_hands_out_no_engine_even_to_who_still_has_t
 
 
 def test_the_address_of_a_connection_opens_what_its_engine_opens(
-    server_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    server_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     desk = desk_on(server_ground, lab)
     url = desk.connection_url(lab, "servers")
@@ -177,7 +179,7 @@ def test_the_address_of_a_connection_opens_what_its_engine_opens(
 
 
 def test_where_a_connection_opens_nothing_its_address_is_refused_as_its_engine_is(
-    sqlite_ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    sqlite_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     desk = desk_on(sqlite_ground, lab)
     for ask in (desk.connection_url, desk.connection_engine):

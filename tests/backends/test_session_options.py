@@ -15,7 +15,7 @@ from penstock import App, Connection, Database, SessionOptions, use
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 
@@ -44,14 +44,14 @@ LINKS = ("gages", "kept", "basins", "servers")
 
 
 @pytest.fixture
-def stores(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     with use(desk_on(ground, Lab, links=LINKS)) as desk:
         assert [result.error for result in desk.sync(Lab)] == [None, None]
         yield desk
 
 
 @pytest.fixture
-def stores_of_tasks(async_ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores_of_tasks(async_ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     with use(desk_on(async_ground, Lab, links=LINKS)) as desk:
         assert [result.error for result in desk.sync(Lab)] == [None, None]
         yield desk
@@ -108,7 +108,7 @@ def test_what_a_session_puts_into_its_info_is_its_own(stores: Stores) -> None:
         assert second.info == {"from": "the declaration"}
 
 
-def test_a_connection_gives_sessions_too(stores: Stores, ground: Ground) -> None:
+def test_a_connection_gives_sessions_too(stores: Stores, ground: TestServer) -> None:
     if ground.kind == "sqlite":
         pytest.skip("a directory has no engine")
     with Lab.servers.session() as session, Lab.servers.begin() as other:
@@ -148,7 +148,7 @@ def test_in_an_event_loop_all_that_a_declaration_says_is_so(stores_of_tasks: Sto
 
 
 def test_in_an_event_loop_a_connection_gives_sessions_and_its_address(
-    async_server: Ground, desk_on: Callable[..., Stores]
+    async_server: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     async def work() -> None:
         servers = Lab.servers.aio

@@ -25,7 +25,7 @@ from penstock.query import bulk_insert, to_arrow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
@@ -38,13 +38,13 @@ COLORADO_PLATEAU = Box(west=-115, south=35, east=-109, north=41)
 
 
 @pytest.fixture
-def spatial_ground(ground: Ground) -> Ground:
+def spatial_ground(ground: TestServer) -> TestServer:
     """A kind of server that can have spatial stores."""
     return require_spatial(ground)
 
 
 @pytest.fixture
-def dams(spatial_ground: Ground, role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def dams(spatial_ground: TestServer, role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """A desk in use whose store of dams is there."""
     with use(role_desk_on(spatial_ground, Dams)) as stores:
         all_ok(stores, Dams)
@@ -101,7 +101,7 @@ def test_an_app_writes_points_and_a_second_sync_changes_nothing(dams: Stores) ->
 
 
 def test_t16_a_spatial_store_is_emptied_and_made_anew_like_any_other(
-    dams: Stores, spatial_ground: Ground
+    dams: Stores, spatial_ground: TestServer
 ) -> None:
     all_ok(dams, Dams, refresh=True)
     with Dams.dams.session() as session:
@@ -124,7 +124,7 @@ def test_a_spatial_store_is_dropped_and_brought_back(dams: Stores) -> None:
         assert len(dams_in(session, COLORADO_PLATEAU)) == 3
 
 
-def test_tasks_use_a_spatial_store(dams: Stores, spatial_ground: Ground) -> None:
+def test_tasks_use_a_spatial_store(dams: Stores, spatial_ground: TestServer) -> None:
     async def ask() -> list[str]:
         async with Dams.dams.aio.session() as session:
             found = await session.run_sync(dams_in, COLORADO_PLATEAU)
@@ -136,7 +136,7 @@ def test_tasks_use_a_spatial_store(dams: Stores, spatial_ground: Ground) -> None
 
 
 def test_a_run_time_store_is_spatial_if_it_is_made_so(
-    spatial_ground: Ground, lab: type[App], role_desk_on: Callable[..., Stores]
+    spatial_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
 ) -> None:
     with use(role_desk_on(spatial_ground, lab)):
         assert lab.create_persistent_store("maps", "servers", spatial=True)
@@ -171,7 +171,7 @@ def make_wells(engine: Engine, first_time: bool) -> None:
 
 
 def test_spatial_stores_are_made_several_at_a_time(
-    spatial_ground: Ground, role_desk_on: Callable[..., Stores]
+    spatial_ground: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     class Wells(App):
         package = "wells"
@@ -193,13 +193,13 @@ def test_spatial_stores_are_made_several_at_a_time(
 
 
 @pytest.fixture
-def postgis(postgresql_ground: Ground) -> Ground:
+def postgis(postgresql_ground: TestServer) -> TestServer:
     """PostgreSQL with PostGIS."""
     return require_spatial(postgresql_ground)
 
 
 def test_postgis_and_its_rasters_are_enabled_by_the_administrator_and_nothing_else_is(
-    postgis: Ground, role_desk_on: Callable[..., Stores]
+    postgis: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     all_ok(role_desk_on(postgis, Dams), Dams)
     owners = "SELECT extname, extowner::regrole::text FROM pg_extension WHERE extname ~ 'postgis' ORDER BY 1"
@@ -213,7 +213,7 @@ def test_postgis_and_its_rasters_are_enabled_by_the_administrator_and_nothing_el
 
 
 def test_t20_without_an_administrator_a_spatial_store_is_refused_before_anything_is_made(
-    postgis: Ground, role_desk_on: Callable[..., Stores]
+    postgis: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     alone = replace(postgis, service=replace(postgis.service, admin_url=None, admin_password=None))
     [result] = role_desk_on(alone, Dams).sync(Dams)
@@ -223,7 +223,7 @@ def test_t20_without_an_administrator_a_spatial_store_is_refused_before_anything
 
 
 def test_t20_without_an_administrator_a_database_that_is_spatial_already_will_do(
-    postgis: Ground, role_desk_on: Callable[..., Stores]
+    postgis: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     alone = replace(postgis, service=replace(postgis.service, admin_url=None, admin_password=None))
     postgis.make_database("dam_inventory_dams")
@@ -245,7 +245,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("what", PLANTED)
 def test_z2_what_an_app_planted_in_public_is_never_run_by_the_administrator(
-    what: str, postgis: Ground, role_desk_on: Callable[..., Stores]
+    what: str, postgis: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     payload = "BEGIN INSERT INTO hidden.run VALUES (current_user::text); RETURN NULL; END"
     postgis.make_database("dam_inventory_dams")
@@ -267,7 +267,7 @@ def test_z2_what_an_app_planted_in_public_is_never_run_by_the_administrator(
 
 
 def test_t16_spatialite_that_cannot_be_loaded_is_told_before_a_file_is_made(
-    sqlite_ground: Ground, role_desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    sqlite_ground: TestServer, role_desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPATIALITE_LIBRARY_PATH", "no_such_module")
     [result] = role_desk_on(sqlite_ground, Dams).sync(Dams)
@@ -277,7 +277,7 @@ def test_t16_spatialite_that_cannot_be_loaded_is_told_before_a_file_is_made(
 
 
 def test_ordinary_stores_are_opened_by_pythons_own_library(
-    sqlite_ground: Ground, lab: type[App], role_desk_on
+    sqlite_ground: TestServer, lab: type[App], role_desk_on
 ) -> None:
     desk = role_desk_on(sqlite_ground, lab)
     all_ok(desk, lab)
@@ -286,7 +286,7 @@ def test_ordinary_stores_are_opened_by_pythons_own_library(
 
 
 def test_a_select_whose_function_writes_is_rolled_back(
-    sqlite_ground: Ground, role_desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     desk = role_desk_on(require_spatial(sqlite_ground), Dams)
     all_ok(desk, Dams)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 KNOWN = "03185400"
 ONE = "INSERT INTO gage VALUES ('new', 1)"
@@ -40,7 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def desk(
-    impatient: None, sqlite_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    impatient: None, sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> Iterator[Stores]:
     """A desk in use, whose store `gages` is there, with two rows."""
     with use(

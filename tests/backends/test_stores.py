@@ -30,7 +30,7 @@ from penstock.provision.status import Health
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 def test_t10_two_settings_of_one_app_that_share_a_database_are_refused_at_declaration() -> None:
@@ -39,7 +39,7 @@ def test_t10_two_settings_of_one_app_that_share_a_database_are_refused_at_declar
 
 
 def test_t10_two_apps_that_share_a_database_are_refused_when_plugged_in(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     class One(App):
         package = "a"
@@ -56,7 +56,7 @@ def test_t10_two_apps_that_share_a_database_are_refused_when_plugged_in(
 
 
 def test_t10_a_store_made_at_run_time_can_not_take_another_ones_database(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     class One(App):
         package = "a"
@@ -74,7 +74,7 @@ def test_t10_a_store_made_at_run_time_can_not_take_another_ones_database(
 
 
 def test_t16_a_connection_over_sqlite_makes_stores_but_is_no_engine(
-    sqlite_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     from penstock.errors import NotSupported
 
@@ -86,7 +86,7 @@ def test_t16_a_connection_over_sqlite_makes_stores_but_is_no_engine(
 
 
 def test_t19_the_stores_of_an_app_that_is_not_here_are_listed_but_no_orphans(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     all_ok(desk, lab)
     without = Stores(desk.registry)
@@ -105,7 +105,7 @@ def test_t19_the_stores_of_an_app_that_is_not_here_are_listed_but_no_orphans(
 
 
 def test_e5_somebody_elses_database_in_database_url_is_refused(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    ground: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Lab(App):
         package = "lab"
@@ -125,7 +125,7 @@ def test_e5_somebody_elses_database_in_database_url_is_refused(
 
 
 def test_a_database_in_the_environment_serves_the_only_store(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    ground: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Lab(App):
         package = "lab"
@@ -142,7 +142,7 @@ def test_a_database_in_the_environment_serves_the_only_store(
 
 
 def test_every_getter_of_the_documented_spelling_answers(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     all_ok(desk, lab)
     engine = lab.get_persistent_store_database("gages")
@@ -183,7 +183,7 @@ def test_an_unassigned_setting_names_the_command(lab: type[App]) -> None:
 
 
 def test_a_required_unassigned_store_fails_and_an_optional_one_is_skipped(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     class Lab(App):
         package = "lab"
@@ -200,7 +200,7 @@ def test_a_required_unassigned_store_fails_and_an_optional_one_is_skipped(
 
 
 def test_refresh_makes_a_store_anew_and_leaves_the_engine_usable(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     all_ok(desk, lab)
     with lab.gages.begin() as session:
@@ -211,7 +211,7 @@ def test_refresh_makes_a_store_anew_and_leaves_the_engine_usable(
 
 
 def test_dropping_ends_the_connections_of_others(
-    postgresql_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(postgresql_ground, lab)) as desk:
         all_ok(desk, lab)
@@ -224,7 +224,7 @@ def test_dropping_ends_the_connections_of_others(
 
 
 def test_a_file_that_others_have_open_is_emptied_and_their_connections_see_the_next_store(
-    sqlite_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(sqlite_ground, lab)) as desk:
         all_ok(desk, lab)
@@ -246,7 +246,7 @@ def test_a_file_that_others_have_open_is_emptied_and_their_connections_see_the_n
 
 
 def test_an_adopted_database_keeps_its_data_and_is_not_seeded(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("old-data")
     ground.run_sql("old-data", "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float NOT NULL)")
@@ -261,7 +261,7 @@ def test_an_adopted_database_keeps_its_data_and_is_not_seeded(
 
 
 def test_e10_a_copy_that_the_server_made_is_refused_until_it_is_adopted_and_then_has_a_record_of_its_own(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     all_ok(desk, lab)
     lab.gages.engine.dispose()
@@ -293,7 +293,7 @@ def make_other() -> type[App]:
 
 
 def test_a_plan_changes_nothing_and_says_what_would_be_done(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     plan = desk.plan(lab, "gages")
     at_once = ground.can.transactional_ddl

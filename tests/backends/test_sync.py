@@ -28,10 +28,10 @@ from penstock.provision.status import Health
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
-def test_t1_exists_asks_the_server(desk: Stores, lab: type[App], ground: Ground) -> None:
+def test_t1_exists_asks_the_server(desk: Stores, lab: type[App], ground: TestServer) -> None:
     assert not lab.persistent_store_exists("gages")
     all_ok(desk, lab)
     assert lab.persistent_store_exists("gages")
@@ -40,7 +40,7 @@ def test_t1_exists_asks_the_server(desk: Stores, lab: type[App], ground: Ground)
 
 
 def test_t1_exists_is_false_for_a_database_of_somebody_else(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("lab_gages")
     ground.run_sql("lab_gages", "CREATE TABLE theirs (id integer)")
@@ -48,7 +48,7 @@ def test_t1_exists_is_false_for_a_database_of_somebody_else(
 
 
 def test_t1_exists_raises_when_the_server_can_not_be_asked(
-    lab: type[App], ground: Ground, desk_on: Callable[..., Stores]
+    lab: type[App], ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     away = replace(ground, service=replace(ground.service, url=ground.nowhere))
     with use(desk_on(away, lab)), pytest.raises(ServerError):
@@ -56,7 +56,7 @@ def test_t1_exists_raises_when_the_server_can_not_be_asked(
 
 
 def test_t2_first_time_is_true_again_after_a_drop_outside(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     all_ok(desk, lab)
     desk.close()
@@ -66,7 +66,7 @@ def test_t2_first_time_is_true_again_after_a_drop_outside(
 
 
 def test_t2_first_time_is_true_on_another_server_and_false_when_plugged_back(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     all_ok(desk, lab)
     desk.registry.put_service(ground.new_service("other"))
@@ -86,7 +86,7 @@ def test_t2_first_time_is_true_on_another_server_and_false_when_plugged_back(
 
 
 def test_t19_a_store_that_is_plugged_back_in_is_no_orphan(
-    desk: Stores, lab: type[App], ground: Ground, monkeypatch: pytest.MonkeyPatch
+    desk: Stores, lab: type[App], ground: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def orphans() -> list[tuple[str, str]]:
         return [(s.service, s.database) for s in desk.status() if s.health is Health.ORPHAN]
@@ -111,7 +111,7 @@ def test_t19_a_store_that_is_plugged_back_in_is_no_orphan(
 
 
 def test_t2_reinstalling_an_app_over_live_data_does_not_seed_again(
-    lab: type[App], ground: Ground, desk_on: Callable[..., Stores]
+    lab: type[App], ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(ground, lab)) as first:
         all_ok(first, lab)
@@ -122,28 +122,28 @@ def test_t2_reinstalling_an_app_over_live_data_does_not_seed_again(
 
 
 def test_t2_an_initializer_added_later_is_told_that_it_is_the_first_time(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     class Bare(App):
         package = "lab"
         gages = Database("No initializer yet.", metadata=Gage.metadata)
 
-    class Later(App):
+    class LazyRows(App):
         package = "lab"
         gages = Database("Now with one.", metadata=Gage.metadata, initializer=seed)
 
     with use(desk_on(ground, Bare)) as desk:
         all_ok(desk, Bare)
         all_ok(desk, Bare)
-    with use(desk_on(ground, Later)) as desk:
-        all_ok(desk, Later)
-        assert count(Later.gages) == 2
-        all_ok(desk, Later)
-        assert count(Later.gages) == 2
+    with use(desk_on(ground, LazyRows)) as desk:
+        all_ok(desk, LazyRows)
+        assert count(LazyRows.gages) == 2
+        all_ok(desk, LazyRows)
+        assert count(LazyRows.gages) == 2
 
 
 def test_t6_a_missing_module_or_function_is_named_and_nothing_is_created(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     def problem(path: str) -> str:
         class Lab(App):
@@ -162,7 +162,7 @@ def test_t6_a_missing_module_or_function_is_named_and_nothing_is_created(
 
 
 def test_t6_an_error_inside_the_initializers_module_is_chained(
-    ground: Ground, desk_on: Callable[..., Stores], tmp_path, monkeypatch: pytest.MonkeyPatch
+    ground: TestServer, desk_on: Callable[..., Stores], tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_model.py").write_text("import no_such_dependency\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -176,7 +176,9 @@ def test_t6_an_error_inside_the_initializers_module_is_chained(
     assert "no_such_dependency" in str(result.error)
 
 
-def test_t7_getting_and_dropping_on_one_object_works(desk: Stores, lab: type[App], ground: Ground) -> None:
+def test_t7_getting_and_dropping_on_one_object_works(
+    desk: Stores, lab: type[App], ground: TestServer
+) -> None:
     all_ok(desk, lab)
     assert count(lab.gages) == 2
     assert lab.drop_persistent_store("gages") is True
@@ -186,7 +188,7 @@ def test_t7_getting_and_dropping_on_one_object_works(desk: Stores, lab: type[App
 
 
 def test_t8_a_failed_store_is_half_made_with_the_reason_and_is_resumed(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     broken = [True]
 
@@ -216,7 +218,7 @@ def test_t8_a_failed_store_is_half_made_with_the_reason_and_is_resumed(
 
 
 def test_t9_an_edited_declaration_takes_effect_at_the_next_sync(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     class Before(App):
         package = "lab"

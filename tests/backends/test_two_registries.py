@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
 
 OF_ANOTHER = "is lab:gages of another registry, so it is left alone"
@@ -29,7 +29,7 @@ def project(tmp_path: Path, lab: type[App]) -> Iterator[Callable[..., Stores]]:
     """Makes the stores of a project of that name, with a registry and a key of its own."""
     made: list[Stores] = []
 
-    def open_project(name: str, ground: Ground, bindings: Bindings | None = None) -> Stores:
+    def open_project(name: str, ground: TestServer, bindings: Bindings | None = None) -> Stores:
         keyring = Keyring(tmp_path / name / "key")
         if not (tmp_path / name).is_dir():
             (tmp_path / name).mkdir()
@@ -59,7 +59,7 @@ def add_row(stores: Stores, app: type[App]) -> None:
 
 
 def test_the_second_project_is_refused_and_told_of_both(
-    ground: Ground, project: Callable[..., Stores], lab: type[App], tmp_path: Path
+    ground: TestServer, project: Callable[..., Stores], lab: type[App], tmp_path: Path
 ) -> None:
     first, second = project("first", ground), project("second", ground)
     all_ok(first, lab)
@@ -83,7 +83,7 @@ def test_the_second_project_is_refused_and_told_of_both(
 
 
 def test_stores_of_a_kind_are_told_apart_too(
-    ground: Ground, project: Callable[..., Stores], lab: type[App]
+    ground: TestServer, project: Callable[..., Stores], lab: type[App]
 ) -> None:
     first, second = project("first", ground), project("second", ground)
     first.create(lab, "basins.logan")
@@ -95,7 +95,7 @@ def test_stores_of_a_kind_are_told_apart_too(
 
 
 def test_adopting_takes_it_over_and_the_other_side_is_told(
-    ground: Ground, project: Callable[..., Stores], lab: type[App]
+    ground: TestServer, project: Callable[..., Stores], lab: type[App]
 ) -> None:
     first, second = project("first", ground), project("second", ground)
     all_ok(first, lab)
@@ -113,7 +113,7 @@ def test_adopting_takes_it_over_and_the_other_side_is_told(
 
 
 def test_an_address_from_the_environment_may_be_used_but_not_destroyed(
-    ground: Ground, project: Callable[..., Stores], lab: type[App]
+    ground: TestServer, project: Callable[..., Stores], lab: type[App]
 ) -> None:
     first = project("first", ground)
     all_ok(first, lab)
@@ -131,7 +131,7 @@ def test_an_address_from_the_environment_may_be_used_but_not_destroyed(
     assert rows(first, lab) == 3
 
 
-def test_a_registry_keeps_its_id(ground: Ground, project: Callable[..., Stores], lab: type[App]) -> None:
+def test_a_registry_keeps_its_id(ground: TestServer, project: Callable[..., Stores], lab: type[App]) -> None:
     first = project("first", ground)
     before = first.registry.identity()
     assert len(before.id) == 36
@@ -157,7 +157,7 @@ def test_a_registry_that_was_never_written_to_is_nobodys(tmp_path: Path) -> None
 
 
 def test_status_sees_a_login_that_no_longer_works(
-    role_ground: Ground, role_desk: Stores, lab: type[App]
+    role_ground: TestServer, role_desk: Stores, lab: type[App]
 ) -> None:
     assert role_desk.store_status(lab, "gages").health is Health.READY
     login = role_desk.address(lab, "gages").database_address.login.url.username
@@ -173,7 +173,7 @@ def test_status_sees_a_login_that_no_longer_works(
 
 
 def test_a_login_that_could_not_be_tried_is_not_called_refused(
-    role_ground: Ground,
+    role_ground: TestServer,
     role_desk: Stores,
     role_desk_on: Callable[..., Stores],
     lab: type[App],

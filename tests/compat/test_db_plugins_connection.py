@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 SIX = {"ENGINE": "postgresql", "HOST": "h", "USER": "u", "PASSWORD": "s3cret", "PORT": 5432, "DB_NAME": "d"}
 
@@ -116,7 +116,7 @@ def test_autocommit_is_refused(config: dict[str, Any], connections: Callable[...
 
 
 def test_nobody_is_asked_before_the_first_query(
-    server_ground: Ground, connections: Callable[..., SQLConnection]
+    server_ground: TestServer, connections: Callable[..., SQLConnection]
 ) -> None:
     config = {**config_of(server_ground, "alerts"), "PORT": 1}
     connection = connections(config)
@@ -125,7 +125,7 @@ def test_nobody_is_asked_before_the_first_query(
 
 
 def test_tables_are_made_and_dropped_and_the_database_stays(
-    config: dict[str, Any], connections: Callable[..., SQLConnection], ground: Ground
+    config: dict[str, Any], connections: Callable[..., SQLConnection], ground: TestServer
 ) -> None:
     connection = connections(config)
     connection.create_db()
@@ -158,7 +158,7 @@ def test_a_database_in_memory_is_seen_by_all_threads(connections: Callable[..., 
 
 
 def test_d10_a_second_configuration_counts(
-    ground: Ground, config: dict[str, Any], connections: Callable[..., SQLConnection]
+    ground: TestServer, config: dict[str, Any], connections: Callable[..., SQLConnection]
 ) -> None:
     connection = connections(config)
     connection.create_db()
@@ -176,7 +176,7 @@ def test_d10_a_second_configuration_counts(
 
 
 def test_two_connections_lead_to_two_databases_at_once(
-    ground: Ground, config: dict[str, Any], connections: Callable[..., SQLConnection]
+    ground: TestServer, config: dict[str, Any], connections: Callable[..., SQLConnection]
 ) -> None:
     if ground.kind != "sqlite":
         ground.make_database("users")
@@ -193,7 +193,7 @@ def test_two_connections_lead_to_two_databases_at_once(
 
 
 def test_two_connections_of_one_base_are_told_apart_or_asked_which(
-    ground: Ground, config: dict[str, Any], connections: Callable[..., SQLConnection]
+    ground: TestServer, config: dict[str, Any], connections: Callable[..., SQLConnection]
 ) -> None:
     if ground.kind != "sqlite":
         ground.make_database("other")

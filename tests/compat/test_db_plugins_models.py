@@ -18,7 +18,7 @@ from penstock.errors import MissingExtra
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock.compat.db_plugins import SQLConnection
 
 KEYS = {
@@ -104,7 +104,7 @@ def test_there_are_the_indexes_that_there_were(db: SQLConnection) -> None:
 
 
 def test_indexes_are_of_hashes_and_of_some_rows_where_there_is_such_a_thing(
-    postgresql_ground: Ground, connections: Callable[..., SQLConnection]
+    postgresql_ground: TestServer, connections: Callable[..., SQLConnection]
 ) -> None:
     postgresql_ground.make_database("alerts")
     connections(config_of(postgresql_ground, "alerts")).create_db()

@@ -22,7 +22,7 @@ from penstock.testing import stores_for_tests
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 
@@ -35,7 +35,7 @@ class Broker(App):
 
 
 @pytest.fixture
-def stores(ground: Ground, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """The app's stores, in use; that of alerts is made."""
     desk = desk_on(ground, Broker, links=("alerts",))
     all_ok(desk, Broker)
@@ -56,7 +56,7 @@ def test_a_connection_leads_to_a_store(stores: Stores, name: str) -> None:
 
 
 def test_a_connection_to_a_store_has_the_rights_of_its_role(
-    role_ground: Ground, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     with use(role_desk_on(role_ground, Broker)) as desk:
         all_ok(desk, Broker)
@@ -77,7 +77,7 @@ def test_what_is_no_store_is_told(stores: Stores, name: str, error: type[Excepti
         SQLConnection.of(name)
 
 
-def test_one_connection_of_the_budget_is_enough(ground: Ground, desk_on: Callable[..., Stores]) -> None:
+def test_one_connection_of_the_budget_is_enough(ground: TestServer, desk_on: Callable[..., Stores]) -> None:
     from penstock import EngineOptions
 
     options = EngineOptions(max_connections=4, pool_timeout=5)
@@ -96,7 +96,7 @@ def test_one_connection_of_the_budget_is_enough(ground: Ground, desk_on: Callabl
             assert session.scalar(select(func.sum(Object.ndet))) == sum(range(12))
 
 
-def test_what_tests_store_in_copies_is_rolled_back(ground: Ground) -> None:
+def test_what_tests_store_in_copies_is_rolled_back(ground: TestServer) -> None:
     with stores_for_tests([Broker], service=ground.service) as copies, use(copies):
         for _ in range(2):
             with copies.rolled_back():
@@ -144,7 +144,7 @@ print([each.oid for each in db.query(Object).order_by(Object.oid)])
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])  # Elsewhere, those words are a mistake.
 def test_a_program_may_add_words_to_every_insert(kind: str, request: pytest.FixtureRequest) -> None:
-    ground: Ground = request.getfixturevalue(f"{kind}_ground")
+    ground: TestServer = request.getfixturevalue(f"{kind}_ground")
     if kind != "sqlite":
         ground.make_database("alerts")
     environment = {**os.environ, "ADDRESS": ground.address_of("alerts")}

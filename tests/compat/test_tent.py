@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 Config: TypeAlias = "dict[str, Any]"
 Connect: TypeAlias = "Callable[[Any], Engine]"
@@ -95,7 +95,7 @@ def test_the_password_is_in_no_address(connected: Connect, tent_config: dict[str
 
 
 def test_a_server_without_the_database_says_so(
-    connected: Connect, tent_config: dict[str, Any], ground: Ground
+    connected: Connect, tent_config: dict[str, Any], ground: TestServer
 ) -> None:
     if ground.directory is not None:
         pytest.skip("a file is made")
@@ -105,7 +105,7 @@ def test_a_server_without_the_database_says_so(
 
 
 def test_a_wrong_password_is_refused_when_a_session_is_opened(
-    connected: Connect, tent_config: dict[str, Any], ground: Ground
+    connected: Connect, tent_config: dict[str, Any], ground: TestServer
 ) -> None:
     if ground.directory is not None:
         pytest.skip("a file has none")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
 
 create = TethysTestCase.create_test_persistent_stores_for_app
@@ -42,7 +42,7 @@ def run(case: type[unittest.TestCase]) -> list[str]:
 
 
 def test_a_test_case_writes_to_copies_that_are_made_anew_for_each_test(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     all_ok(desk, lab)
 
@@ -66,7 +66,7 @@ def test_a_test_case_writes_to_copies_that_are_made_anew_for_each_test(
     assert current_stores() is desk
 
 
-def test_other_threads_use_the_copies_too(ground: Ground, desk: Stores, lab: type[App]) -> None:
+def test_other_threads_use_the_copies_too(ground: TestServer, desk: Stores, lab: type[App]) -> None:
     create(lab)
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(count(lab.gages)))
@@ -78,7 +78,7 @@ def test_other_threads_use_the_copies_too(ground: Ground, desk: Stores, lab: typ
 
 
 def test_the_real_stores_of_an_app_stay_shut_while_its_copies_are_there(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     all_ok(desk, lab)
     real = desk.engine(lab, "gages")
@@ -91,7 +91,7 @@ def test_the_real_stores_of_an_app_stay_shut_while_its_copies_are_there(
 
 
 def test_an_app_that_is_copied_later_shuts_its_real_stores_too(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     class Other(TethysAppBase):
         package = "other"
@@ -114,7 +114,7 @@ def test_an_app_that_is_copied_later_shuts_its_real_stores_too(
 
 
 def test_t11_copies_of_run_time_stores_are_destroyed_too(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     lab.create_persistent_store("scratch", "servers", initializer="fix_apps:seed_with_tables")
     create(lab)
@@ -129,7 +129,7 @@ def test_t11_copies_of_run_time_stores_are_destroyed_too(
 
 
 def test_a_copy_made_anew_calls_the_initializer_as_for_the_first_time(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     calls: list[bool] = []
 
@@ -149,7 +149,7 @@ def test_a_copy_made_anew_calls_the_initializer_as_for_the_first_time(
 
 
 def test_a_copy_of_a_run_time_store_is_made_with_what_is_asked_for(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     lab.create_persistent_store("scratch", "servers")
     create(lab)
@@ -160,7 +160,7 @@ def test_a_copy_of_a_run_time_store_is_made_with_what_is_asked_for(
 
 
 def test_t11_an_unassigned_optional_store_stops_nothing_else(
-    ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     from penstock import use
 
@@ -171,7 +171,7 @@ def test_t11_an_unassigned_optional_store_stops_nothing_else(
 
 
 def test_copies_of_several_apps_are_there_at_the_same_time(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     class Other(TethysAppBase):
         package = "other"
@@ -194,7 +194,7 @@ def test_copies_of_several_apps_are_there_at_the_same_time(
 
 
 def test_creating_twice_begins_anew_and_destroying_twice_is_no_error(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     create(lab)
     with lab.gages.begin() as session:
@@ -214,7 +214,7 @@ def test_what_is_no_app_is_refused(lab: type[App]) -> None:
 
 
 def test_copies_that_cannot_be_made_leave_the_desk_as_it_was(
-    ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     from penstock import use
 
@@ -227,7 +227,7 @@ def test_copies_that_cannot_be_made_leave_the_desk_as_it_was(
 
 
 def test_without_a_connection_a_store_that_nobody_knows_is_an_error(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     with pytest.raises(ValueError, match="needs the name of a connection"):
         lab.create_persistent_store("scratch", None)

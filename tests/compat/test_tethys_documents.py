@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.MovedIn20Warning")
@@ -62,7 +62,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 @pytest.fixture
-def desk(ground: Ground) -> Iterator[Stores]:
+def desk(ground: TestServer) -> Iterator[Stores]:
     """A desk in use, with a service on every kind of server."""
     registry = MemoryRegistry()
     registry.put_service(ground.service)
@@ -100,7 +100,7 @@ def my_first_app(write: Callable[..., ModuleType], desk: Stores) -> type[App]:
 
 
 @pytest.fixture
-def appsettings(write: Callable[..., ModuleType], desk: Stores, ground: Ground) -> type[App]:
+def appsettings(write: Callable[..., ModuleType], desk: Stores, ground: TestServer) -> type[App]:
     """The app of its example of settings, plugged in."""
     require_spatial(ground)
     return plug(desk, write("appsettings", app=BASE + python(5), model=INITIALIZERS).MyFirstApp)
@@ -130,7 +130,9 @@ def test_importing_the_app_needs_no_registry_and_no_server(write: Callable[..., 
     assert (setting.name, setting.required, setting.spatial) == ("example_db", True, False)
 
 
-def test_the_database_is_made_and_filled_once(desk: Stores, my_first_app: type[App], ground: Ground) -> None:
+def test_the_database_is_made_and_filled_once(
+    desk: Stores, my_first_app: type[App], ground: TestServer
+) -> None:
     for _ in range(2):
         all_ok(desk, my_first_app)
     assert ground.databases() == {"my_first_app_example_db"}
@@ -185,14 +187,14 @@ def test_settings_are_declared_as_shown(appsettings: type[App]) -> None:
 
 
 def test_the_stores_of_the_example_of_settings_are_made(
-    desk: Stores, appsettings: type[App], ground: Ground
+    desk: Stores, appsettings: type[App], ground: TestServer
 ) -> None:
     all_ok(desk, appsettings)
     assert ground.databases() == {"appsettings_spatial_db", "appsettings_temp_db"}
 
 
 def test_connections_are_used_as_shown_but_for_the_getter_that_is_mixed_up(
-    appsettings: type[App], ground: Ground
+    appsettings: type[App], ground: TestServer
 ) -> None:
     slip = "app.get_persistent_store_database('primary', as_sessionmaker=True)"
     meant = slip.replace("database", "connection")
@@ -210,7 +212,7 @@ def test_connections_are_used_as_shown_but_for_the_getter_that_is_mixed_up(
         assert session.scalar(select(1)) == 1
 
 
-def test_a_store_is_made_and_dropped_at_run_time_as_shown(appsettings: type[App], ground: Ground) -> None:
+def test_a_store_is_made_and_dropped_at_run_time_as_shown(appsettings: type[App], ground: TestServer) -> None:
     for _ in range(2):
         named = run("appsettings", python(11))
         assert named["result"] is True
@@ -244,7 +246,7 @@ def test_the_signatures_of_the_document_are_those_of_the_methods() -> None:
 
 
 def test_the_recipes_setting_is_declared_plugged_in_and_synced(
-    write: Callable[..., ModuleType], desk: Stores, ground: Ground
+    write: Callable[..., ModuleType], desk: Stores, ground: TestServer
 ) -> None:
     [declared] = directive_blocks(document("001"), "python")
     model = python(1) + "\nfrom .init_stores import init_primary_db\n"

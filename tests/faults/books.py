@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from faults.canary import Search
 from fix_mariadb import MariaDBServer, mariadb_ground_on, running_mariadb
-from fix_servers import Ground, PostgreSQLServer, ground_on, running_server, unavailable
+from fix_servers import PostgreSQLServer, TestServer, ground_on, running_server, unavailable
 from penstock.backends.mysql.roles import make_verifier as mariadb_verifier
 from penstock.backends.postgresql.roles import make_verifier as postgresql_verifier
 from penstock.embedded.binaries import places, usable
@@ -111,7 +111,7 @@ class Book:
     """
 
     server: PostgreSQLServer | MariaDBServer
-    ground: Ground
+    ground: TestServer
     words: Words
     logs: Callable[[], list[Path]]
     seen: set[str] = field(default_factory=set)

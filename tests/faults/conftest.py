@@ -13,7 +13,7 @@ from faults.scenes import Scene, Workers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,6 @@ def workers() -> Iterator[Workers]:
 
 
 @pytest.fixture
-def scene(ground: Ground, workers: Workers, tmp_path: Path) -> Scene:
+def scene(ground: TestServer, workers: Workers, tmp_path: Path) -> Scene:
     """An app, a registry file and a kind of server, for processes that share them."""
     return Scene(ground, workers, tmp_path / "registry")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from faults import jobs
-from fix_servers import Ground
+from fix_servers import TestServer
 from penstock import App, Stores
 from penstock.registry import DatabaseRegistry
 
@@ -91,7 +91,7 @@ class Workers:
 class Scene:
     """A registry file and a kind of server that processes share."""
 
-    ground: Ground
+    ground: TestServer
     workers: Workers
     folder: Path
     database: str = "lab_gages"

@@ -27,7 +27,7 @@ from penstock.secrets import SecretRef
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock.aio import AsyncStore
 
 GAGES = select(func.count()).select_from(Gage)
@@ -46,7 +46,7 @@ def state(lab: type[App]) -> Any:
 
 
 @pytest.fixture
-def small_desk(async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]) -> Any:
+def small_desk(async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Any:
     """A desk in use that may have four connections at a time, and a store `gages`."""
     registry = desk_on(async_ground, lab).registry
     options = EngineOptions(max_connections=4, pool_timeout=20)
@@ -113,7 +113,7 @@ def test_loops_in_several_threads_share_the_budget(small_desk: Stores, lab: type
 
 
 def test_a_thread_gets_the_slots_of_a_loop_that_stands_still(
-    small_desk: Stores, lab: type[App], async_ground: Ground
+    small_desk: Stores, lab: type[App], async_ground: TestServer
 ) -> None:
     async def use_it() -> int:
         await asyncio.gather(*(count(lab.gages.aio) for _ in range(8)))
@@ -152,7 +152,7 @@ def test_e7_a_forked_child_has_async_connections_of_its_own(small_desk: Stores, 
 
 @SERVERS
 def test_e1_tasks_over_many_stores_never_have_more_connections_than_the_budget(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     registry = desk_on(async_ground, lab).registry
     names = [f"b{number}" for number in range(20)]
@@ -227,7 +227,7 @@ def test_the_loop_turns_while_tasks_wait_for_a_full_budget(small_desk: Stores, l
 
 
 def test_nobody_waits_for_ever_and_the_error_names_who_has_the_connections(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     registry = desk_on(async_ground, lab).registry
     options = EngineOptions(max_connections=4, pool_timeout=0.1)
@@ -249,7 +249,7 @@ def test_nobody_waits_for_ever_and_the_error_names_who_has_the_connections(
 
 
 def test_two_hundred_cancelled_tasks_leave_no_connection_and_no_place_in_the_queue(
-    small_desk: Stores, lab: type[App], async_ground: Ground
+    small_desk: Stores, lab: type[App], async_ground: TestServer
 ) -> None:
     chance = random.Random(7)
     lab.basins.create("logan")
@@ -291,7 +291,7 @@ def test_two_hundred_cancelled_tasks_leave_no_connection_and_no_place_in_the_que
 
 
 def test_a_session_that_the_server_ended_is_noticed_before_it_is_handed_out(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'penstock'"
 
@@ -311,7 +311,7 @@ def test_a_session_that_the_server_ended_is_noticed_before_it_is_handed_out(
 
 
 def test_a_session_that_ends_while_it_is_used_fails_once_and_is_replaced(
-    async_server: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     async def use_it() -> int:
         async with lab.gages.aio.session() as session:
@@ -326,7 +326,7 @@ def test_a_session_that_ends_while_it_is_used_fails_once_and_is_replaced(
 
 
 def test_a_store_that_is_plugged_in_elsewhere_is_found_there_by_the_same_engine(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     async def use_it(desk: Stores) -> None:
         engine = lab.gages.aio.engine
@@ -348,7 +348,7 @@ def test_a_store_that_is_plugged_in_elsewhere_is_found_there_by_the_same_engine(
 
 
 def test_a_change_by_another_process_is_seen_within_the_interval(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     registry = desk_on(async_ground, lab).registry
     options = EngineOptions(refresh_interval=0.02)
@@ -375,7 +375,7 @@ def test_a_change_by_another_process_is_seen_within_the_interval(
 
 @SERVERS
 def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     registry = desk_on(async_ground, lab).registry
     new = tmp_path / "new"
@@ -392,7 +392,7 @@ def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over
 
 @SERVERS
 def test_e9_a_password_that_changed_is_read_again_by_the_same_engine(
-    async_ground: Ground, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     kept = tmp_path / "password"
     password = async_ground.service.password

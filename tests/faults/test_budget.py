@@ -21,7 +21,7 @@ from penstock.errors import BudgetExhausted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 END = {
     "postgresql": (
@@ -46,13 +46,13 @@ TOO_LONG = {
 SHARED = pytest.mark.parametrize("shared", [True, False], ids=["shared statements", "statements apart"])
 
 
-def sessions_on(ground: Ground) -> int:
+def sessions_on(ground: TestServer) -> int:
     """How many sessions of the user of the stores the server has."""
     with ground.counting() as count:
         return count()
 
 
-def kill_sessions(ground: Ground) -> int:
+def kill_sessions(ground: TestServer) -> int:
     """End every session of the user of the stores; how many there were."""
     were = sessions_on(ground)
     home, find, end = END[ground.kind]
@@ -77,7 +77,7 @@ def gages(desk: Stores, lab: type[App], store: str = "gages") -> int:
 
 
 def test_e1_what_the_budget_counts_is_what_the_server_has_also_after_dispose_with_one_out(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
     desk = desk_on(server_ground, lab)
     assert desk.sync(lab, ["gages"])[0].ok
@@ -113,7 +113,7 @@ def test_e1_what_the_budget_counts_is_what_the_server_has_also_after_dispose_wit
 
 
 def test_the_connection_of_a_session_that_nobody_closed_comes_back(
-    desk_on: Callable[..., Stores], lab: type[App], ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=4, pool_timeout=5))
     assert desk.sync(lab, ["gages"])[0].ok
@@ -134,7 +134,7 @@ def test_the_connection_of_a_session_that_nobody_closed_comes_back(
 
 @pytest.mark.filterwarnings("ignore:.*:ResourceWarning")
 def test_the_collector_may_run_at_any_moment_in_any_thread(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
     desk = desk_on(server_ground, lab, options=EngineOptions(max_connections=6, pool_timeout=20))
     assert desk.sync(lab, ["gages"])[0].ok
@@ -168,7 +168,7 @@ def test_the_collector_may_run_at_any_moment_in_any_thread(
 
 
 def test_stores_of_one_server_share_one_limit_and_the_error_names_who_has_them(
-    desk_on: Callable[..., Stores], lab: type[App], ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=4, pool_timeout=0.1))
     for name in ("logan", "provo"):
@@ -183,7 +183,7 @@ def test_stores_of_one_server_share_one_limit_and_the_error_names_who_has_them(
 
 
 def test_two_desks_of_a_process_share_one_budget(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
     desks = [desk_on(server_ground, lab, options=EngineOptions(max_connections=n)) for n in (9, 5)]
     assert desks[0].sync(lab, ["gages"])[0].ok
@@ -199,7 +199,7 @@ def test_two_desks_of_a_process_share_one_budget(
 
 @SHARED
 def test_ended_sessions_are_noticed_at_checkout_without_a_failed_request(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground, shared: bool
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer, shared: bool
 ) -> None:
     options = EngineOptions(max_connections=5, share_statements=shared)
     desk = desk_on(server_ground, lab, options=options)
@@ -221,7 +221,7 @@ def test_ended_sessions_are_noticed_at_checkout_without_a_failed_request(
 
 
 def test_the_server_knows_each_session_by_app_and_store(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
     desk = desk_on(postgresql_ground, lab)
     desk.create(lab, "basins.logan")
@@ -233,7 +233,7 @@ def test_the_server_knows_each_session_by_app_and_store(
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
     desk = desk_on(server_ground, lab, options=EngineOptions(statement_timeout=0.05))
     assert desk.sync(lab, ["gages"])[0].ok
@@ -248,7 +248,7 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(
 
 @SHARED
 def test_an_engine_says_whether_it_shares_its_statements_and_works_the_same(
-    desk_on: Callable[..., Stores], lab: type[App], ground: Ground, shared: bool
+    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer, shared: bool
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(share_statements=shared))
     for name in ("logan", "provo"):
@@ -270,7 +270,7 @@ def test_an_engine_says_whether_it_shares_its_statements_and_works_the_same(
 
 @SHARED
 def test_types_of_an_extension_are_right_though_their_numbers_differ_between_databases(
-    desk_on: Callable[..., Stores], postgresql_ground: Ground, shared: bool
+    desk_on: Callable[..., Stores], postgresql_ground: TestServer, shared: bool
 ) -> None:
     available = postgresql_ground.run_sql(
         "postgres", "SELECT 1 FROM pg_available_extensions WHERE name = 'hstore'"

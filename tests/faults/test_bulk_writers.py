@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from faults.scenes import Ended, Workers
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 WRITERS = 8
@@ -95,7 +95,9 @@ class Field:
 def field(request: pytest.FixtureRequest, workers: Workers, tmp_path: Path) -> Iterator[Field]:
     """A field on every kind of server, by every driver."""
     kind, _, waiting = request.param.partition("-")
-    ground: Ground = async_ground_of(request, kind) if waiting else request.getfixturevalue(f"{kind}_ground")
+    ground: TestServer = (
+        async_ground_of(request, kind) if waiting else request.getfixturevalue(f"{kind}_ground")
+    )
     scene = Scene(ground, workers, tmp_path / "registry", "broker_objects", (Broker,))
     with scene.desk_of(Broker) as desk:
         all_ok(desk, Broker)

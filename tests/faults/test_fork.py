@@ -22,7 +22,7 @@ from penstock.engines import reserved
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App, Stores
 
 
@@ -44,7 +44,7 @@ def told_by_child(method: str, target: Any, *args: Any) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_connects_anew_and_its_parents_connection_lives(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert desk.sync(lab, ["gages"])[0].ok
     mine = backend_pid(lab)
@@ -62,7 +62,7 @@ def test_a_forked_child_connects_anew_and_its_parents_connection_lives(
         assert ground.sessions("lab_gages") == {mine}
 
 
-def test_a_spawned_child_works_beside_its_parent(desk: Stores, lab: type[App], ground: Ground) -> None:
+def test_a_spawned_child_works_beside_its_parent(desk: Stores, lab: type[App], ground: TestServer) -> None:
     assert desk.sync(lab, ["gages"])[0].ok
     mine = backend_pid(lab)
     told = told_by_child("spawn", in_spawned_child, ground.service)
@@ -74,7 +74,7 @@ def test_a_spawned_child_works_beside_its_parent(desk: Stores, lab: type[App], g
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_many_children_forked_one_after_the_other_leave_no_connection_behind(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert desk.sync(lab, ["gages"])[0].ok
     mine = backend_pid(lab)
@@ -110,7 +110,7 @@ def fork_and(do: Callable[[], Any], patience: float = 30.0) -> int:
 
 
 @pytest.fixture
-def small(desk_on: Callable[..., Stores], lab: type[App], ground: Ground) -> Stores:
+def small(desk_on: Callable[..., Stores], lab: type[App], ground: TestServer) -> Stores:
     """A desk with four connections, and the store `gages`."""
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=4))
     assert desk.sync(lab, ["gages"])[0].ok
@@ -120,7 +120,7 @@ def small(desk_on: Callable[..., Stores], lab: type[App], ground: Ground) -> Sto
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("busy", ["holds the lock", "is connecting", "waits in the queue"])
 def test_e7_a_child_works_whatever_another_thread_was_doing_at_the_fork(
-    small: Stores, lab: type[App], ground: Ground, busy: str
+    small: Stores, lab: type[App], ground: TestServer, busy: str
 ) -> None:
     engine = small.engine(lab, "gages")
     with engine.connect() as mine:
@@ -216,7 +216,7 @@ MOMENTS = {"holds the lock": holding_the_lock, "is connecting": connecting, "wai
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
 def test_e7_fifty_forks_while_threads_use_the_store_all_give_children_that_work(
-    desk_on: Callable[..., Stores], lab: type[App], ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=4))
     assert desk.sync(lab, ["gages"])[0].ok
@@ -237,7 +237,7 @@ def test_e7_fifty_forks_while_threads_use_the_store_all_give_children_that_work(
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_e7_fifty_forks_while_threads_wait_for_a_file_all_give_children_that_work(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer
 ) -> None:
     # Not while they are inside SQLite: a lock of the library itself that a thread holds at the fork stays
     # held in the child, with or without Penstock.
@@ -249,7 +249,7 @@ def test_e7_fifty_forks_while_threads_wait_for_a_file_all_give_children_that_wor
 
 
 def test_e7_a_fork_inside_work_leaves_the_parents_reservation_as_it_is(
-    small: Stores, lab: type[App], ground: Ground
+    small: Stores, lab: type[App], ground: TestServer
 ) -> None:
     address = small.address(lab, "gages")
     budget = small.engine(lab, "gages").pool.budget

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 NUMBERS = ["03185400", "03186000"]
 RECORD = "SELECT app, store, purpose, initialised IS NOT NULL, initializer FROM penstock_store"
@@ -30,13 +30,13 @@ def sync(desk: Stores, app: type[App], options: SyncOptions | None = None) -> Pe
     return desk.sync(app, ["gages"], options)[0].error
 
 
-def record(ground: Ground) -> list[tuple[Any, ...]]:
+def record(ground: TestServer) -> list[tuple[Any, ...]]:
     """The record as it stands in the database, truth as bool on every kind of server."""
     rows = ground.run_sql("lab_gages", RECORD)
     return [(app, store, purpose, bool(done), by) for app, store, purpose, done, by in rows]
 
 
-def numbers(ground: Ground) -> list[str]:
+def numbers(ground: TestServer) -> list[str]:
     """The gages that are in the store."""
     return [number for (number,) in ground.run_sql("lab_gages", "SELECT number FROM gage ORDER BY number")]
 
@@ -62,7 +62,7 @@ def sealed_off(app: type[App], initializer: Callable[..., object]) -> type[App]:
 
 
 def test_e4_where_nothing_is_the_database_is_made_recorded_and_seeded(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert desk.store_status(lab, "gages").health is Health.MISSING
     assert sync(desk, lab) is None
@@ -72,7 +72,7 @@ def test_e4_where_nothing_is_the_database_is_made_recorded_and_seeded(
 
 
 def test_e4_an_empty_database_without_a_record_is_finished_as_ours(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("lab_gages")
     assert desk.store_status(lab, "gages").health is Health.HALF_MADE
@@ -87,7 +87,7 @@ def test_e4_an_empty_database_without_a_record_is_finished_as_ours(
 
 
 def test_e4_a_store_of_ours_that_is_not_initialised_is_resumed(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert isinstance(sync(desk, sealed_off(lab, broken)), InitializerError)
     assert record(ground) == [("lab", "gages", "store", False, None)]
@@ -101,7 +101,7 @@ def test_e4_a_store_of_ours_that_is_not_initialised_is_resumed(
 
 
 def test_e4_a_store_of_ours_that_is_initialised_is_not_seeded_again(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     told: list[bool] = []
 
@@ -129,7 +129,7 @@ STRANGERS = {
 
 @pytest.mark.parametrize("whose", STRANGERS)
 def test_e4_a_database_of_somebody_else_is_refused_by_every_verb_and_left_untouched(
-    desk: Stores, lab: type[App], ground: Ground, whose: str
+    desk: Stores, lab: type[App], ground: TestServer, whose: str
 ) -> None:
     assert sync(desk, lab) is None
     desk.close()
@@ -170,7 +170,7 @@ RELATIONS = {
 
 
 def test_e4_a_database_without_a_record_that_holds_anything_is_left_untouched(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     for statement in RELATIONS[ground.kind]:
         ground.make_database("lab_gages")
@@ -186,7 +186,7 @@ def test_e4_a_database_without_a_record_that_holds_anything_is_left_untouched(
 
 
 def test_e4_an_empty_database_that_no_sync_of_ours_made_is_not_dropped(
-    lab: type[App], ground: Ground, desk_on: Callable[..., Stores]
+    lab: type[App], ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     ground.make_database("lab_gages")
     stores = desk_on(ground, lab)
@@ -200,7 +200,7 @@ def test_e4_an_empty_database_that_no_sync_of_ours_made_is_not_dropped(
 
 @pytest.mark.parametrize("whose", STRANGERS)
 def test_e4_an_adopted_database_is_restamped_keeps_its_data_and_is_not_seeded_again(
-    desk: Stores, lab: type[App], ground: Ground, whose: str
+    desk: Stores, lab: type[App], ground: TestServer, whose: str
 ) -> None:
     assert sync(desk, lab) is None
     ground.run_sql("lab_gages", STRANGERS[whose])
@@ -215,7 +215,7 @@ def test_e4_an_adopted_database_is_restamped_keeps_its_data_and_is_not_seeded_ag
 
 
 def test_e4_a_database_of_another_name_is_adopted_where_it_is(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("from_before")
     ground.run_sql("from_before", "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float)")
@@ -234,7 +234,7 @@ def test_e4_a_database_of_another_name_is_adopted_where_it_is(
 
 
 def test_e5_somebody_elses_database_in_the_environment_survives_refresh_and_drop(
-    lab: type[App], ground: Ground, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    lab: type[App], ground: TestServer, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ground.make_database("precious")
     ground.run_sql("precious", "CREATE TABLE theirs (id integer)")
@@ -251,7 +251,7 @@ def test_e5_somebody_elses_database_in_the_environment_survives_refresh_and_drop
 
 
 def test_e4_a_store_made_at_run_time_finds_what_a_declared_one_finds(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("lab_extra")
     ground.run_sql("lab_extra", "CREATE TABLE theirs (id integer)")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from faults.scenes import Workers
     from fix_registries import RegistryHome
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
 
 IDLE = {
@@ -57,14 +57,14 @@ def elsewhere(registry_home: RegistryHome, workers: Workers) -> Elsewhere:
 
 
 @pytest.fixture
-def running(registry_home: RegistryHome, ground: Ground, lab: type[App]) -> Iterator[Stores]:
+def running(registry_home: RegistryHome, ground: TestServer, lab: type[App]) -> Iterator[Stores]:
     """A desk over a registry in a database, with the store `gages` made on the service `main`."""
     with running_desk(registry_home, ground, lab) as desk:
         yield desk
 
 
 @contextmanager
-def running_desk(home: RegistryHome, ground: Ground, lab: type[App]) -> Iterator[Stores]:
+def running_desk(home: RegistryHome, ground: TestServer, lab: type[App]) -> Iterator[Stores]:
     """The same."""
     with Stores(home.open(), apps=[lab], engine_options=QUICK) as desk:
         desk.registry.put_service(ground.service)
@@ -79,13 +79,13 @@ def rows(desk: Stores, lab: type[App]) -> int:
         return session.scalar(select(func.count()).select_from(Gage)) or 0
 
 
-def where(ground: Ground, database: str = "lab_gages") -> str:
+def where(ground: TestServer, database: str = "lab_gages") -> str:
     """How a load calls a database."""
     port = make_url(ground.url).port
     return f"/{database}.sqlite" if port is None else f"{port}/{database}"
 
 
-def connections(ground: Ground, database: str = "lab_gages") -> int:
+def connections(ground: TestServer, database: str = "lab_gages") -> int:
     """How many connections of stores there are to a database."""
     return ground.connections(database)
 
@@ -94,7 +94,7 @@ def connections(ground: Ground, database: str = "lab_gages") -> int:
 
 
 def test_e9_a_store_plugged_in_elsewhere_by_another_process_is_used_there_and_no_request_fails(
-    running: Stores, lab: type[App], ground: Ground, elsewhere: Elsewhere
+    running: Stores, lab: type[App], ground: TestServer, elsewhere: Elsewhere
 ) -> None:
     other = ground.new_service("other")
     running.registry.put_service(other)
@@ -118,7 +118,7 @@ def test_e9_a_store_plugged_in_elsewhere_by_another_process_is_used_there_and_no
 
 
 def test_e9_a_store_moved_to_another_database_by_another_process_is_used_there(
-    running: Stores, lab: type[App], ground: Ground, elsewhere: Elsewhere
+    running: Stores, lab: type[App], ground: TestServer, elsewhere: Elsewhere
 ) -> None:
     ground.make_database("moved")
     ground.run_sql("moved", "CREATE TABLE gage (number VARCHAR(20) PRIMARY KEY, altitude FLOAT NOT NULL)")
@@ -137,7 +137,7 @@ def test_e9_a_store_moved_to_another_database_by_another_process_is_used_there(
 
 
 def test_e9_a_store_that_another_process_unplugged_is_said_to_be_unplugged_and_let_go(
-    running: Stores, lab: type[App], ground: Ground, elsewhere: Elsewhere
+    running: Stores, lab: type[App], ground: TestServer, elsewhere: Elsewhere
 ) -> None:
     engine = running.engine(lab, "gages")
     with Load(running, lab) as load:
@@ -155,7 +155,7 @@ def test_e9_a_store_that_another_process_unplugged_is_said_to_be_unplugged_and_l
     assert running.engine(lab, "gages") is engine
 
 
-def end_idle(ground: Ground) -> None:
+def end_idle(ground: TestServer) -> None:
     """End the sessions in the store that do nothing."""
     for (session,) in ground.run_sql(WORDS[ground.kind].home, IDLE[ground.kind]):
         with suppress(pymysql.Error):  # It may have ended by itself.
@@ -167,7 +167,7 @@ def end_idle(ground: Ground) -> None:
 def test_e9_a_changed_password_is_used_by_those_who_connect_after_it_changed(
     sqlite_registry: RegistryHome,
     workers: Workers,
-    ground: Ground,
+    ground: TestServer,
     lab: type[App],
     tmp_path: Path,
     how: str,
@@ -208,7 +208,7 @@ def _refused(error: BaseException) -> bool:
 def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over(
     sqlite_registry: RegistryHome,
     workers: Workers,
-    ground: Ground,
+    ground: TestServer,
     lab: type[App],
     tmp_path: Path,
 ) -> None:
@@ -233,7 +233,7 @@ def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over
 
 
 def test_e9_a_registry_that_can_not_be_asked_leaves_the_stores_where_they_are(
-    sqlite_registry: RegistryHome, postgresql_ground: Ground, lab: type[App], tmp_path: Path
+    sqlite_registry: RegistryHome, postgresql_ground: TestServer, lab: type[App], tmp_path: Path
 ) -> None:
     with running_desk(sqlite_registry, postgresql_ground, lab) as desk, Load(desk, lab) as load:
         load.until_at(where(postgresql_ground))
@@ -250,13 +250,13 @@ def test_e9_a_registry_that_can_not_be_asked_leaves_the_stores_where_they_are(
 # --- E3: a file that was made anew ------------------------------------------------------------------
 
 
-def numbers(ground: Ground, store: str = "lab_gages") -> set[str]:
+def numbers(ground: TestServer, store: str = "lab_gages") -> set[str]:
     """The gages in a file, read without Penstock."""
     return {number for (number,) in ground.run_sql(store, "SELECT number FROM gage")}
 
 
 def test_e3_a_file_that_another_process_made_anew_is_noticed_and_no_write_is_lost(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground, workers: Workers
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
 ) -> None:
     desk = desk_on(sqlite_ground, lab)
     assert desk.sync(lab, ["gages"])[0].ok
@@ -277,7 +277,7 @@ def test_e3_a_file_that_another_process_made_anew_is_noticed_and_no_write_is_los
 
 
 def test_e3_tasks_notice_it_too(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground, workers: Workers
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
 ) -> None:
     path = str(sqlite_ground.directory / "lab_gages.sqlite")
 
@@ -296,7 +296,7 @@ def test_e3_tasks_notice_it_too(
 
 
 def test_e3_a_store_made_anew_leaves_its_siblings_connections_alone(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground, workers: Workers
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
 ) -> None:
     desk = desk_on(sqlite_ground, lab)
     for name in ("logan", "provo"):

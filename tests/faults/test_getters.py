@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 MOST = 8
 
@@ -115,7 +115,7 @@ def opened_during(work: Callable[[], None]) -> list[str]:
 
 
 def test_e2_a_store_that_was_never_created_is_said_so_at_the_first_connect(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     check_kinds(getters(lab))
     with pytest.raises(StoreNotCreated) as caught:
@@ -145,13 +145,13 @@ def test_e2_a_getter_over_a_registry_that_does_not_exist_makes_no_registry(tmp_p
 # --- T3 -------------------------------------------------------------------------------------------
 
 
-def connections(ground: Ground, database: str) -> int:
+def connections(ground: TestServer, database: str) -> int:
     """How many connections to a store there are, counted by who sees them all."""
     return ground.connections(database)
 
 
 def test_t3_a_thousand_getter_calls_and_sessions_hold_at_most_the_budgets_connections(
-    desk_on: Callable[..., Stores], lab: type[App], ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=MOST))
     assert desk.sync(lab, ["gages"])[0].ok
@@ -187,7 +187,7 @@ def test_t3_threads_that_ask_first_at_the_same_moment_get_one_engine(desk: Store
 
 
 def test_t3_one_engine_serves_for_ever_also_after_the_store_is_plugged_in_elsewhere(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     engine, factory = lab.gages.engine, lab.gages.sessionmaker
     assert desk.sync(lab, ["gages"])[0].ok
@@ -208,7 +208,7 @@ def test_t3_one_engine_serves_for_ever_also_after_the_store_is_plugged_in_elsewh
 
 
 def test_t3_a_sync_of_many_stores_holds_no_connection_to_those_that_are_done(
-    desk: Stores, lab: type[App], ground: Ground
+    desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     for name in ("logan", "provo", "weber"):
         lab.basins.create(name)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock.connect import Address
 
 _ME = {"postgresql": "SELECT pg_catalog.pg_backend_pid()", "mariadb": "SELECT CONNECTION_ID()"}
@@ -37,7 +37,7 @@ class Bare(App):
 
 
 @pytest.fixture
-def address(server_ground: Ground, desk_on: Callable[..., Stores]) -> Address:
+def address(server_ground: TestServer, desk_on: Callable[..., Stores]) -> Address:
     """Where a store is that was just made."""
     desk = desk_on(server_ground, Bare, links=("gages",))
     all_ok(desk, Bare)
@@ -62,12 +62,14 @@ def write_and_fail(address: Address, table: str, error: type[BaseException]) -> 
         raise error
 
 
-def end(ground: Ground, session: int) -> None:
+def end(ground: TestServer, session: int) -> None:
     """End a session as an administrator does."""
     ground.run_sql("lab_gages", _END[ground.kind].format(session))
 
 
-def test_one_connection_is_used_again_and_closed_at_the_end(server_ground: Ground, address: Address) -> None:
+def test_one_connection_is_used_again_and_closed_at_the_end(
+    server_ground: TestServer, address: Address
+) -> None:
     with keeping():
         assert used(address) == used(address)
         until(lambda: len(server_ground.sessions("lab_gages")) == 1, "it is open")
@@ -80,7 +82,7 @@ def test_one_that_is_in_use_is_given_to_nobody_else(address: Address) -> None:
         assert session_of(first) != used(address)
 
 
-def test_one_that_the_server_has_ended_is_replaced(server_ground: Ground, address: Address) -> None:
+def test_one_that_the_server_has_ended_is_replaced(server_ground: TestServer, address: Address) -> None:
     with keeping():
         before = used(address)
         end(server_ground, before)
@@ -89,7 +91,7 @@ def test_one_that_the_server_has_ended_is_replaced(server_ground: Ground, addres
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_whatever_ends_a_use_its_transaction_is_rolled_back(
-    address: Address, server_ground: Ground, error: type[BaseException]
+    address: Address, server_ground: TestServer, error: type[BaseException]
 ) -> None:
     table = _TABLE[server_ground.kind]
     with keeping():
@@ -102,7 +104,9 @@ def test_whatever_ends_a_use_its_transaction_is_rolled_back(
     assert server_ground.run_sql("lab_gages", f"SELECT * FROM {table}") == []
 
 
-def test_after_server_wide_work_a_transaction_is_one_again(server_ground: Ground, address: Address) -> None:
+def test_after_server_wide_work_a_transaction_is_one_again(
+    server_ground: TestServer, address: Address
+) -> None:
     table = _TABLE[server_ground.kind]
     with keeping():
         session = used(address)
@@ -131,7 +135,7 @@ def test_a_lock_outlives_what_others_do_on_its_connection(address: Address) -> N
 
 
 def test_a_lock_waits_no_longer_than_it_was_told_to_and_leaves_no_timeout_behind(
-    server_ground: Ground, address: Address
+    server_ground: TestServer, address: Address
 ) -> None:
     with (
         address.backend.lock(address.database_address, 1),
@@ -146,7 +150,7 @@ def test_a_lock_waits_no_longer_than_it_was_told_to_and_leaves_no_timeout_behind
 
 
 def test_whose_lock_the_server_has_ended_learns_it_at_the_next_use(
-    server_ground: Ground, address: Address
+    server_ground: TestServer, address: Address
 ) -> None:
     with keeping(), locked(address, 1):
         end(server_ground, used(address))
@@ -155,7 +159,7 @@ def test_whose_lock_the_server_has_ended_learns_it_at_the_next_use(
         assert address.backend.is_disconnect(refused.value)
 
 
-def test_a_database_with_kept_connections_can_be_dropped(server_ground: Ground, address: Address) -> None:
+def test_a_database_with_kept_connections_can_be_dropped(server_ground: TestServer, address: Address) -> None:
     with keeping():
         used(address)
         with server_ground.counting() as count:
@@ -163,7 +167,7 @@ def test_a_database_with_kept_connections_can_be_dropped(server_ground: Ground, 
             until(lambda: count() == 0, "nobody is in it")
 
 
-def test_no_more_than_two_are_open_at_a_time(server_ground: Ground, address: Address) -> None:
+def test_no_more_than_two_are_open_at_a_time(server_ground: TestServer, address: Address) -> None:
     backend, place = address.backend, address.database_address
     with server_ground.counting() as count, keeping(), locked(address, 1):
         until(lambda: count() == 1, "the lock's is open")

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from fix_apps import Gage
-from fix_servers import Ground
+from fix_servers import TestServer
 from penstock import App, EngineOptions, Stores, SyncOptions
 from penstock.errors import PenstockError
 
@@ -46,7 +46,7 @@ class Sampler:
         ground: Where.
     """
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: TestServer) -> None:
         self._ground = ground
         self._stop = threading.Event()
         self.most = 0
@@ -76,7 +76,7 @@ class Sampler:
 # --- many stores ----------------------------------------------------------------------------------
 
 
-def make_basins(desk: Stores, lab: type[App], ground: Ground, count: int) -> list[str]:
+def make_basins(desk: Stores, lab: type[App], ground: TestServer, count: int) -> list[str]:
     """So many stores; files are copies of one, since only their use is looked at."""
     names = [f"basins.b{number:05}" for number in range(count)]
     if ground.kind != "sqlite":
@@ -117,7 +117,7 @@ def bytes_each(do: Callable[[], None], count: int) -> tuple[float, float]:
     return result
 
 
-def in_turn(desk: Stores, lab: type[App], ground: Ground, count: int, limit: int) -> None:
+def in_turn(desk: Stores, lab: type[App], ground: TestServer, count: int, limit: int) -> None:
     """Use so many stores in turn; print what each took."""
     names = make_basins(desk, lab, ground, count)
     with Sampler(ground) as sampler:
@@ -136,7 +136,7 @@ def in_turn(desk: Stores, lab: type[App], ground: Ground, count: int, limit: int
 
 @pytest.mark.parametrize("limit", [6])
 def test_stores_used_in_turn_by_many_threads_never_have_more_connections_than_the_budget(
-    desk_on: Callable[..., Stores], lab: type[App], ground: Ground, limit: int
+    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer, limit: int
 ) -> None:
     desk = desk_on(ground, lab, options=EngineOptions(max_connections=limit))
     in_turn(desk, lab, ground, 200 if ground.kind == "sqlite" else 12, limit)
@@ -144,14 +144,14 @@ def test_stores_used_in_turn_by_many_threads_never_have_more_connections_than_th
 
 @pytest.mark.soak
 def test_ten_thousand_files_used_in_turn(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer
 ) -> None:
     in_turn(desk_on(sqlite_ground, lab), lab, sqlite_ground, 10_000, 200)
 
 
 @pytest.mark.soak
 def test_three_hundred_databases_used_in_turn(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
     in_turn(desk_on(postgresql_ground, lab), lab, postgresql_ground, 300, 20)
 
@@ -173,7 +173,7 @@ class Storm:
     desk: Stores
     app: type[App]
     names: list[str]
-    ground: Ground
+    ground: TestServer
     done: Counter[str] = field(default_factory=Counter)
     twice: list[BaseException] = field(default_factory=list)
 
@@ -227,7 +227,9 @@ class Storm:
                 time.sleep(0.05)
 
 
-def storm(desk: Stores, lab: type[App], ground: Ground, threads: int, stores: int, seconds: float) -> None:
+def storm(
+    desk: Stores, lab: type[App], ground: TestServer, threads: int, stores: int, seconds: float
+) -> None:
     """Use stores at random while sessions are killed; nothing leaks, nothing fails for long."""
     names = make_basins(desk, lab, ground, stores)
     with Sampler(ground) as sampler:
@@ -256,7 +258,7 @@ def settled(desk: Stores, lab: type[App], names: list[str]) -> BudgetState:
 
 
 def test_no_request_fails_twice_and_no_connection_leaks_while_sessions_are_killed(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
     desk = desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=8))
     storm(desk, lab, postgresql_ground, threads=40, stores=10, seconds=4)
@@ -264,6 +266,6 @@ def test_no_request_fails_twice_and_no_connection_leaks_while_sessions_are_kille
 
 @pytest.mark.soak
 def test_two_minutes_of_killed_sessions(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
     storm(desk_on(postgresql_ground, lab), lab, postgresql_ground, threads=200, stores=60, seconds=120)

@@ -17,7 +17,7 @@ from penstock.aio import AsyncStores
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 TASKS = 500
@@ -36,7 +36,7 @@ async def use_in_turn(desk: AsyncStores, lab: type[App], names: list[str], tasks
     await asyncio.gather(*(use_next() for _ in range(tasks)))
 
 
-def in_turn(desk: Stores, lab: type[App], ground: Ground, count: int, tasks: int) -> None:
+def in_turn(desk: Stores, lab: type[App], ground: TestServer, count: int, tasks: int) -> None:
     """Use so many stores in turn, twice; print what each took."""
     names = make_basins(desk, lab, ground, count)
     asked = AsyncStores(desk)
@@ -53,7 +53,7 @@ def in_turn(desk: Stores, lab: type[App], ground: Ground, count: int, tasks: int
 
 
 def test_stores_used_in_turn_by_many_tasks_never_have_more_connections_than_the_budget(
-    desk_on: Callable[..., Stores], lab: type[App], async_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], async_ground: TestServer
 ) -> None:
     desk = desk_on(async_ground, lab, options=EngineOptions(max_connections=6))
     in_turn(desk, lab, async_ground, 12 if async_ground.directory is None else 100, 60)
@@ -61,7 +61,7 @@ def test_stores_used_in_turn_by_many_tasks_never_have_more_connections_than_the_
 
 @pytest.mark.soak
 def test_ten_thousand_files_used_in_turn_by_tasks(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: Ground
+    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer
 ) -> None:
     in_turn(desk_on(sqlite_ground, lab), lab, sqlite_ground, 10_000, TASKS)
 
@@ -69,7 +69,7 @@ def test_ten_thousand_files_used_in_turn_by_tasks(
 @pytest.mark.soak
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_three_hundred_databases_used_in_turn_by_tasks(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: Ground, driver: str
+    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer, driver: str
 ) -> None:
     ground = for_asyncpg(postgresql_ground) if driver == "asyncpg" else postgresql_ground
     in_turn(desk_on(ground, lab), lab, ground, 300, TASKS)

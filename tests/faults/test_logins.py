@@ -13,7 +13,7 @@ from faults.logins import APP, QUICK, desk
 from faults.scenes import Workers, until
 from fix_apps import count
 from fix_roles import WORDS, Words, log_in, logins_on, roles_on
-from fix_servers import Ground
+from fix_servers import TestServer
 from penstock import Stores, use
 from penstock.backends import StoreRole
 from penstock.connect import seal_password
@@ -34,7 +34,7 @@ CURRENT = [CredentialState.CURRENT] * 2
 class Home:
     """A registry file and its key, which processes share, and a server."""
 
-    ground: Ground
+    ground: TestServer
     workers: Workers
     registry: str
     keyring: Keyring
@@ -67,7 +67,7 @@ def home(
     request: pytest.FixtureRequest, workers: Workers, tmp_path: Path, keyring: Keyring
 ) -> Iterator[Home]:
     """A registry with a service whose password is sealed, plugged in everywhere; no store yet."""
-    ground: Ground = request.getfixturevalue(f"{request.param}_ground")
+    ground: TestServer = request.getfixturevalue(f"{request.param}_ground")
     found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring)
     password = read_password(ground.service, ServiceAccount.SERVICE, keyring)
     assert password is not None

@@ -15,7 +15,7 @@ from faults.logins import APP, desk
 from faults.scenes import Ended, Workers
 from fix_apps import Gage, count
 from fix_roles import WORDS, log_in, logins_on, roles_on
-from fix_servers import Ground
+from fix_servers import TestServer
 from penstock import Store, Stores, use
 from penstock.backends import StoreRole
 from penstock.provision.status import Health
@@ -37,7 +37,7 @@ LASTING = re.compile(rf"commit|os\.re|after_cursor_execute ({_STATEMENTS})")
 class Home:
     """A registry file and its key, which processes share, a server, and one store."""
 
-    ground: Ground
+    ground: TestServer
     workers: Workers
     registry: str
     keyring: Keyring
@@ -124,10 +124,10 @@ def sync(stores: Stores, home: Home) -> None:
 
 
 @pytest.fixture
-def home_on(workers: Workers, tmp_path: Path, keyring: Keyring) -> Callable[[Ground], Home]:
+def home_on(workers: Workers, tmp_path: Path, keyring: Keyring) -> Callable[[TestServer], Home]:
     """Makes a registry with a service, plugged in everywhere, and a store on it: `gages`, or another one."""
 
-    def make(ground: Ground, store: str = STATIC) -> Home:
+    def make(ground: TestServer, store: str = STATIC) -> Home:
         found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring, store)
         with found.desk() as stores:
             stores.registry.put_service(ground.service)
@@ -140,7 +140,7 @@ def home_on(workers: Workers, tmp_path: Path, keyring: Keyring) -> Callable[[Gro
 
 
 @pytest.fixture
-def home(ground: Ground, home_on: Callable[..., Home], request: pytest.FixtureRequest) -> Home:
+def home(ground: TestServer, home_on: Callable[..., Home], request: pytest.FixtureRequest) -> Home:
     """A store on every kind of server: `gages`, or the one that is asked for."""
     return home_on(ground, getattr(request, "param", STATIC))
 
@@ -333,7 +333,7 @@ def test_e4_a_drop_killed_between_two_changes_can_be_finished_and_taken_back(hom
 
 
 def test_e4_a_drop_killed_before_or_after_its_tables_are_moved_leaves_no_empty_database(
-    mariadb_ground: Ground, home_on: Callable[..., Home]
+    mariadb_ground: TestServer, home_on: Callable[..., Home]
 ) -> None:
     home = home_on(mariadb_ground)
     done = re.compile("after_cursor_execute (CREATE DATABASE|RENAME TABLE)")
@@ -397,7 +397,7 @@ def kill_while_open(home: Home, points: Callable[[list[str]], list[int]]) -> Non
 
 
 def test_e4_no_row_is_lost_when_a_drop_of_a_file_that_others_have_open_is_killed(
-    sqlite_ground: Ground, home_on: Callable[..., Home]
+    sqlite_ground: TestServer, home_on: Callable[..., Home]
 ) -> None:
     def around_copy(moments: list[str]) -> list[int]:
         return [number for number, each in enumerate(moments, 1) if ".draft" in each][-3:]
@@ -407,6 +407,6 @@ def test_e4_no_row_is_lost_when_a_drop_of_a_file_that_others_have_open_is_killed
 
 @pytest.mark.soak
 def test_e4_no_row_is_lost_wherever_a_drop_of_a_file_that_others_have_open_is_killed(
-    sqlite_ground: Ground, home_on: Callable[..., Home]
+    sqlite_ground: TestServer, home_on: Callable[..., Home]
 ) -> None:
     kill_while_open(home_on(sqlite_ground), lambda moments: list(range(1, len(moments) + 1)))

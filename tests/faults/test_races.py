@@ -21,7 +21,7 @@ from penstock.errors import StoreBusy
 from penstock.registry import DatabaseRegistry
 
 if TYPE_CHECKING:
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 AT_ONCE = 8
 ROLE = "ALTER ROLE penstock"
@@ -162,7 +162,7 @@ def test_e6_a_store_that_is_held_too_long_is_said_to_be_busy_and_is_not_harmed(
 
 @pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
 def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
-    ground: Ground, scene: Scene, tmp_path: Path
+    ground: TestServer, scene: Scene, tmp_path: Path
 ) -> None:
     ground.make_database("elsewhere")
     (tmp_path / "other").mkdir()
@@ -192,7 +192,7 @@ def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
     indirect=["ground"],
 )
 def test_e6_a_server_that_ends_idle_sessions_leaves_the_holder_its_lock(
-    ground: Ground, desk: Stores, lab: type[App], begin: str, end: str
+    ground: TestServer, desk: Stores, lab: type[App], begin: str, end: str
 ) -> None:
     all_ok(desk, lab)
     address = desk.address(lab, "gages")

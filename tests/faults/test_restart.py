@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 HOW = pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
 
 
 @pytest.fixture
-def stores(server_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(server_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
     """A desk whose store is synced and has been used, so that it has idle connections."""
     with use(desk_on(server_ground, lab)) as desk:
         assert desk.sync(lab, ["gages"])[0].ok
@@ -41,7 +41,7 @@ def count(app: type[App]) -> int:
         return session.scalar(select(func.count()).select_from(Gage)) or 0
 
 
-def stop(ground: Ground, *, kill: bool = False) -> None:
+def stop(ground: TestServer, *, kill: bool = False) -> None:
     """Stop the server; it is gone when nothing listens any more, which the kernel sees to a little late."""
     assert ground.running is not None
     ground.running.stop(kill=kill)
@@ -53,7 +53,7 @@ def stop(ground: Ground, *, kill: bool = False) -> None:
     until(refused, "the port is closed")
 
 
-def start(ground: Ground) -> None:
+def start(ground: TestServer) -> None:
     """Start it again."""
     assert ground.running is not None
     ground.running.start()
@@ -61,7 +61,7 @@ def start(ground: Ground) -> None:
 
 @HOW
 def test_after_a_restart_of_the_server_the_next_call_works_on_the_same_objects(
-    stores: Stores, lab: type[App], server_ground: Ground, kill: bool
+    stores: Stores, lab: type[App], server_ground: TestServer, kill: bool
 ) -> None:
     engine, factory = lab.gages.engine, lab.gages.sessionmaker
     connections = [engine.connect() for _ in range(4)]
@@ -82,7 +82,7 @@ def test_after_a_restart_of_the_server_the_next_call_works_on_the_same_objects(
 
 @HOW
 def test_while_the_server_is_down_every_verb_says_so(
-    stores: Stores, lab: type[App], server_ground: Ground, kill: bool
+    stores: Stores, lab: type[App], server_ground: TestServer, kill: bool
 ) -> None:
     stop(server_ground, kill=kill)
     status = stores.store_status(lab, "gages")
@@ -108,7 +108,7 @@ def test_while_the_server_is_down_every_verb_says_so(
 
 
 def test_a_transaction_in_progress_fails_once_and_the_session_serves_again(
-    stores: Stores, lab: type[App], server_ground: Ground
+    stores: Stores, lab: type[App], server_ground: TestServer
 ) -> None:
     with lab.gages.session() as session:
         session.add(Gage(number="lost", altitude=1))
@@ -122,7 +122,7 @@ def test_a_transaction_in_progress_fails_once_and_the_session_serves_again(
 
 
 def test_a_server_stopped_during_a_sync_fails_it_and_the_next_one_finishes_it(
-    server_ground: Ground, lab: type[App], desk_on: Callable[..., Stores]
+    server_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     def stopping(engine: Engine, first_time: bool) -> None:
         stop(server_ground)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 ADDRESS = "postgresql://me@127.0.0.1:1"
 SERVICES = 4
@@ -46,7 +46,7 @@ with keyring.held():
 
 
 @pytest.fixture
-def where(ground: Ground, tmp_path: Path) -> tuple[str, str]:
+def where(ground: TestServer, tmp_path: Path) -> tuple[str, str]:
     """The address of a registry that is not there yet, and where its password is."""
     if ground.server is None:
         return f"sqlite:///{tmp_path}/registry.sqlite3", ""

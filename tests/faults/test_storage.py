@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from faults.scenes import Workers
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 FILE = "lab_gages.sqlite"
 SIDES = ("-wal", "-shm", "-journal", ".lock")
@@ -35,7 +35,7 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def open_scene(open_folder: Path, sqlite_ground: Ground, workers: Workers) -> Scene:
+def open_scene(open_folder: Path, sqlite_ground: TestServer, workers: Workers) -> Scene:
     """A scene in such a folder, in which a process without root's rights can work."""
     from dataclasses import replace
 

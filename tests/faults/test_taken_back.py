@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 WRITERS = 3
 ROWS: list[dict[str, Any]] = [{"oid": f"o{number:03}", "writer": 0, "batch": 0} for number in range(200)]
@@ -36,7 +36,7 @@ def waited(engine: Engine, write: Callable[[], Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_rows_that_are_taken_back_are_made_by_those_that_waited(ground: Ground, verb: str) -> None:
+def test_rows_that_are_taken_back_are_made_by_those_that_waited(ground: TestServer, verb: str) -> None:
     with engine_of(ground, Broker, "objects") as engine:
         done = waited(engine, lambda: write_rows(engine, verb, ROWS))
         assert sorted(each.inserted for each in done) == [0, 0, len(ROWS)]
@@ -44,7 +44,7 @@ def test_rows_that_are_taken_back_are_made_by_those_that_waited(ground: Ground, 
         assert sorted(row.oid for row in find(engine, Object)) == [row["oid"] for row in ROWS]
 
 
-def test_one_row_that_is_taken_back_is_made_by_one_of_those_that_waited(ground: Ground) -> None:
+def test_one_row_that_is_taken_back_is_made_by_one_of_those_that_waited(ground: TestServer) -> None:
     values = {"writer": 1, "batch": 1}
     with engine_of(ground, Broker, "objects") as engine:
         done = waited(engine, lambda: get_or_create(engine, Object, {"oid": "o000"}, values))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fix_registries import RegistryHome
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock.registry import Registry
 
 VERSIONS = Path(penstock.registry.__file__).with_name("versions")
@@ -213,7 +213,7 @@ def test_an_earlier_release_leaves_alone_what_a_later_one_has_upgraded(
     assert old_home.run("SELECT setting FROM penstock_assignment") == [("gages",)]
 
 
-def test_reading_makes_nothing(registry_home: RegistryHome, ground: Ground) -> None:
+def test_reading_makes_nothing(registry_home: RegistryHome, ground: TestServer) -> None:
     with registry_home.opened() as registry:
         assert registry.services() == []
         assert registry.generation() == 0
@@ -231,7 +231,7 @@ def test_an_up_to_date_registry_is_read_and_written_without_alembic(registry_hom
 @pytest.fixture
 def reader(
     postgresql_registry: RegistryHome,
-    postgresql_ground: Ground,
+    postgresql_ground: TestServer,
     tmp_path: Path,
     next_versions: Path,
     monkeypatch: pytest.MonkeyPatch,

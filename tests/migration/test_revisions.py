@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 AT_ONCE = 8
 
@@ -55,7 +55,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def engine_on(ground: Ground, database: str) -> Engine:
+def engine_on(ground: TestServer, database: str) -> Engine:
     """An engine on a new database of any kind of server."""
     ground.make_database(database)
     if ground.directory is not None:
@@ -141,7 +141,7 @@ def test_m1_the_version_that_somebody_else_changed_meanwhile_is_not_overwritten(
     assert tables_of(engine) == set()
 
 
-def test_m1_many_threads_upgrade_a_database_each(folder: Path, ground: Ground) -> None:
+def test_m1_many_threads_upgrade_a_database_each(folder: Path, ground: TestServer) -> None:
     revisions, begin, errors = Revisions(folder, table="version"), Barrier(AT_ONCE), []
     engines = [engine_on(ground, f"number_{number}") for number in range(AT_ONCE)]
 

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
 
 LEFT = "penstock_test_0123abcd"
 """What the names of a run begin with that is over."""
 
 
-def test_copies_are_made_seeded_and_gone_with_the_block(ground: Ground, lab: type[App]) -> None:
+def test_copies_are_made_seeded_and_gone_with_the_block(ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab], service=ground.service) as stores, use(stores):
         assert count(lab.gages) == 2
         assert {run_of_copy(database) for database in ground.databases()} == {stores.copies.run}
     assert ground.databases() == set()
 
 
-def test_copies_leave_the_apps_own_stores_alone(ground: Ground, desk: Stores, lab: type[App]) -> None:
+def test_copies_leave_the_apps_own_stores_alone(ground: TestServer, desk: Stores, lab: type[App]) -> None:
     all_ok(desk, lab)
     with stores_for_tests([lab], like=desk) as stores, use(stores):
         with lab.gages.begin() as session:
@@ -47,7 +47,7 @@ def test_copies_leave_the_apps_own_stores_alone(ground: Ground, desk: Stores, la
 
 
 def test_copies_are_where_an_address_in_the_environment_leads_but_beside_what_is_there(
-    ground: Ground, desk: Stores, lab: type[App], monkeypatch: pytest.MonkeyPatch
+    ground: TestServer, desk: Stores, lab: type[App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     all_ok(desk, lab)
     url = desk.url(lab, "gages")
@@ -57,7 +57,7 @@ def test_copies_are_where_an_address_in_the_environment_leads_but_beside_what_is
     assert count(lab.gages) == 2
 
 
-def test_t11_copies_of_run_time_stores_go_with_the_run(ground: Ground, lab: type[App]) -> None:
+def test_t11_copies_of_run_time_stores_go_with_the_run(ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab], service=ground.service) as stores, use(stores):
         lab.basins.create("logan")
         stores.create(lab, "scratch", NewStore(connection="servers"))
@@ -66,7 +66,7 @@ def test_t11_copies_of_run_time_stores_go_with_the_run(ground: Ground, lab: type
 
 
 def test_t11_a_run_time_store_is_copied_without_saying_more_than_its_name(
-    ground: Ground, desk: Stores, lab: type[App]
+    ground: TestServer, desk: Stores, lab: type[App]
 ) -> None:
     desk.create(lab, "scratch", NewStore(connection="servers", initializer="fix_apps:seed_with_tables"))
     with stores_for_tests([lab], like=desk) as stores, use(stores):
@@ -77,7 +77,7 @@ def test_t11_a_run_time_store_is_copied_without_saying_more_than_its_name(
 
 
 def test_t11_an_unassigned_optional_store_stops_no_copies(
-    ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     desk = desk_on(ground, lab, links=("gages",))
     with stores_for_tests([lab], like=desk) as stores, use(stores):
@@ -85,7 +85,7 @@ def test_t11_an_unassigned_optional_store_stops_no_copies(
 
 
 def test_a_required_store_without_a_service_is_named(
-    ground: Ground, desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     desk = desk_on(ground, lab, links=("basins",))
     with pytest.raises(NotAssigned, match="gages"), stores_for_tests([lab], like=desk):
@@ -93,7 +93,7 @@ def test_a_required_store_without_a_service_is_named(
     assert ground.databases() == set()
 
 
-def test_an_initializer_that_fails_is_told_and_nothing_is_left(ground: Ground) -> None:
+def test_an_initializer_that_fails_is_told_and_nothing_is_left(ground: TestServer) -> None:
     def fail(engine: Engine, first_time: bool) -> None:
         raise ValueError("no gage like that")
 
@@ -109,7 +109,7 @@ def test_an_initializer_that_fails_is_told_and_nothing_is_left(ground: Ground) -
     assert ground.databases() == set()
 
 
-def test_e10_a_copy_has_a_record_of_its_own(ground: Ground, lab: type[App]) -> None:
+def test_e10_a_copy_has_a_record_of_its_own(ground: TestServer, lab: type[App]) -> None:
     read = "SELECT store_id, app, store, purpose, copied_from, initialised IS NOT NULL FROM penstock_store"
     with stores_for_tests([lab], service=ground.service) as stores, stores.fresh("other") as other:
         mine = stores.address(lab, "gages").database
@@ -127,7 +127,7 @@ def test_e10_a_copy_has_a_record_of_its_own(ground: Ground, lab: type[App]) -> N
         assert [bool(record[5]) for record in records] == [True, True, True]
 
 
-def test_a_template_is_made_once_for_all_workers(ground: Ground) -> None:
+def test_a_template_is_made_once_for_all_workers(ground: TestServer) -> None:
     calls: list[bool] = []
 
     def seed_once(engine: Engine, first_time: bool) -> None:
@@ -157,7 +157,7 @@ def test_a_template_is_made_once_for_all_workers(ground: Ground) -> None:
     assert ground.databases() == set()
 
 
-def test_fresh_copies_are_apart_and_gone_with_their_block(ground: Ground, lab: type[App]) -> None:
+def test_fresh_copies_are_apart_and_gone_with_their_block(ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab], service=ground.service) as stores, use(stores):
         before = ground.databases()
         with stores.fresh("tests/test_lab.py::test_it[1]") as fresh, use(fresh):
@@ -191,7 +191,7 @@ def test_a_folder_of_somebody_elses_is_not_used(
         pass
 
 
-def test_the_longest_names_are_told_apart(ground: Ground) -> None:
+def test_the_longest_names_are_told_apart(ground: TestServer) -> None:
     first, second = "g" * 150 + "1", "g" * 150 + "2"
     settings = {
         first: Database("One.", metadata=Base.metadata, initializer=seed),
@@ -217,7 +217,7 @@ def test_a_role_that_may_only_create_databases_makes_copies(
 # --- what a killed run leaves ---------------------------------------------------------------------
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next_one(ground: Ground, lab: type[App]) -> None:
+def test_what_a_killed_run_left_is_removed_by_the_next_one(ground: TestServer, lab: type[App]) -> None:
     with start_a_run(ground) as process:
         assert process.stdout is not None
         run = process.stdout.readline().strip()
@@ -229,7 +229,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(ground: Ground, lab: 
     assert ground.directory is None or list(ground.directory.iterdir()) == []
 
 
-def test_a_run_that_goes_on_is_left_alone(ground: Ground, lab: type[App]) -> None:
+def test_a_run_that_goes_on_is_left_alone(ground: TestServer, lab: type[App]) -> None:
     with start_a_run(ground) as process:
         assert process.stdout is not None
         run = process.stdout.readline().strip()
@@ -238,7 +238,7 @@ def test_a_run_that_goes_on_is_left_alone(ground: Ground, lab: type[App]) -> Non
         assert [run_of_copy(database) for database in ground.databases()] == [run] * 4
 
 
-def test_what_is_not_ours_is_kept_whatever_its_name(ground: Ground, lab: type[App]) -> None:
+def test_what_is_not_ours_is_kept_whatever_its_name(ground: TestServer, lab: type[App]) -> None:
     for name in (f"{LEFT}_empty", f"{LEFT}_full", "penstock_test_of_mine"):
         ground.make_database(name)
     ground.run_sql(f"{LEFT}_full", "CREATE TABLE kept (id integer)")
@@ -250,7 +250,7 @@ def test_what_is_not_ours_is_kept_whatever_its_name(ground: Ground, lab: type[Ap
 # --- several at once ------------------------------------------------------------------------------
 
 
-def test_runs_of_two_projects_on_one_server_do_not_meet(ground: Ground) -> None:
+def test_runs_of_two_projects_on_one_server_do_not_meet(ground: TestServer) -> None:
     first, second = make_lab(), make_lab()
     with ExitStack() as stack:
         one = stack.enter_context(stores_for_tests([first], service=ground.service))
@@ -261,7 +261,7 @@ def test_runs_of_two_projects_on_one_server_do_not_meet(ground: Ground) -> None:
             assert session.query(Gage).count() == 2
 
 
-def test_a_copy_that_was_dropped_meanwhile_stops_nothing(ground: Ground, lab: type[App]) -> None:
+def test_a_copy_that_was_dropped_meanwhile_stops_nothing(ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab], service=ground.service) as stores:
         ground.drop_database(stores.address(lab, "gages").database)
         with pytest.raises(StoreNotCreated), stores.session(lab, "gages") as session:
@@ -269,7 +269,7 @@ def test_a_copy_that_was_dropped_meanwhile_stops_nothing(ground: Ground, lab: ty
     assert ground.databases() == set()
 
 
-def test_copies_need_no_registry_that_lasts(ground: Ground, lab: type[App]) -> None:
+def test_copies_need_no_registry_that_lasts(ground: TestServer, lab: type[App]) -> None:
     desk = Stores(MemoryRegistry(), apps=[lab])
     with desk, stores_for_tests([lab], service=ground.service, like=desk) as stores, use(stores):
         assert count(lab.gages) == 2

@@ -22,7 +22,7 @@ from penstock.testing import stores_for_tests
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fix_servers import Ground, PostgreSQLServer
+    from fix_servers import PostgreSQLServer, TestServer
     from penstock import Stores
 
 
@@ -63,7 +63,7 @@ def check_rights(stores: Stores) -> None:
 
 
 def test_b2_an_app_may_do_in_a_copy_what_it_may_do_for_real(
-    role_ground: Ground, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores]
 ) -> None:
     real = role_desk_on(role_ground, Both)
     assert [str(result.error) for result in real.sync(Both) if not result.ok] == []
@@ -76,7 +76,7 @@ def test_b2_an_app_may_do_in_a_copy_what_it_may_do_for_real(
     real.drop(Both, "ours")
 
 
-def test_b2_in_a_block_that_is_rolled_back_rights_are_the_same(role_ground: Ground) -> None:
+def test_b2_in_a_block_that_is_rolled_back_rights_are_the_same(role_ground: TestServer) -> None:
     with stores_for_tests([Both], service=role_ground.service) as copies:
         for _ in range(2):
             with copies.rolled_back() as stores, use(stores):
@@ -86,7 +86,7 @@ def test_b2_in_a_block_that_is_rolled_back_rights_are_the_same(role_ground: Grou
                     session.add(Gage(number="by the app", altitude=3))
 
 
-def test_b2_an_app_reaches_no_other_stores_copy_and_no_other_set_of_them(role_ground: Ground) -> None:
+def test_b2_an_app_reaches_no_other_stores_copy_and_no_other_set_of_them(role_ground: TestServer) -> None:
     with stores_for_tests([Both], service=role_ground.service) as copies:
         for name, other in (("ours", "own"), ("own", "ours")):
             url = copies.url(Both, name).set(database=copies.address(Both, other).database)
@@ -94,7 +94,7 @@ def test_b2_an_app_reaches_no_other_stores_copy_and_no_other_set_of_them(role_gr
                 pass
 
 
-def test_b2_copies_of_run_time_stores_have_the_rights_too(role_ground: Ground) -> None:
+def test_b2_copies_of_run_time_stores_have_the_rights_too(role_ground: TestServer) -> None:
     with stores_for_tests([Both], service=role_ground.service) as copies, use(copies):
         for member in ("one", "two"):
             Both.kinds.create(member)
@@ -105,7 +105,7 @@ def test_b2_copies_of_run_time_stores_have_the_rights_too(role_ground: Ground) -
             session.add(Gage(number="still there", altitude=1))
 
 
-def test_b2_a_copy_can_be_made_again_and_synced_again(role_ground: Ground, lab: type[App]) -> None:
+def test_b2_a_copy_can_be_made_again_and_synced_again(role_ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab], service=role_ground.service) as copies, use(copies):
         for _ in range(2):
             copies.drop(lab, "gages", now=True)
@@ -117,7 +117,7 @@ def test_b2_a_copy_can_be_made_again_and_synced_again(role_ground: Ground, lab: 
 # --- nothing is left ------------------------------------------------------------------------------
 
 
-def test_b2_the_roles_of_copies_go_with_the_run(role_ground: Ground, lab: type[App]) -> None:
+def test_b2_the_roles_of_copies_go_with_the_run(role_ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab, Both], service=role_ground.service) as copies, use(copies):
         lab.basins.create("logan")
         with copies.fresh("one"):
@@ -126,7 +126,7 @@ def test_b2_the_roles_of_copies_go_with_the_run(role_ground: Ground, lab: type[A
     assert (roles_on(role_ground), role_ground.databases()) == (set(), set())
 
 
-def test_b2_many_sets_of_copies_have_no_more_roles_than_one(role_ground: Ground, lab: type[App]) -> None:
+def test_b2_many_sets_of_copies_have_no_more_roles_than_one(role_ground: TestServer, lab: type[App]) -> None:
     with stores_for_tests([lab], service=role_ground.service) as copies:
         before = roles_on(role_ground)
         for number in range(3):
@@ -135,7 +135,7 @@ def test_b2_many_sets_of_copies_have_no_more_roles_than_one(role_ground: Ground,
         assert roles_on(role_ground) == before
 
 
-def test_b2_two_workers_share_templates_and_neither_the_other_ones_end(role_ground: Ground) -> None:
+def test_b2_two_workers_share_templates_and_neither_the_other_ones_end(role_ground: TestServer) -> None:
     started = Barrier(2)
 
     def work(worker: int) -> int:
@@ -153,7 +153,7 @@ def test_b2_two_workers_share_templates_and_neither_the_other_ones_end(role_grou
 
 
 def test_b2_the_roles_of_a_killed_run_are_removed_by_the_next_one(
-    role_ground: Ground, lab: type[App]
+    role_ground: TestServer, lab: type[App]
 ) -> None:
     with start_a_run(role_ground) as process:
         assert process.stdout is not None
@@ -166,7 +166,7 @@ def test_b2_the_roles_of_a_killed_run_are_removed_by_the_next_one(
 
 
 def test_b2_roles_whose_copies_are_gone_are_removed_by_the_next_one(
-    role_ground: Ground, lab: type[App]
+    role_ground: TestServer, lab: type[App]
 ) -> None:
     with start_a_run(role_ground) as process:
         assert process.stdout is not None
@@ -180,7 +180,7 @@ def test_b2_roles_whose_copies_are_gone_are_removed_by_the_next_one(
 
 
 def test_b2_the_roles_of_real_stores_and_of_runs_that_go_on_are_left_alone(
-    role_ground: Ground, role_desk_on: Callable[..., Stores], lab: type[App]
+    role_ground: TestServer, role_desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     real = role_desk_on(role_ground, lab)
     assert real.sync(lab, ["gages"])[0].ok

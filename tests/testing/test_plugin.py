@@ -12,7 +12,7 @@ from penstock.declare import run_of_copy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 pytest_plugins = ["pytester"]
 
@@ -128,7 +128,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
-def plug(project: pytest.Pytester, ground: Ground) -> None:
+def plug(project: pytest.Pytester, ground: TestServer) -> None:
     """Write a `penstock.toml` with the service `main` and the app."""
     service = ground.service
     lines = ["[apps]", 'lab = "lab:Lab"', "[services.main]", f'url = "{service.url}"']
@@ -155,7 +155,7 @@ def test_an_apps_tests_pass_in_any_order_and_number_on_sqlite(project: pytest.Py
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_the_option_names_the_service(project: pytest.Pytester, ground: Ground, workers: int) -> None:
+def test_the_option_names_the_service(project: pytest.Pytester, ground: TestServer, workers: int) -> None:
     plug(project, ground)
     project.runpytest_subprocess(f"-n{workers}", "--penstock-service=main").assert_outcomes(passed=PASSED)
     assert ground.databases() == set()
@@ -163,7 +163,7 @@ def test_the_option_names_the_service(project: pytest.Pytester, ground: Ground, 
 
 
 def test_a_line_of_the_configuration_names_the_service(
-    project: pytest.Pytester, sqlite_ground: Ground
+    project: pytest.Pytester, sqlite_ground: TestServer
 ) -> None:
     plug(project, sqlite_ground)
     project.makeini("[pytest]\npenstock_service = main\n")
@@ -171,7 +171,7 @@ def test_a_line_of_the_configuration_names_the_service(
     assert list((project.path / "temporary").glob("penstock-tests-*")) == []
 
 
-def test_a_service_that_is_not_there_is_named(project: pytest.Pytester, sqlite_ground: Ground) -> None:
+def test_a_service_that_is_not_there_is_named(project: pytest.Pytester, sqlite_ground: TestServer) -> None:
     plug(project, sqlite_ground)
     result = project.runpytest_subprocess("--penstock-service=mian")
     assert result.ret == 1
@@ -235,7 +235,7 @@ def test_clone(penstock_copies, number, record_property):
 
 
 def test_two_hundred_tests_by_four_workers_are_isolated(
-    project: pytest.Pytester, postgresql_ground: Ground, capsys: pytest.CaptureFixture[str]
+    project: pytest.Pytester, postgresql_ground: TestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plug(project, postgresql_ground)
     project.makepyfile(test_lab=MANY)
@@ -257,7 +257,7 @@ def test_two_hundred_tests_by_four_workers_are_isolated(
 
 
 def test_a_test_run_that_is_killed_is_cleaned_up_by_the_next(
-    project: pytest.Pytester, ground: Ground
+    project: pytest.Pytester, ground: TestServer
 ) -> None:
     plug(project, ground)
     project.makepyfile(

@@ -14,14 +14,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fix_apps import Gage, count, make_lab
 from penstock import use
-from penstock.engines.twin import async_twin
+from penstock.engines.companion import async_companion
 from penstock.errors import NotSupported
 from penstock.testing import stores_for_tests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
     from penstock.engines.aio import AsyncStoreEngine
     from penstock.engines.engine import StoreEngine
@@ -31,7 +31,7 @@ MINE = "INSERT INTO gage VALUES ('{}', 1)"
 
 
 @pytest.fixture
-def stores(ground: Ground, lab: type[App]) -> Iterator[CopiedStores]:
+def stores(ground: TestServer, lab: type[App]) -> Iterator[CopiedStores]:
     """Copies of lab's stores, in use."""
     with stores_for_tests([lab], service=ground.service) as made, use(made):
         yield made
@@ -143,7 +143,7 @@ def test_a_transaction_may_be_read_only(stores: CopiedStores, lab: type[App]) ->
         put(lab, "2")
 
 
-def test_tables_that_a_test_makes_are_gone_too_or_it_is_told_that_they_stay(ground: Ground) -> None:
+def test_tables_that_a_test_makes_are_gone_too_or_it_is_told_that_they_stay(ground: TestServer) -> None:
     lab = make_lab(tables="app")
     with stores_for_tests([lab], service=ground.service) as stores, use(stores):
         if not ground.can.transactional_ddl:
@@ -164,7 +164,7 @@ INSERT INTO gage VALUES ('1', 1)  -- this; and no more
 
 
 def test_a_script_is_rolled_back_too_whatever_its_semicolons_mean(
-    stores: CopiedStores, lab: type[App], ground: Ground
+    stores: CopiedStores, lab: type[App], ground: TestServer
 ) -> None:
     if ground.directory is None:
         pytest.skip("only SQLite's driver executes scripts")
@@ -229,7 +229,7 @@ def test_a_block_inside_another_is_refused(stores: CopiedStores) -> None:
         pass
 
 
-def test_a_block_connects_once(stores: CopiedStores, lab: type[App], ground: Ground) -> None:
+def test_a_block_connects_once(stores: CopiedStores, lab: type[App], ground: TestServer) -> None:
     with stores.rolled_back():
         for number in range(5):
             put(lab, f"{number}")
@@ -304,7 +304,7 @@ def test_a_store_is_held_back_wholly_before_any_of_the_tasks_that_come_first_has
 ) -> None:
     def late(store: StoreEngine) -> AsyncStoreEngine:
         time.sleep(0.05)
-        return async_twin(store)
+        return async_companion(store)
 
     async def work() -> None:
         await asyncio.gather(*(put_async(lab, f"{number}") for number in range(20)))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import App
     from penstock.testing import CopiedStores
 
@@ -32,7 +32,7 @@ TAKEN = "03186000"
 
 
 @pytest.fixture
-def stores(ground: Ground, lab: type[App]) -> Iterator[CopiedStores]:
+def stores(ground: TestServer, lab: type[App]) -> Iterator[CopiedStores]:
     """Copies of lab's stores, in use by every thread."""
     with stores_for_tests([lab], service=ground.service) as made, use(made, everywhere=True):
         yield made
@@ -255,7 +255,7 @@ def test_what_was_written_inside_of_a_session_is_never_undone_with_it(
 
 
 def test_an_error_stops_the_session_it_happens_in_as_it_does_on_the_server_and_no_other(
-    stores: CopiedStores, lab: type[App], ground: Ground
+    stores: CopiedStores, lab: type[App], ground: TestServer
 ) -> None:
     with stores.rolled_back(), ThreadPoolExecutor(1) as pool:
         put(lab, "1")
@@ -380,13 +380,13 @@ def test_what_would_end_the_tests_own_transaction_is_refused(
     assert numbers(lab) == set()
 
 
-def test_tables_can_be_made_or_nothing_is_committed(ground: Ground) -> None:
+def test_tables_can_be_made_or_nothing_is_committed(ground: TestServer) -> None:
     lab = make_lab(tables="app")
     with stores_for_tests([lab], service=ground.service) as stores, use(stores):
         check_tables_can_be_made(stores, lab, ground)
 
 
-def check_tables_can_be_made(stores: CopiedStores, lab: type[App], ground: Ground) -> None:
+def check_tables_can_be_made(stores: CopiedStores, lab: type[App], ground: TestServer) -> None:
     with stores.rolled_back():
         put(lab, "1")
         with lab.gages.engine.connect() as connection:

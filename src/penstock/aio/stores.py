@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from penstock import current
 from penstock.aio.awaited import awaited
 from penstock.backends import StoreRole
-from penstock.engines.twin import async_twin
+from penstock.engines.companion import async_companion
 from penstock.stores import Stores
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class AsyncStores:
             NotAssigned: No service is plugged into its setting.
             MissingExtra: The driver is not installed.
         """
-        return async_twin(self._desk.store_engine(app, name, role)).engine
+        return async_companion(self._desk.store_engine(app, name, role)).engine
 
     def sessionmaker(
         self,
@@ -105,7 +105,7 @@ class AsyncStores:
 
     def connection_engine(self, app: AppLike, setting: str) -> AsyncEngine:
         """The async engine of a connection setting; see `engine`."""
-        return async_twin(self._desk.connection_store_engine(app, setting)).engine
+        return async_companion(self._desk.connection_store_engine(app, setting)).engine
 
     def connection_sessionmaker(self, app: AppLike, setting: str) -> async_sessionmaker[AsyncSession]:
         """The session factory of a connection setting; see `engine`."""
@@ -172,8 +172,8 @@ class AsyncStores:
 
 
 def _factory(found: StoreEngine, options: SessionOptions | None = None) -> async_sessionmaker[AsyncSession]:
-    twin = async_twin(found)
-    return twin.sessionmaker if options is None else twin.sessions_by(options)
+    companion = async_companion(found)
+    return companion.sessionmaker if options is None else companion.sessions_by(options)
 
 
 def current_stores() -> AsyncStores:

@@ -207,7 +207,7 @@ class Unfit(Exception):
         self.column = column
 
 
-def settled(statement: Any, writing: Writing, where: ColumnElement[Any] | None = None) -> Any:
+def with_on_conflict(statement: Any, writing: Writing, where: ColumnElement[Any] | None = None) -> Any:
     """An INSERT that says ON CONFLICT, where the dialect's own has the methods for it.
 
     Args:
@@ -228,7 +228,7 @@ ANEW = {"populate_existing": True}
 """The option by which an object is as its row is: the session may have one of a row that was there before."""
 
 
-def created(
+def insert_returning(
     source: Session | Connection, into: Any, statement: Any, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any]:
     """What an INSERT stored: objects of a class, or rows of a table."""
@@ -254,7 +254,7 @@ class StandardRows:
 
     def insert(self, into: Any, writing: Writing) -> Any:
         """The INSERT for one row, with what it does about a row that is there."""
-        return settled(self._of_dialect(into), writing)
+        return with_on_conflict(self._of_dialect(into), writing)
 
     def create(
         self,
@@ -265,7 +265,7 @@ class StandardRows:
         rows: Sequence[Mapping[str, Any]],
     ) -> Sequence[Any]:
         """Store rows that are not there; see `RowBackend.create`."""
-        return created(source, into, self.insert(into, writing), rows)
+        return insert_returning(source, into, self.insert(into, writing), rows)
 
     def latest(self, statement: Select[Any]) -> Select[Any]:
         """The same SELECT: each statement sees what was committed before it."""
@@ -301,7 +301,7 @@ def binders(dialect: Dialect, columns: Sequence[Column[Any]]) -> list[Binder | N
     return [column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns]
 
 
-def bound(
+def bind_rows(
     rows: Sequence[Sequence[Any]], binders: Sequence[Binder | None], first: int = 0
 ) -> Sequence[Sequence[Any]]:
     """The rows as the driver takes them.
@@ -350,7 +350,7 @@ def keys_of(
     if dialect is None:
         return keys
     try:
-        return [tuple(key) for key in bound(keys, binders(dialect, writing.key))]
+        return [tuple(key) for key in bind_rows(keys, binders(dialect, writing.key))]
     except Unfit as error:
         raise Unfit(error.row, places[error.column]) from error.__cause__
 

@@ -140,7 +140,9 @@ def checked(
     return rows
 
 
-def cleaned(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]] | None:
+def nan_to_null(
+    columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]
+) -> Sequence[Sequence[Any]] | None:
     """The rows with values of Python's; if they were so, with those of the columns' types; or None."""
     return _made(columns, rows, lambda _, value: plain(value)) or _made(columns, rows, _of_type)
 

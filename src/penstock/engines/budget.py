@@ -9,9 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from penstock.engines.deferring import DeferringLock
 from penstock.engines.forgotten import collect_in_turn, until_worth_it
 from penstock.engines.fork import keep_for_ever
-from penstock.engines.guard import Guard
 from penstock.engines.queueing import BudgetState, Holder, Waiter
 from penstock.engines.reservation import Grant, Reservation, borrowing_from, current_reservation
 from penstock.errors import BudgetExhausted
@@ -66,7 +66,7 @@ class Budget:
         self._begin()
 
     def _begin(self) -> None:
-        self._lock = Guard()
+        self._lock = DeferringLock()
         self._identity = object()
         self._used = 0
         self._out: Counter[str] = Counter()
@@ -170,7 +170,7 @@ class Budget:
             self._serve()
 
     def when_free(self, work: Callable[[], None]) -> None:
-        """Do something that takes or gives back; later, if this thread is just doing so (see `Guard`)."""
+        """Do something that takes or gives back slots (see `DeferringLock.when_free`)."""
         self._lock.when_free(work)
 
     def idle_of(self, holder: Holder) -> list[ConnectionPoolEntry]:

@@ -72,7 +72,7 @@ class Fixed:
         return 0
 
 
-class Twin(Protocol):
+class AsyncCompanion(Protocol):
     """Another engine of the same store, which moves with it."""
 
     def dispose(self) -> None:
@@ -96,7 +96,7 @@ class StoreEngine:
 
     Attributes:
         engine: The one engine; asking for it connects to nothing.
-        twins: The store's async engine, once it was asked for.
+        companions: The store's async engine, once it was asked for.
     """
 
     __slots__ = (
@@ -108,12 +108,12 @@ class StoreEngine:
         "_shared",
         "backend",
         "budget",
+        "companions",
         "engine",
         "lookup",
         "options",
         "read_only",
         "sessions",
-        "twins",
     )  # fmt: skip
 
     def __init__(
@@ -130,7 +130,7 @@ class StoreEngine:
         self.options = options
         self.sessions = sessions
         self.read_only = read_only
-        self.twins: list[Twin] = []
+        self.companions: list[AsyncCompanion] = []
         self._owner = owner
         self._makers: dict[SessionOptions, SessionFactory] = {}
         self._generation = lookup.generation(options.refresh_interval)
@@ -164,8 +164,8 @@ class StoreEngine:
     def dispose(self) -> None:
         """Close the idle connections now, those in use when they come back; it stays usable."""
         self.engine.dispose()
-        for twin in self.twins:
-            twin.dispose()
+        for companion in self.companions:
+            companion.dispose()
 
     def after_fork(self) -> None:
         """In a child of fork: leave the parent's connections alone."""

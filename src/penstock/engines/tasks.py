@@ -83,9 +83,9 @@ def soon(work: Callable[[], None]) -> None:
         work()
         return
     done = _threads.submit(work)
-    stay = _stays.get(asyncio.get_running_loop())
-    if stay is not None:
-        stay.wait_for(done)
+    lifetime = _lifetimes.get(asyncio.get_running_loop())
+    if lifetime is not None:
+        lifetime.wait_for(done)
 
 
 class TaskSupply(Supply, Protocol):
@@ -123,7 +123,7 @@ class LoopHolder:
             soon(partial(self._pool.supply.end, raw))
 
 
-class _Stay:
+class _LoopLifetime:
     """What an event loop has of all stores, from its first connection until it ends.
 
     asyncio ends its asynchronous generators after its tasks and before it closes; a generator that
@@ -160,29 +160,29 @@ class _Stay:
         try:
             yield
         finally:
-            _end_stay(asyncio.get_running_loop())
+            _end_lifetime(asyncio.get_running_loop())
             await asyncio.gather(*map(asyncio.wrap_future, list(self._owed)))
             for _ in range(2):  # A loop is told in its next turn, and closes what it has in the one after.
                 await asyncio.sleep(0)
 
 
-_stays: dict[AbstractEventLoop, _Stay] = {}
+_lifetimes: dict[AbstractEventLoop, _LoopLifetime] = {}
 
 
-def _stay_in(loop: AbstractEventLoop) -> _Stay:
-    stay = _stays.get(loop)
-    if stay is None:
-        for other in [other for other in list(_stays) if other.is_closed()]:
-            _end_stay(other)
-        stay = _stays[loop] = _Stay()
-        stay.begin()
-    return stay
+def _lifetime_of(loop: AbstractEventLoop) -> _LoopLifetime:
+    lifetime = _lifetimes.get(loop)
+    if lifetime is None:
+        for other in [other for other in list(_lifetimes) if other.is_closed()]:
+            _end_lifetime(other)
+        lifetime = _lifetimes[loop] = _LoopLifetime()
+        lifetime.begin()
+    return lifetime
 
 
-def _end_stay(loop: AbstractEventLoop) -> None:
-    stay = _stays.pop(loop, None)
-    if stay is not None:  # Else another thread does it.
-        stay.end(loop)
+def _end_lifetime(loop: AbstractEventLoop) -> None:
+    lifetime = _lifetimes.pop(loop, None)
+    if lifetime is not None:  # Else another thread does it.
+        lifetime.end(loop)
 
 
 class TaskPool(StorePool):
@@ -202,7 +202,7 @@ class TaskPool(StorePool):
         loop = asyncio.get_running_loop()
         holder = self._loops.get(loop)
         if holder is None:
-            holder = self._loops[loop] = _stay_in(loop).holder(self)
+            holder = self._loops[loop] = _lifetime_of(loop).holder(self)
         return holder
 
     def _holders(self) -> list[Holder]:

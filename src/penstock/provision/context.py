@@ -15,11 +15,11 @@ from penstock.declare import Tables
 from penstock.engines.forgotten import forgetting_none
 from penstock.errors import PenstockError, ServerError, StorageUnavailable, StoreNotCreated
 from penstock.provision.connection import own_connection
+from penstock.provision.ddl_lock import ddl_lock
 from penstock.provision.facts import NOTHING, DesiredState, Found
 from penstock.provision.initializers import FoundInitializer
 from penstock.provision.record import TABLE_NAME, Record, StoreRecord, read_record
 from penstock.provision.roles import StoreRoles
-from penstock.provision.turns import turns
 from penstock.registry import RegistryIdentity
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class SyncContext:
 
     def in_turn(self) -> AbstractContextManager[None]:
         """A block in which tables are created, which not every library lets threads do at once."""
-        return turns.take()
+        return ddl_lock.held()
 
     def forgetting_none(self) -> AbstractContextManager[None]:
         """A block in which connections that an initializer forgets are found and closed."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from penstock.backends.columnar import Columns
 from penstock.backends.rows import OnConflict, Unfit, Writing, Written
 from penstock.backends.transactions import savepoint
-from penstock.backends.values import cleaned, without_nan
+from penstock.backends.values import nan_to_null, without_nan
 from penstock.errors import RowRefused
 from penstock.query.blocks import blocks_of
 from penstock.query.filling import Filling, UpdateFilling
@@ -22,8 +22,8 @@ from penstock.query.nonfinite import refused, strange_column
 from penstock.query.objects import values_of
 from penstock.query.placing import placed
 from penstock.query.progress import options_of, reported, total_of
-from penstock.query.shapes import Later, RowContext, Shape, Unlike, getter
-from penstock.query.target import Target, again, connection_of, rows_backend, target_of, writing
+from penstock.query.shapes import LazyRows, MixedShapes, RowContext, Shape, getter
+from penstock.query.target import Target, connection_of, rows_backend, target_of, with_retry, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -198,7 +198,7 @@ class _Bulk:
             self._columns = frame.names
         if frame is not None or isinstance(rows, Iterator):  # It can be read once.
             return self._write_once(on, rows if frame is None else frame)
-        return again(on, lambda: self._write_once(on, rows))
+        return with_retry(on, lambda: self._write_once(on, rows))
 
     def _write_once(self, on: On, rows: Iterable[Row] | Frame) -> Written:
         done = Written()
@@ -209,7 +209,7 @@ class _Bulk:
             blocks = reported(blocks_of(rows, connection, backend), self._on_progress, self._total)
             with savepoint(connection, backend):
                 for first, block in blocks:
-                    with suppress(Unlike):
+                    with suppress(MixedShapes):
                         done += self._write(connection, self._at_once(first, block), backend, verb)
                         continue
                     done += self._write(connection, self._alike(first, block), backend, verb)
@@ -250,13 +250,13 @@ class _Bulk:
         kinds = set(map(type, block))
         sequence = kinds == {tuple} and self._columns is not None
         if not sequence and kinds != {dict}:
-            raise Unlike
+            raise MixedShapes
         given = cast("list[Any]", block)
         names = self._columns if sequence and self._columns else tuple(given[0])
         if set(map(len, given)) != {len(names)}:
-            raise Unlike
+            raise MixedShapes
         shape = self._shape(names, sequence=sequence)
-        later = Later(shape, given)
+        later = LazyRows(shape, given)
         # What Python makes for a row is made once, however often the row is read.
         rows = list(later) if shape.defaults else given if sequence else later
         yield shape, range(first, first + len(block)), rows
@@ -386,7 +386,7 @@ class _Group:
             if isinstance(error, DBAPIError) and not self._backend.blames_row(error):
                 raise
             # What the server would not take of columns is sent as rows, one of which it refuses then.
-            clean = list(rows) if isinstance(rows, Columns) else cleaned(self._writing.columns, rows)
+            clean = list(rows) if isinstance(rows, Columns) else nan_to_null(self._writing.columns, rows)
             if clean is None:
                 cause = error.__cause__ if isinstance(error, Unfit) else error
                 # A traceback prints the cause, too, with what a server says of values.

@@ -34,11 +34,11 @@ from penstock.query.stored import (
 )
 from penstock.query.target import (
     Target,
-    again,
     connection_of,
     objects_or_rows,
     rows_backend,
     target_of,
+    with_retry,
     writing,
 )
 
@@ -117,7 +117,7 @@ def get_or_create(
     check_values({} if defaults is None else defaults, "defaults")
     where, values = in_python(where), in_python({**(defaults or {}), **where})
     _check(target, values)
-    return again(on, lambda: _got_or_created(on, target, where, values))
+    return with_retry(on, lambda: _got_or_created(on, target, where, values))
 
 
 def _got_or_created(
@@ -188,7 +188,7 @@ def get_or_create_many(
     if nulls_nan(**missing):
         given = [without_nan_in(target, row) for row in given]
     keys = [_key(target, names, number, row) for number, row in enumerate(given)]
-    return again(on, lambda: _got_or_created_many(on, target, names, keys, given))
+    return with_retry(on, lambda: _got_or_created_many(on, target, names, keys, given))
 
 
 def _got_or_created_many(

@@ -91,11 +91,11 @@ class _Seen(Sequence[Any]):
         return iter((*self._rows[self._number], *self.more))
 
 
-class Unlike(Exception):
+class MixedShapes(Exception):
     """Rows that seemed to have the same names have others."""
 
 
-class Later(Parted):
+class LazyRows(Parted):
     """Mappings of one shape; a column is what was given, not what Python makes."""
 
     def __init__(self, shape: Shape, given: Sequence[Mapping[str, Any]]) -> None:
@@ -120,9 +120,9 @@ class Later(Parted):
         with _alike():
             return list(map(itemgetter(self._shape.names[place]), self._given))
 
-    def chosen(self, numbers: Iterable[int]) -> Later:
+    def chosen(self, numbers: Iterable[int]) -> LazyRows:
         """Some of the rows, in this order."""
-        return Later(self._shape, [self._given[number] for number in numbers])
+        return LazyRows(self._shape, [self._given[number] for number in numbers])
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def _alike() -> Iterator[None]:
     try:
         yield
     except KeyError:
-        raise Unlike from None
+        raise MixedShapes from None
 
 
 def getter(names: tuple[str, ...], *, sequence: bool) -> Callable[[Any], Sequence[Any]]:

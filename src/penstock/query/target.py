@@ -318,7 +318,7 @@ def _check_not_prepared(connection: Connection, what: str) -> None:
         raise NotWritable(what, why="It is prepared.", hint="Commit it, or roll it back, then begin another.")
 
 
-def again(on: On, attempt: Callable[[], _Result]) -> _Result:
+def with_retry(on: On, attempt: Callable[[], _Result]) -> _Result:
     """What an attempt gives; on an engine it is made again when the server has ended its transaction."""
     for _ in range(_ATTEMPTS - 1 if isinstance(on, Engine) else 0):
         try:

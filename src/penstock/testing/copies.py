@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from penstock.backends import StoreRole
 from penstock.connect.standins import standing_in
 from penstock.declare import AppDeclaration, Copies, StoreName
-from penstock.engines.pinned import TURN, Pin
-from penstock.engines.twin import async_twin
+from penstock.engines.companion import async_companion
+from penstock.engines.shared_transaction import TURN, SharedTransaction
 from penstock.errors import MissingExtra, NotAssigned, NotSupported, PenstockError
 from penstock.provision.context import look
 from penstock.registry import LayeredRegistry, MemoryRegistry
@@ -64,7 +64,7 @@ class CopiedStores(Stores):
         self.copies = copies
         self._layers = layers
         self._known = known
-        self._pins: dict[int, tuple[StoreEngine, Pin]] | None = None
+        self._transactions: dict[int, tuple[StoreEngine, SharedTransaction]] | None = None
         self._turn = TURN
         self._pinning = Lock()
         self._templates: Mapping[tuple[str, str, str], Template] = {}
@@ -132,9 +132,8 @@ class CopiedStores(Stores):
         """Undo at the end of the block all that was written to any store in it.
 
         Engines and sessions of a store, sync and async, work inside one transaction meanwhile, whatever
-        they commit (see `penstock.engines.pinned.Pin`). Stores that are made in the block are dropped. Only
-        another process, or a driver's own connection, is not held back; such tests want copies of their
-        own: `fresh`.
+        they commit (see `SharedTransaction`). Stores that are made in the block are dropped. Only another
+        process, or a driver's own connection, is not held back; such tests want copies of their own: `fresh`.
 
         Args:
             timeout: Seconds for which a session that writes waits for another thread's or task's; default 30.
@@ -142,15 +141,15 @@ class CopiedStores(Stores):
         Raises:
             NotSupported: A server has committed something of it; that store's copy is made anew.
         """
-        if self._pins is not None:
+        if self._transactions is not None:
             raise RuntimeError("A block in which all is rolled back can't be inside another one.")
         made = {app.package: frozenset(self.names(app)) for app in self.apps}
-        self._pins, self._turn = {}, timeout
+        self._transactions, self._turn = {}, timeout
         try:
             yield self
         finally:
-            pins, self._pins = self._pins, None
-            kept = [engine for engine, pin in pins.values() if not pin.end()]
+            shared_transactions, self._transactions = self._transactions, None
+            kept = [engine for engine, shared in shared_transactions.values() if not shared.end()]
             for app in self.apps:
                 self._drop_but(app, keep=made[app.package])
             self._make_anew({engine.label for engine in kept})
@@ -201,16 +200,16 @@ class CopiedStores(Stores):
 
     def _role_here(self, role: RoleLike) -> RoleLike:
         """A reader inside `rolled_back` has the app's connection, or it would not see what a test wrote."""
-        return role if self._pins is None else StoreRole.APP
+        return role if self._transactions is None else StoreRole.APP
 
     def _held_back(self, engine: StoreEngine) -> StoreEngine:
         with self._pinning:  # Nobody gets an engine that is held back by half.
-            pins = self._pins
-            if pins is not None and id(engine) not in pins:
-                pin = Pin(engine.engine, self._turn)
-                pins[id(engine)] = engine, pin
+            shared_transactions = self._transactions
+            if shared_transactions is not None and id(engine) not in shared_transactions:
+                shared = SharedTransaction(engine.engine, self._turn)
+                shared_transactions[id(engine)] = engine, shared
                 with suppress(MissingExtra):  # Then no test uses it.
-                    pin.pin_async(async_twin(engine).engine.sync_engine)
+                    shared.add_async(async_companion(engine).engine.sync_engine)
         return engine
 
     def _make_anew(self, labels: set[str]) -> None:

@@ -20,7 +20,7 @@ from penstock.registry import Assignment, FixedRegistry, LayeredRegistry, Memory
 from penstock.secrets import Keyring
 from penstock.stores import Stores
 from penstock.testing.copies import CopiedStores
-from penstock.testing.ground import MADE_HERE, Ground
+from penstock.testing.server import MADE_HERE, TestServer
 from penstock.testing.templates import Templates
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class TestRun:
         self._digest = hashlib.sha256((run or uuid.uuid4().hex).encode()).hexdigest()[:8]
         self._layers = layers
         self._keyring = Keyring() if like is None else like.keyring
-        self._grounds: dict[str, Ground] = {}
+        self._test_servers: dict[str, TestServer] = {}
         self._servers = ExitStack()
         self._templates = Templates(layers, self._digest, self._keyring)
         self.copies = CopiedStores(
@@ -109,7 +109,7 @@ class TestRun:
         """
         for app in apps:
             self._hold_servers_of(self.copies.register(app))
-        self.copies.use_templates(self._templates.make(apps, list(self._grounds.values())))
+        self.copies.use_templates(self._templates.make(apps, list(self._test_servers.values())))
         for app in apps:
             self.copies.make(app)
 
@@ -126,12 +126,12 @@ class TestRun:
 
     def _hold_servers_of(self, app: AppDeclaration) -> None:
         """Let others know that the run goes on; and clean up what others have left."""
-        for name, ground in _grounds(app, self._layers, self._keyring).items():
-            if name not in self._grounds:
-                self._grounds[name] = ground
-                ground.clean_up()
-                self._servers.callback(ground.clean_up)  # By then, this run may be over too.
-                self._servers.enter_context(ground.held_by(self._digest))
+        for name, test_server in _test_servers(app, self._layers, self._keyring).items():
+            if name not in self._test_servers:
+                self._test_servers[name] = test_server
+                test_server.clean_up()
+                self._servers.callback(test_server.clean_up)  # By then, this run may be over too.
+                self._servers.enter_context(test_server.held_by(self._digest))
 
 
 # --- what is plugged in ---------------------------------------------------------------------------
@@ -164,15 +164,15 @@ def _temporary() -> Service:
     return Service(name="tests", url=f"sqlite:///{folder}", source=MADE_HERE)
 
 
-def _grounds(app: AppDeclaration, layers: Sequence[Readable], keyring: Keyring) -> dict[str, Ground]:
+def _test_servers(app: AppDeclaration, layers: Sequence[Readable], keyring: Keyring) -> dict[str, TestServer]:
     """The servers that are plugged into some setting of an app, by what they are called."""
     wanted = {link.service for layer in layers for link in layer.assignments() if link.app == app.package}
-    grounds: dict[str, Ground] = {}
+    test_servers: dict[str, TestServer] = {}
     for service in (each for layer in layers for each in layer.services() if each.name in wanted):
         server = server_of(service, keyring)
         backend = backend_for(server.login.url)
-        grounds.setdefault(f"{backend.server_key(server)} {service.url}", Ground(server, backend))
-    return grounds
+        test_servers.setdefault(f"{backend.server_key(server)} {service.url}", TestServer(server, backend))
+    return test_servers
 
 
 def _known(like: Stores | None) -> Callable[[str, str], NewStore | None]:

@@ -10,7 +10,7 @@ from penstock.provision.connection import own_connection
 from penstock.provision.context import look
 from penstock.provision.record import mark_template
 from penstock.testing.copies import CopiedStores
-from penstock.testing.ground import TEMPLATE
+from penstock.testing.server import TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from penstock.declare import AppDeclaration, DatabaseSetting
     from penstock.registry import Readable
     from penstock.secrets import Keyring
-    from penstock.testing.ground import Ground
     from penstock.testing.roles import Template
+    from penstock.testing.server import TestServer
 
 
 class Templates:
@@ -38,21 +38,21 @@ class Templates:
         self._keyring = keyring
 
     def make(
-        self, apps: Sequence[AppLike], grounds: Sequence[Ground]
+        self, apps: Sequence[AppLike], test_servers: Sequence[TestServer]
     ) -> Mapping[tuple[str, str, str], Template]:
         """Make a template of every store, and of every kind, unless another worker has.
 
         Args:
             apps: The apps.
-            grounds: The servers they are made on.
+            test_servers: The servers they are made on.
 
         Returns:
             Each of them, by service, app and setting.
         """
         stores = CopiedStores(self._layers, Copies(self._run, TEMPLATE), keyring=self._keyring, apps=apps)
         with ExitStack() as stack, stores:
-            for ground in grounds:
-                stack.enter_context(ground.making_templates(self._run))
+            for test_server in test_servers:
+                stack.enter_context(test_server.making_templates(self._run))
             return {
                 (address.service, app.package, address.store.setting): stores.as_template(address)
                 for app in stores.apps

@@ -34,7 +34,7 @@ from penstock.backends.rows import (
     Writing,
     Written,
     chosen_of,
-    created,
+    insert_returning,
     keys_of,
     update_one,
 )
@@ -108,7 +108,7 @@ class MySQLRows(MySQLKeys):
         wanted = into.columns if isinstance(into, Table) else [into]
         with as_others(connection):
             if writing.on_conflict is OnConflict.ERROR:
-                return created(source, into, statement, rows)
+                return insert_returning(source, into, statement, rows)
             _reset(connection)
             asked = statement.returning(*wanted, literal_column(_THERE))
             found = source.execute(asked, rows, execution_options={} if isinstance(into, Table) else ANEW)

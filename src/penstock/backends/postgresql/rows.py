@@ -42,10 +42,10 @@ from penstock.backends.rows import (
     Written,
     chosen_of,
     keys_of,
-    settled,
     update_one,
+    with_on_conflict,
 )
-from penstock.backends.values import checked, cleaned
+from penstock.backends.values import checked, nan_to_null
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,7 +166,7 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
         return Written(fresh, len(told) - fresh, len(rows) - len(told))
 
     def _clean(self, writing: Writing, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        return checked(writing.columns, cleaned(writing.columns, rows) or rows, self.nonfinite)
+        return checked(writing.columns, nan_to_null(writing.columns, rows) or rows, self.nonfinite)
 
     def _telling_new(self, connection: Connection, relation: Relation, writing: Writing) -> tuple[Any, str]:
         """The INSERT of a row, and what RETURNING says of a new one."""
@@ -177,7 +177,7 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
             return statement, "xmax = 0"
         names = names_of(connection, writing.key), names_of(connection, writing.update)
         condition, is_new = new_row(table_of(connection, writing), *names)
-        return settled(insert(writing.table), writing, literal_column(condition)), is_new
+        return with_on_conflict(insert(writing.table), writing, literal_column(condition)), is_new
 
 
 def _chosen(

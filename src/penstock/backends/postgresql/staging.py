@@ -21,7 +21,7 @@ from penstock.backends.postgresql.ordering import ordered
 from penstock.backends.postgresql.relations import Relation, new_row, relation_of
 from penstock.backends.postgresql.sending import Sent, sent
 from penstock.backends.rows import OnConflict, Unfit, Writing, Written
-from penstock.backends.values import INFINITE, NAN, checked, cleaned
+from penstock.backends.values import INFINITE, NAN, checked, nan_to_null
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -264,7 +264,7 @@ class Inserted(Copied):
     def _copy(self, schema: str | None, table: str, rows: Sequence[Sequence[Any]]) -> int:
         columns = [column(each.name, each.type) for each in self.writing.columns]
         names = [each.name for each in columns]
-        clean = cleaned(self.writing.columns, rows) or rows
+        clean = nan_to_null(self.writing.columns, rows) or rows
         checked(self.writing.columns, clean, NONFINITE)
         given = [dict(zip(names, row, strict=True)) for row in clean]
         self.connection.execute(insert(bare_table(table, *columns, schema=schema)), given)

@@ -23,8 +23,8 @@ from penstock.backends.rows import (
     StandardRows,
     Writing,
     Written,
+    bind_rows,
     binders,
-    bound,
     chosen_of,
     in_chunks,
     keys_of,
@@ -203,7 +203,7 @@ def _bound(
     bind = binders(connection.dialect, writing.columns)
     check = checks(connection.dialect, writing.columns)
     for first in range(0, len(rows), _PIECE):
-        yield as_kept(bound(rows[first : first + _PIECE], bind, first), check, first)
+        yield as_kept(bind_rows(rows[first : first + _PIECE], bind, first), check, first)
 
 
 def _in_order(writing: Writing) -> list[Column[Any]]:

@@ -12,7 +12,7 @@ from penstock.compat.db_plugins.addresses import Link, settings_map
 from penstock.compat.db_plugins.base import Base as OwnBase
 from penstock.compat.db_plugins.generic import DatabaseConnection, DatabaseCreator
 from penstock.compat.db_plugins.query import SQLQuery
-from penstock.compat.db_plugins.work import WatchedSession, check_thread, guard
+from penstock.compat.db_plugins.work import WatchedSession, check_thread, guard_thread
 from penstock.current import current_stores
 from penstock.errors import NotSupported
 
@@ -179,7 +179,7 @@ class SQLConnection(DatabaseConnection):
             scopes.enter(self, self.Base or OwnBase)
         else:
             self._session = self.Session()
-            guard(self._session)
+            guard_thread(self._session)
 
     def end_session(self) -> None:
         """End the session, if there is one; what it has not committed is lost."""

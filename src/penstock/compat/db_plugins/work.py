@@ -191,7 +191,7 @@ def _changes(session: Session, near: frozenset[FromClause], names: set[str]) -> 
 # --- threads --------------------------------------------------------------------------------------
 
 
-class Guard:
+class ThreadGuard:
     """Lets one thread use a session, until that thread has ended."""
 
     def __init__(self) -> None:
@@ -215,9 +215,9 @@ class Guard:
         )
 
 
-def guard(session: Session) -> Guard:
+def guard_thread(session: Session) -> ThreadGuard:
     """Have a session used by one thread only."""
-    found = session.info[_GUARD] = Guard()
+    found = session.info[_GUARD] = ThreadGuard()
     return found
 
 

@@ -1,4 +1,4 @@
-"""Threads that make the same tables take turns, where a library needs it."""
+"""A lock for DDL: threads create tables one after the other, where a library needs it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from penstock.engines import fork
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NEEDS_TURNS = "geoalchemy2"
+_NEEDS_LOCK = "geoalchemy2"
 """It takes columns away from a table, in memory, for the time in which that is created or dropped."""
 
 
-class Turns:
+class DDLLock:
     """Lets one thread after the other create a table, from the events before to the events after it.
 
-    There is no event when a table could not be created. So a turn ends with its block at the latest.
+    There is no event when a table could not be created. So the lock is released at the end of its block at
+    the latest.
     """
 
     def __init__(self) -> None:
@@ -30,14 +31,14 @@ class Turns:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child of fork: no thread has a turn."""
+        """In a child of fork: no thread holds the lock."""
         self._lock = Lock()
         self._mine = local()
 
     @contextmanager
-    def take(self) -> Iterator[None]:
-        """A block in which tables are created in turn; what else is done in it, goes on at once."""
-        if _NEEDS_TURNS not in sys.modules or self._tables is not None:
+    def held(self) -> Iterator[None]:
+        """A block in which tables are created under the lock; all else that is done in it goes on at once."""
+        if _NEEDS_LOCK not in sys.modules or self._tables is not None:
             yield
             return
         self._listen()
@@ -76,5 +77,5 @@ class Turns:
                 self._lock.release()
 
 
-turns = Turns()
-"""Those of this process."""
+ddl_lock = DDLLock()
+"""The one of this process."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from penstock.engines.engine import StoreEngine
 
 
-def async_twin(store: StoreEngine) -> AsyncStoreEngine:
+def async_companion(store: StoreEngine) -> AsyncStoreEngine:
     """The async engine of a store: one object, whatever threads ask for it at once.
 
     Args:
@@ -21,9 +21,9 @@ def async_twin(store: StoreEngine) -> AsyncStoreEngine:
     Raises:
         MissingExtra: The driver, or greenlet, is not installed.
     """
-    if not store.twins:
-        store.twins.append(_make(store))
-    return cast("AsyncStoreEngine", store.twins[0])
+    if not store.companions:
+        store.companions.append(_make(store))
+    return cast("AsyncStoreEngine", store.companions[0])
 
 
 def _make(store: StoreEngine) -> AsyncStoreEngine:

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Guard:
+class DeferringLock:
     """A lock, and what is left to do once it is free.
 
     The collector may run at any moment, under this lock too, and it returns the connection of a
     session that nobody closed. That must neither wait for the lock, which its own thread holds, nor
     change what the thread is just changing; so it is done afterwards.
 
-    >>> guard, done = Guard(), []
-    >>> with guard:
-    ...     guard.when_free(lambda: done.append(1))
+    >>> lock, done = DeferringLock(), []
+    >>> with lock:
+    ...     lock.when_free(lambda: done.append(1))
     ...     done
     []
     >>> done

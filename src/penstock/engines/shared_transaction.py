@@ -12,8 +12,8 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import PINNED, backend_for
-from penstock.engines.lending import Lent, LentToTasks
 from penstock.engines.nesting import Nesting, Ways
+from penstock.engines.proxy import AsyncConnectionProxy, ConnectionProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ _AROUND = "penstock_around"
 _ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 
 
-class Pin:
+class SharedTransaction:
     """Lets the engines of a store work inside one transaction, from `begin` to `end`.
 
     Whoever connects meanwhile, by sessions or by an engine, has the same connection underneath. What a
@@ -49,7 +49,7 @@ class Pin:
 
     def __init__(self, engine: Engine, timeout: float = TURN) -> None:
         self._plain = copy(engine)
-        self._pinned: dict[int, tuple[Engine, Engine]] = {}
+        self._engines: dict[int, tuple[Engine, Engine]] = {}
         self._outer: Connection | None = None
         self._connecting = threading.Lock()
         self._ended = False
@@ -63,16 +63,16 @@ class Pin:
             transactional_ddl=backend.capabilities.transactional_ddl,
         )
         self._nesting = Nesting(ways, timeout)
-        self._pin(engine, partial(Lent, self), _Savepoints)
+        self._add(engine, partial(ConnectionProxy, self), _Savepoints)
 
-    def pin_async(self, engine: Engine) -> None:
+    def add_async(self, engine: Engine) -> None:
         """Take an async engine of the same store too.
 
         Args:
             engine: What is inside the async engine.
         """
-        if id(engine) not in self._pinned:
-            self._pin(engine, partial(LentToTasks, self), _SavepointsOfTasks)
+        if id(engine) not in self._engines:
+            self._add(engine, partial(AsyncConnectionProxy, self), _SavepointsOfTasks)
 
     def end(self) -> bool:
         """Undo all that was done, and let the engines be what they were.
@@ -80,7 +80,7 @@ class Pin:
         Returns:
             Whether it was undone; else the server has committed something of it.
         """
-        for engine, plain in self._pinned.values():
+        for engine, plain in self._engines.values():
             engine.pool, engine.dialect = plain.pool, plain.dialect
             engine.update_execution_options(**{PINNED: False})
         self._ended = True  # Whoever is late, has nothing to roll back.
@@ -134,20 +134,20 @@ class Pin:
         finally:
             cursor.close()
 
-    def _pin(self, engine: Engine, lend: Callable[[], Any], manners: type[_Savepoints]) -> None:
+    def _add(self, engine: Engine, lend: Callable[[], Any], manners: type[_Savepoints]) -> None:
         dialect = _dialect_of(self._plain.dialect, manners)
-        self._pinned[id(engine)] = engine, copy(engine)
+        self._engines[id(engine)] = engine, copy(engine)
         engine.update_execution_options(**{PINNED: True})
-        engine.pool, engine.dialect = _PinnedPool(lend, dialect), dialect
+        engine.pool, engine.dialect = _SharedPool(lend, dialect), dialect
 
 
-class _PinnedPool(NullPool):
+class _SharedPool(NullPool):
     """Hands out the connection underneath, again and again; nothing is closed, nothing reset."""
 
     def __init__(self, lend: Callable[[], Any], dialect: Dialect) -> None:
         super().__init__(lend, dialect=dialect, reset_on_return=None)
 
-    def recreate(self) -> _PinnedPool:
+    def recreate(self) -> _SharedPool:
         """This pool itself: there is one connection underneath."""
         return self
 
@@ -196,17 +196,17 @@ class _Savepoints(DefaultDialect):
         dbapi_connection.rollback()
 
     def do_close(self, dbapi_connection: Any) -> None:
-        _lent(dbapi_connection).close()
+        _proxy(dbapi_connection).close()
 
     def do_terminate(self, dbapi_connection: Any) -> None:
-        _lent(dbapi_connection).close()
+        _proxy(dbapi_connection).close()
 
     def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
         # The transaction around has a level already.
-        _lent(dbapi_connection).__dict__["unit"].autocommit = level == "AUTOCOMMIT"
+        _proxy(dbapi_connection).__dict__["unit"].autocommit = level == "AUTOCOMMIT"
 
     def reset_isolation_level(self, dbapi_conn: Any) -> None:
-        _lent(dbapi_conn).__dict__["unit"].autocommit = False
+        _proxy(dbapi_conn).__dict__["unit"].autocommit = False
 
     def get_driver_connection(self, connection: Any) -> Any:
         return connection
@@ -230,6 +230,6 @@ class _Streaming:
         return self._dbapi_connection.cursor()
 
 
-def _lent(connection: Any) -> Any:
+def _proxy(connection: Any) -> Any:
     """What a unit has; SQLAlchemy hands over its own dress of a connection."""
     return getattr(connection, "dbapi_connection", connection)

@@ -30,8 +30,10 @@ _PATIENCE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class TestServer:
     """A server on which copies are made."""
+
+    __test__ = False  # pytest shall not look for tests in it.
 
     server: Server
     backend: Backend

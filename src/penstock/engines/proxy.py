@@ -38,17 +38,17 @@ class Shared(Protocol):
         """Undo it later; the garbage collector may call this."""
 
 
-class Lent:
+class ConnectionProxy:
     """The connection underneath; all that is executed on it is one unit's.
 
     It calls itself what the driver calls it, for those who ask.
 
     Args:
-        pin: Whose connection it is.
+        shared: Whose connection it is.
     """
 
-    def __init__(self, pin: Shared) -> None:
-        self.__dict__.update(pin=pin, unit=Unit(), kind=type(pin.driver))
+    def __init__(self, shared: Shared) -> None:
+        self.__dict__.update(shared=shared, unit=Unit(), kind=type(shared.driver))
 
     @property  # type: ignore[misc]  # a proxy answers isinstance like what it stands for
     def __class__(self) -> Any:
@@ -56,7 +56,7 @@ class Lent:
         return self.__dict__["kind"]
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["pin"].driver, name)
+        return getattr(self.__dict__["shared"].driver, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__[name] = value  # For others it stays what it is.
@@ -64,7 +64,7 @@ class Lent:
     def cursor(self, *args: Any, **options: Any) -> Any:
         """A cursor of the driver's that takes turns with others."""
         known = self.__dict__
-        return LentCursor(known["pin"], known["unit"], known["pin"].driver.cursor(*args, **options))
+        return CursorProxy(known["shared"], known["unit"], known["shared"].driver.cursor(*args, **options))
 
     def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
         """Execute a statement on a cursor of its own, as some drivers' connections do."""
@@ -72,28 +72,28 @@ class Lent:
 
     def alone(self) -> AbstractContextManager[str]:
         """A block in which nobody else uses the connection underneath, for what asks it directly."""
-        pin: Shared = self.__dict__["pin"]
-        return pin.executing(self.__dict__["unit"], "SELECT 1")
+        shared: Shared = self.__dict__["shared"]
+        return shared.executing(self.__dict__["unit"], "SELECT 1")
 
     def create_function(self, *args: Any, **options: Any) -> Any:
         """Make a function; it fails while a statement is executed, also one of another's."""
         with self.alone():
-            return self.__dict__["pin"].driver.create_function(*args, **options)
+            return self.__dict__["shared"].driver.create_function(*args, **options)
 
     def commit(self) -> None:
         """Keep what the unit has done."""
-        self.__dict__["pin"].commit(self.__dict__["unit"])
+        self.__dict__["shared"].commit(self.__dict__["unit"])
 
     def rollback(self) -> None:
         """Undo what the unit has done."""
-        self.__dict__["pin"].roll_back(self.__dict__["unit"])
+        self.__dict__["shared"].roll_back(self.__dict__["unit"])
 
     def close(self) -> None:
         """Leave the connection to the others."""
-        self.__dict__["pin"].give_up(self.__dict__["unit"])
+        self.__dict__["shared"].give_up(self.__dict__["unit"])
 
 
-class LentToTasks(Lent):
+class AsyncConnectionProxy(ConnectionProxy):
     """The same for an async engine, which is answered at once, but insists on having waited."""
 
     def cursor(self, *args: Any, **options: Any) -> Any:
@@ -102,14 +102,14 @@ class LentToTasks(Lent):
         return super().cursor(*args, **options)
 
 
-class LentCursor:
+class CursorProxy:
     """A driver's cursor; what it executes, it does when it is its unit's turn.
 
     It fetches all rows at once: one that is read while others write could see what they have written.
     """
 
-    def __init__(self, pin: Shared, unit: Unit, cursor: Any) -> None:
-        self.__dict__.update(_pin=pin, _unit=unit, _cursor=cursor, _rows=None)
+    def __init__(self, shared: Shared, unit: Unit, cursor: Any) -> None:
+        self.__dict__.update(_shared=shared, _unit=unit, _cursor=cursor, _rows=None)
 
     def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
         """Execute a statement."""
@@ -141,7 +141,7 @@ class LentCursor:
     def _turn(self, statement: Any) -> Iterator[Any]:
         text = statement.decode(errors="replace") if isinstance(statement, bytes) else statement
         known = text if isinstance(text, str) else "?"  # What psycopg composes, is taken for a change.
-        with self._pin.executing(self._unit, known) as made:
+        with self._shared.executing(self._unit, known) as made:
             yield statement if made is known else made
 
     def __getattr__(self, name: str) -> Any:
@@ -150,7 +150,7 @@ class LentCursor:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.__dict__["_cursor"], name, value)
 
-    def __enter__(self) -> LentCursor:
+    def __enter__(self) -> CursorProxy:
         return self
 
     def __exit__(self, *raised: object) -> None:
