@@ -309,7 +309,7 @@ def test_a_store_is_held_back_wholly_before_any_of_the_tasks_that_come_first_has
     async def work() -> None:
         await asyncio.gather(*(put_async(lab, f"{number}") for number in range(20)))
 
-    monkeypatch.setattr("penstock.testing.copies.async_twin", late)
+    monkeypatch.setattr("penstock.testing.copies.async_companion", late)
     with stores.rolled_back():
         asyncio.run(work())
         assert count(lab.gages) == 22

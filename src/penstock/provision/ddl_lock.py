@@ -1,4 +1,4 @@
-"""A lock for DDL: threads create tables one after the other, where a library needs it."""
+"""A lock for DDL: one thread creates tables at a time, where a library needs it."""
 
 from __future__ import annotations
 
