@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from penstock.engines import EngineOptions
     from penstock.errors import PenstockError
     from penstock.provision.dynamic import NewStore
-    from penstock.provision.fleet import SyncResult
     from penstock.provision.provisioner import SyncOptions
-    from penstock.provision.removal import Purged
-    from penstock.provision.rotation import Rotated
+    from penstock.provision.results import (
+        DropResult,
+        PurgeResult,
+        RotateResult,
+        StoreResult,
+        SyncResult,
+        UndropResult,
+    )
     from penstock.provision.status import Health, StoreStatus
     from penstock.registry import MemoryRegistry, RoleMode, Service
     from penstock.secrets import SecretRef
@@ -28,6 +33,7 @@ _HOMES = {
     "App": ("penstock.app", "App"),
     "Connection": ("penstock.app", "Connection"),
     "Database": ("penstock.app", "Database"),
+    "DropResult": ("penstock.provision.results", "DropResult"),
     "EngineOptions": ("penstock.engines", "EngineOptions"),
     "Health": ("penstock.provision.status", "Health"),
     "Kind": ("penstock.app", "Kind"),
@@ -37,18 +43,20 @@ _HOMES = {
     "PenstockError": ("penstock.errors", "PenstockError"),
     "PersistentStoreConnectionSetting": ("penstock.declare", "ConnectionSetting"),
     "PersistentStoreDatabaseSetting": ("penstock.declare", "DatabaseSetting"),
-    "Purged": ("penstock.provision.removal", "Purged"),
+    "PurgeResult": ("penstock.provision.results", "PurgeResult"),
     "RoleMode": ("penstock.registry", "RoleMode"),
-    "Rotated": ("penstock.provision.rotation", "Rotated"),
+    "RotateResult": ("penstock.provision.results", "RotateResult"),
     "SecretRef": ("penstock.secrets", "SecretRef"),
     "SessionOptions": ("penstock.declare", "SessionOptions"),
     "Service": ("penstock.registry", "Service"),
     "Store": ("penstock.app", "Store"),
+    "StoreResult": ("penstock.provision.results", "StoreResult"),
     "StoreRole": ("penstock.backends", "StoreRole"),
     "StoreStatus": ("penstock.provision.status", "StoreStatus"),
     "Stores": ("penstock.stores", "Stores"),
     "SyncOptions": ("penstock.provision.provisioner", "SyncOptions"),
-    "SyncResult": ("penstock.provision.fleet", "SyncResult"),
+    "SyncResult": ("penstock.provision.results", "SyncResult"),
+    "UndropResult": ("penstock.provision.results", "UndropResult"),
     "current_stores": ("penstock.app", "current_stores"),
     "use": ("penstock.app", "use"),
 }
@@ -57,6 +65,7 @@ __all__ = [
     "App",
     "Connection",
     "Database",
+    "DropResult",
     "EngineOptions",
     "Health",
     "Kind",
@@ -66,18 +75,20 @@ __all__ = [
     "PenstockError",
     "PersistentStoreConnectionSetting",
     "PersistentStoreDatabaseSetting",
-    "Purged",
+    "PurgeResult",
     "RoleMode",
-    "Rotated",
+    "RotateResult",
     "SecretRef",
     "Service",
     "SessionOptions",
     "Store",
+    "StoreResult",
     "StoreRole",
     "StoreStatus",
     "Stores",
     "SyncOptions",
     "SyncResult",
+    "UndropResult",
     "current_stores",
     "use",
 ]

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from click.testing import CliRunner
 
-from fix_apps import all_ok
 from penstock.cli import main
 from penstock.provision.facts import NOTHING, DesiredState, Found
 from penstock.provision.plan import plan_sync
-from penstock.provision.steps import Phase, Step, StepDone, StepEvent, register, registered, unregister
+from penstock.provision.steps import Phase, Step, register, registered, unregister
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,10 +66,7 @@ def test_a_step_from_outside_is_in_plan_sync_and_journal(
 ) -> None:
     words = f"make the notes of {desk.address(lab, 'gages').database}"
     planned = [str(step) for step in desk.plan(lab, "gages").steps]
-    told: list[StepEvent] = []
-    desk.on_step = told.append
-    all_ok(desk, lab)
-    done = [str(event.step) for event in told if isinstance(event, StepDone)]
+    done = [str(done.step) for result in desk.sync(lab) for done in result.or_raise().steps]
     entry = desk.registry.journal()[0]
     place = planned.index(words)
     assert planned[place - 1].startswith(("create missing tables", "let the logins"))

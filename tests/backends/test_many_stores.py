@@ -54,9 +54,8 @@ def test_several_at_a_time_run_on_several_threads_and_never_hold_more_than_the_b
         nonlocal most
         most = max(most, *(state.open for state in stores.budgets()))
 
-    stores.on_step = look
     with use(stores), stores:
-        assert all(result.ok for result in Lab.basins.create_many("abcd", jobs=2))
+        assert all(result.ok for result in Lab.basins.create_many("abcd", jobs=2, on_event=look))
     assert len(threads) == 2
     assert threading.get_ident() not in threads
     assert 4 <= most <= 9
@@ -154,9 +153,7 @@ def test_what_was_asked_for_first_is_done_first_and_an_interrupt_leaves_the_rest
         made.append(str(event))
         raise KeyboardInterrupt
 
-    desk.on_step = stop
     with pytest.raises(KeyboardInterrupt):
-        lab.basins.create_many([f"b{number}" for number in range(20)], jobs=jobs)
-    desk.on_step = None
+        lab.basins.create_many([f"b{number}" for number in range(20)], jobs=jobs, on_event=stop)
     assert 1 <= len(made) < 20
     assert all(result.ok for result in lab.basins.create_many([f"b{number}" for number in range(3)]))

@@ -166,8 +166,8 @@ def test_sessions_of_a_login_that_is_dropped_are_ended(
 ) -> None:
     with log_in(desk, lab, "gages") as old:
         old.execute("SELECT 1")
-        desk.renew_logins(lab, "gages")
-        assert desk.retire_logins(lab, "gages", grace=0) == ()
+        desk.logins.renew(lab, "gages")
+        assert desk.logins.retire(lab, "gages", grace=0).left == ()
         with pytest.raises(OperationalError):
             old.execute("SELECT 1")
 

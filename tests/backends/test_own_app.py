@@ -92,9 +92,9 @@ def test_listeners_and_callbacks_have_them_too(stores: Stores) -> None:
         seen.append(Rivers.get_persistent_store_database("gages"))
 
     event.listen(Gage.__table__, "after_create", listen)
-    stores.on_step = listen
     try:
-        all_ok(stores, Rivers)
+        for result in stores.sync(Rivers, on_event=listen):
+            assert result.ok, result.error
     finally:
         event.remove(Gage.__table__, "after_create", listen)
     assert len(seen) > 2

@@ -120,7 +120,7 @@ def test_readers_see_what_the_app_made_and_change_nothing(stores: Stores, role_g
 
 def test_tables_outlive_the_login_that_made_them(stores: Stores) -> None:
     make_tables(stores, "own")
-    assert [each.error for each in stores.rotate(Mine, ["own"], grace=0)] == [None]
+    assert [each.error for each in stores.logins.rotate(Mine, ["own"], grace=0)] == [None]
     with stores.begin(Mine, "own") as session:
         session.execute(text("ALTER TABLE later ADD COLUMN again integer"))
         assert session.execute(text("SELECT word FROM later")).all() == [("wet",)]

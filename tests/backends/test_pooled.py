@@ -160,14 +160,16 @@ def test_a_pooler_that_asks_the_server_lets_the_logins_of_stores_in_also_new_one
         with desk.begin(lab, "gages") as session:
             assert session.scalar(text("SELECT current_user")) == before
             assert session.scalar(text("SHOW search_path")) == "public"
-        desk.renew_logins(lab, "gages")
+        desk.logins.renew(lab, "gages")
         lab.gages.engine.dispose()
         with desk.begin(lab, "gages") as session:
             assert session.scalar(text("SELECT current_user")) != before
     reader = create_engine(desk.url(lab, "gages", role=StoreRole.READER), poolclass=NullPool)
     with reader.connect() as connection, pytest.raises(DBAPIError, match="read-only"):
         connection.execute(text("DELETE FROM gage"))
-    until(lambda: desk.retire_logins(lab, "gages", grace=0) == (), "the pooler has let the old logins go")
+    until(
+        lambda: desk.logins.retire(lab, "gages", grace=0).left == (), "the pooler has let the old logins go"
+    )
     until(partial(dropped, desk, lab), "the pooler has let go of the session in which it asked")
 
 

@@ -104,7 +104,7 @@ def test_a_reader_follows_logins_that_are_rotated(
         with store.reader.session() as session:
             session.scalar(COUNT)
         before = store.reader.url.username
-        desk.rotate(lab, ["gages"], grace=0)
+        desk.logins.rotate(lab, ["gages"], grace=0)
         with store.reader.session() as session:
             assert session.scalar(COUNT) == 2
         assert store.reader.engine is engine

@@ -76,7 +76,7 @@ def test_a_dropped_store_comes_back_with_all_that_was_in_it_and_its_engine_finds
         session.add(Gage(number="mine", altitude=1.0))
     engine, url, plan = lab.gages.engine, keeping.url(lab, "gages"), keeping.plan(lab, "gages")
     keeping.drop(lab, "gages")
-    address = keeping.undrop(lab, "gages")
+    address = keeping.undrop(lab, "gages").address
     assert keeping.plan(lab, "gages") == plan
     assert (address.database, address.service) == ("lab_gages", "main")
     assert keeping.url(lab, "gages") == url

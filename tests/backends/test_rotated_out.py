@@ -89,7 +89,7 @@ def test_d2_no_login_of_before_a_rotation_stays_on_the_heap(role_desk: Stores, l
     before = login_backwards()
     use_it(role_desk, lab, tables=tables)
     assert len(adbc._kept) == int(tables)
-    [rotated] = role_desk.rotate(lab, ["gages"], grace=0)
+    [rotated] = role_desk.logins.rotate(lab, ["gages"], grace=0)
     assert rotated.error is None
     use_it(role_desk, lab, tables=tables)
     assert login_backwards() != before

@@ -168,7 +168,7 @@ def test_status_sees_a_login_that_no_longer_works(
     status = role_desk.store_status(lab, "gages")
     assert (status.health, "rotate lab:gages" in status.hint) == (Health.NO_LOGIN, True)
     assert status.problem
-    assert [each.error for each in role_desk.rotate(lab, ["gages"], grace=0)] == [None]
+    assert [each.error for each in role_desk.logins.rotate(lab, ["gages"], grace=0)] == [None]
     assert role_desk.store_status(lab, "gages").health is Health.READY
 
 

@@ -209,8 +209,8 @@ def hold(folder: str) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _desk(registry: str, *apps: type[App], on_step: Callable[..., None] | None = None) -> Iterator[Stores]:
-    with Stores(DatabaseRegistry.at(Path(registry)), apps=apps, on_step=on_step) as desk:
+def _desk(registry: str, *apps: type[App]) -> Iterator[Stores]:
+    with Stores(DatabaseRegistry.at(Path(registry)), apps=apps) as desk:
         yield desk
 
 
@@ -244,13 +244,15 @@ def work(
         count_statements(counter)
     if kill == "files":
         count_files(counter, folder)
-    with _desk(registry, app, on_step=counter if kill == "steps" else None) as desk:
+    on_event = counter if kill == "steps" else None
+    with _desk(registry, app) as desk:
         problems = []
         began = time.monotonic()
         if verb == "drop":
-            desk.drop(app, "gages", now=True)
+            desk.drop(app, "gages", now=True, on_event=on_event)
         else:
-            results = desk.sync(app, ["gages"], SyncOptions(refresh=verb == "refresh", **options))
+            asked = SyncOptions(refresh=verb == "refresh", **options)
+            results = desk.sync(app, ["gages"], asked, on_event=on_event)
             problems = [_told(result.error) for result in results if result.error is not None]
         return {"problems": problems, "count": counter.count, "seconds": time.monotonic() - began}
 
@@ -274,21 +276,20 @@ def take_away(
     if folder:
         count_files(diary, folder)
     with desk_with_key(registry, key) as desk:
-        desk.on_step = diary
         try:
-            problems = _taken_away(desk, store, verb)
+            problems = _taken_away(desk, store, verb, diary)
         except PenstockError as error:
             problems = [str(error)]
     return {"problems": problems, "moments": diary.lines}
 
 
-def _taken_away(desk: Stores, store: str, verb: str) -> list[str]:
+def _taken_away(desk: Stores, store: str, verb: str, diary: Diary) -> list[str]:
     if verb == "purge":
-        return [str(each.error) for each in desk.purge(every=True) if each.error is not None]
+        return [str(each.error) for each in desk.purge(every=True, on_event=diary) if each.error is not None]
     if verb == "drop":
-        desk.drop(APP, store)
+        desk.drop(APP, store, on_event=diary)
     else:
-        desk.undrop(APP, store)
+        desk.undrop(APP, store, on_event=diary)
     return []
 
 
@@ -300,8 +301,8 @@ def sync_fleet(registry: str, refresh: bool = False) -> dict[str, Any]:
         if type(happened).__name__ == "StepStarted":
             made.append(f"{happened.store}: {happened.step}")
 
-    with _desk(registry, Fleet, on_step=note) as desk:
-        results = desk.sync(Fleet, options=SyncOptions(refresh=refresh))
+    with _desk(registry, Fleet) as desk:
+        results = desk.sync(Fleet, options=SyncOptions(refresh=refresh), on_event=note)
         return {"problems": [_told(r.error) for r in results if r.error is not None], "steps": made}
 
 

@@ -66,9 +66,9 @@ def change_passwords(registry: str, key: str, verb: str, kill_at: int = 0) -> di
         if verb == "service":
             stores.rotate_service("main")
         if verb in ("renew", "rotate"):
-            stores.renew_logins(APP, "gages")
+            stores.logins.renew(APP, "gages")
         if verb in ("retire", "rotate"):
-            stores.retire_logins(APP, "gages", grace=0)
+            stores.logins.retire(APP, "gages", grace=0)
         return {"count": len(happened), "problem": ""}
 
 

@@ -149,18 +149,15 @@ SETTINGS = ("birds", "eggs", "nests", "flocks", "server")
 
 def desk_over(registry: Path, service: Service, watch: Watch, bindings: Bindings | None = None) -> Stores:
     """A desk that echoes statements, over a registry file, with the service plugged in everywhere."""
-    steps: list[object] = []
     desk = Stores(
         DatabaseRegistry.at(registry),
         bindings=bindings,
         engine_options=EngineOptions(echo=True),
         apps=[Aviary],
-        on_step=steps.append,
     )
     desk.operator.add_service(service)
     for setting in SETTINGS:
         desk.link(service.name, Aviary, setting)
-    watch.search.thing("steps", steps)
     return desk
 
 
@@ -232,8 +229,10 @@ def test_a_password_is_in_nothing_that_comes_out_while_all_is_well(
 ) -> None:
     service = guarded(Service(name="cage", url=canary))
     with desk_over(tmp_path / "registry" / "r.sqlite3", service, watch) as desk, use(desk):
-        for name in ("birds",):
-            assert [str(r.error) for r in desk.sync(Aviary, [name]) if not r.ok] == []
+        events: list[object] = []
+        results = desk.sync(Aviary, ["birds"], on_event=events.append)
+        assert [str(r.error) for r in results if not r.ok] == []
+        watch.search.thing("results and events", [results, events])
         assert desk.server_version("cage").startswith("PostgreSQL")
         Aviary.flocks.create("geese")
         desk.create(Aviary, "extra", NewStore(connection="server"))
@@ -244,7 +243,7 @@ def test_a_password_is_in_nothing_that_comes_out_while_all_is_well(
         look_at_everything(desk, watch)
         assert desk.sync(Aviary, ["birds"], SyncOptions(refresh=True))[0].ok
         Aviary.flocks.drop("geese")
-        desk.drop(Aviary, "birds")
+        watch.search.thing("dropped", desk.drop(Aviary, "birds"))
         assert desk.url(Aviary, "birds").password == PASSWORD
     watch.search.folder(tmp_path / "registry")
 

@@ -75,7 +75,7 @@ class Life:
 
     def rotate(self) -> None:
         """Stores get new logins, the service and its administrator new passwords."""
-        assert [each.error for each in self.desk.rotate(self.app, grace=0)] == [None] * 4
+        assert [each.error for each in self.desk.logins.rotate(self.app, grace=0)] == [None] * 4
         self.note()
         self.desk.rotate_service("main", seal=True)
         self.note()

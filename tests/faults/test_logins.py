@@ -99,7 +99,7 @@ def test_renewed_logins_are_used_at_once_and_the_old_ones_stay_good_until_they_a
 ) -> None:
     engine, old = APP.gages.engine, running.url(APP, "gages")
     assert count(APP.gages) == 2
-    running.renew_logins(APP, "gages")
+    running.logins.renew(APP, "gages")
     new = running.url(APP, "gages")
     assert (new.username, new.password) != (old.username, old.password)
     assert count(APP.gages) == 2
@@ -108,8 +108,8 @@ def test_renewed_logins_are_used_at_once_and_the_old_ones_stay_good_until_they_a
     assert len(logins_on(home.ground)) == 4
     with log_in(running, APP, "gages", StoreRole.READER) as reader:
         assert reader.execute("SELECT count(*) FROM gage").fetchone() == (2,)
-    assert running.retire_logins(APP, "gages", grace=60) != ()
-    assert running.retire_logins(APP, "gages", grace=0) == ()
+    assert running.logins.retire(APP, "gages", grace=60).left != ()
+    assert running.logins.retire(APP, "gages", grace=0).left == ()
     assert logins_on(home.ground) == sorted(each.login for each in running.registry.credentials())
     assert [each.state for each in running.registry.credentials()] == CURRENT
     journal = [(each.action, each.subject, each.result) for each in running.registry.journal(3)]
@@ -121,11 +121,11 @@ def test_a_login_with_which_somebody_is_in_a_transaction_is_left(running: Stores
         busy.execute("BEGIN")
         busy.execute("SELECT count(*) FROM gage")
         old = running.url(APP, "gages").username
-        running.renew_logins(APP, "gages")
-        assert running.retire_logins(APP, "gages", grace=0) == (old,)
+        running.logins.renew(APP, "gages")
+        assert running.logins.retire(APP, "gages", grace=0).left == (old,)
         assert busy.execute("SELECT count(*) FROM gage").fetchone() == (2,)
         busy.execute("COMMIT")
-        assert running.retire_logins(APP, "gages", grace=0) == ()
+        assert running.logins.retire(APP, "gages", grace=0).left == ()
     assert len(logins_on(home.ground)) == 2
 
 
@@ -133,7 +133,7 @@ def test_a_rotation_renews_waits_and_retires(running: Stores, home: Home) -> Non
     APP.basins.create("logan")
     before = logins_on(home.ground)
     began = time.monotonic()
-    results = running.rotate(APP, grace=0.5)
+    results = running.logins.rotate(APP, grace=0.5)
     assert time.monotonic() - began >= 0.5
     assert [(each.store, each.ok) for each in results] == [("gages", True), ("basins.logan", True)]
     assert not set(before) & set(logins_on(home.ground))
@@ -141,12 +141,12 @@ def test_a_rotation_renews_waits_and_retires(running: Stores, home: Home) -> Non
 
 def test_a_store_without_logins_is_told_so_and_the_others_are_rotated(running: Stores) -> None:
     [service] = running.registry.services()
-    results = running.rotate(APP, ["basins"], grace=0)
+    results = running.logins.rotate(APP, ["basins"], grace=0)
     assert results == []
     running.drop(APP, "gages")
     running.operator.edit_service(replace(service, roles=RoleMode.SERVICE))
     APP.basins.create("bear")
-    [result] = running.rotate(APP, ["basins"], grace=0)
+    [result] = running.logins.rotate(APP, ["basins"], grace=0)
     assert isinstance(result.error, NotSupported)
 
 
@@ -265,7 +265,7 @@ def rotate_under_load(home: Home, verb: Callable[[Stores], None], *, processes: 
 
 
 def rotate_logins(stores: Stores) -> None:
-    [result] = stores.rotate(APP, ["gages"], grace=2.0)
+    [result] = stores.logins.rotate(APP, ["gages"], grace=2.0)
     assert result.error is None
 
 

@@ -4,37 +4,61 @@ from __future__ import annotations
 
 import asyncio
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from penstock.stores import Stores
-
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
+_Sync = TypeVar("_Sync")
+_Sync_co = TypeVar("_Sync_co", covariant=True)
 
 
-class HasDesk(Protocol):
-    """Whatever stands in front of a desk."""
+class Awaited(Generic[_Sync_co]):
+    """What a task uses in place of an object for threads; its verbs are made by `awaited`.
 
-    @property
-    def desk(self) -> Stores:
-        """The desk."""
+    Args:
+        sync: That object.
+    """
+
+    def __init__(self, sync: _Sync_co) -> None:
+        self._sync = sync
 
 
 def awaited(
-    method: Callable[Concatenate[Stores, _Parameters], _Result],
-) -> Callable[Concatenate[HasDesk, _Parameters], Coroutine[Any, Any, _Result]]:
+    method: Callable[Concatenate[_Sync, _Parameters], _Result],
+) -> Callable[Concatenate[Awaited[_Sync], _Parameters], Coroutine[Any, Any, _Result]]:
     """The same, in a thread: the loop goes on. Who stops waiting does not stop the work.
 
+    A callback given as `on_event` is called in the loop's thread, one event after the other, all of them
+    before the call returns. What it raises goes to the loop's exception handler and stops nothing.
+
     Args:
-        method: What the desk does.
+        method: What is done in the thread.
     """
 
-    async def wait(self: HasDesk, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        return await asyncio.to_thread(method, self.desk, *args, **kwargs)
+    async def wait(
+        self: Awaited[_Sync], /, *args: _Parameters.args, **kwargs: _Parameters.kwargs
+    ) -> _Result:
+        if kwargs.get("on_event") is not None:
+            kwargs["on_event"] = _in_loop(cast("Callable[..., object]", kwargs["on_event"]))
+        return await asyncio.to_thread(method, self._sync, *args, **kwargs)
 
     update_wrapper(wait, method)
     return wait
+
+
+def _in_loop(callback: Callable[..., object]) -> Callable[..., None]:
+    """A callback that may be called in any thread: this loop's calls it; nobody does once that is closed."""
+    loop = asyncio.get_running_loop()
+
+    def tell(event: object) -> None:
+        try:
+            loop.call_soon_threadsafe(callback, event)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+
+    return tell

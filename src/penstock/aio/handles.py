@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from penstock.connect import Declares, RoleLike
     from penstock.declare import SessionOptions
-    from penstock.provision.fleet import SyncResult
+    from penstock.provision.results import DropResult, OnEvent, SyncResult
     from penstock.provision.status import StoreStatus
 
 
@@ -98,12 +98,14 @@ class AsyncKind:
         await current_stores().create(self.app, self._full(name), None, options)
         return self[name]
 
-    async def create_many(self, names: Iterable[str], *, jobs: int = 1) -> list[SyncResult]:
+    async def create_many(
+        self, names: Iterable[str], *, jobs: int = 1, on_event: OnEvent | None = None
+    ) -> list[SyncResult]:
         """Make several stores of this kind; see `Kind.create_many`."""
-        every = [self._full(name) for name in names]
-        return await current_stores().create_many(self.app, every, None, SyncOptions(jobs=jobs))
+        every, options = [self._full(name) for name in names], SyncOptions(jobs=jobs)
+        return await current_stores().create_many(self.app, every, None, options, on_event=on_event)
 
-    async def drop(self, name: str, *, now: bool = False) -> bool:
+    async def drop(self, name: str, *, now: bool = False) -> DropResult:
         """Drop a store of this kind; it is kept for a while, unless `now`. Idempotent."""
         return await current_stores().drop(self.app, self._full(name), now=now)
 

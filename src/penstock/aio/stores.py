@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 from penstock import current
-from penstock.aio.awaited import awaited
+from penstock.aio.awaited import Awaited, awaited
 from penstock.backends import StoreRole
 from penstock.engines.companion import async_companion
 from penstock.stores import Stores
+from penstock.stores.logins import StoreLogins
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
     from penstock.engines import StoreEngine
 
 
-class AsyncStores:
+class AsyncLogins(Awaited[StoreLogins]):
+    """The logins of stores, awaited: see `StoreLogins`."""
+
+    rotate = awaited(StoreLogins.rotate)
+    renew = awaited(StoreLogins.renew)
+    retire = awaited(StoreLogins.retire)
+
+
+class AsyncStores(Awaited[Stores]):
     """The desk, awaited.
 
     Engines and sessions are SQLAlchemy's own, on the same budget of connections as those of threads.
@@ -39,12 +48,13 @@ class AsyncStores:
     """
 
     def __init__(self, desk: Stores) -> None:
-        self._desk = desk
+        super().__init__(desk)
+        self.logins = AsyncLogins(desk.logins)
 
     @property
     def desk(self) -> Stores:
         """The desk behind it, for threads."""
-        return self._desk
+        return self._sync
 
     # --- use ---
 
@@ -64,7 +74,7 @@ class AsyncStores:
             NotAssigned: No service is plugged into its setting.
             MissingExtra: The driver is not installed.
         """
-        return async_companion(self._desk.store_engine(app, name, role)).engine
+        return async_companion(self._sync.store_engine(app, name, role)).engine
 
     def sessionmaker(
         self,
@@ -75,7 +85,7 @@ class AsyncStores:
         options: SessionOptions | None = None,
     ) -> async_sessionmaker[AsyncSession]:
         """The session factory of a store: one object per process, role and options; see `engine`."""
-        return _factory(self._desk.store_engine(app, name, role), options)
+        return _factory(self._sync.store_engine(app, name, role), options)
 
     @asynccontextmanager
     async def session(
@@ -105,16 +115,16 @@ class AsyncStores:
 
     def connection_engine(self, app: AppLike, setting: str) -> AsyncEngine:
         """The async engine of a connection setting; see `engine`."""
-        return async_companion(self._desk.connection_store_engine(app, setting)).engine
+        return async_companion(self._sync.connection_store_engine(app, setting)).engine
 
     def connection_sessionmaker(self, app: AppLike, setting: str) -> async_sessionmaker[AsyncSession]:
         """The session factory of a connection setting; see `engine`."""
-        return _factory(self._desk.connection_store_engine(app, setting))
+        return _factory(self._sync.connection_store_engine(app, setting))
 
     @asynccontextmanager
     async def connection_session(self, app: AppLike, setting: str) -> AsyncIterator[AsyncSession]:
         """A new session of a connection setting for an `async with` block, whose end only closes it."""
-        found = await asyncio.to_thread(self._desk.connection_store_engine, app, setting)
+        found = await asyncio.to_thread(self._sync.connection_store_engine, app, setting)
         async with _factory(found)() as session:
             yield session
 
@@ -125,10 +135,10 @@ class AsyncStores:
             yield session
 
     async def _store_engine(self, app: AppLike, name: str, role: RoleLike) -> StoreEngine:
-        known = self._desk.find_store_engine(app, name, role)
+        known = self._sync.find_store_engine(app, name, role)
         if known is not None:
             return known
-        return await asyncio.to_thread(self._desk.store_engine, app, name, role)
+        return await asyncio.to_thread(self._sync.store_engine, app, name, role)
 
     # --- the desk's verbs, in a thread ---
 
@@ -154,9 +164,6 @@ class AsyncStores:
     kept = awaited(Stores.kept)
     purge = awaited(Stores.purge)
     adopt = awaited(Stores.adopt)
-    rotate = awaited(Stores.rotate)
-    renew_logins = awaited(Stores.renew_logins)
-    retire_logins = awaited(Stores.retire_logins)
     rotate_service = awaited(Stores.rotate_service)
     link = awaited(Stores.link)
     unlink = awaited(Stores.unlink)

@@ -159,12 +159,14 @@ class App:
         """
         asked = NewStore(connection=connection_name, initializer=initializer, spatial=spatial)
         options = SyncOptions(refresh=refresh, force_first_time=force_first_time)
-        return current_stores().create(cls, db_name, asked, options)
+        current_stores().create(cls, db_name, asked, options)
+        return True
 
     @classmethod
     def drop_persistent_store(cls, name: str) -> bool:
         """Drop a store's database; a declared store stays declared. Idempotent, returns True."""
-        return current_stores().drop(cls, name)
+        current_stores().drop(cls, name)
+        return True
 
 
 def _handles(app: type[App]) -> dict[str, Connection | Database]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from penstock.connect import RoleLike
-    from penstock.provision.fleet import SyncResult
+    from penstock.provision.results import DropResult, OnEvent, SyncResult
     from penstock.provision.status import StoreStatus
 
 _UNNAMED = "unnamed"
@@ -288,20 +288,23 @@ class Kind(Database):
         current_stores().create(self.app, self._full(name), None, options)
         return self[name]
 
-    def create_many(self, names: Iterable[str], *, jobs: int = 1) -> list[SyncResult]:
+    def create_many(
+        self, names: Iterable[str], *, jobs: int = 1, on_event: OnEvent | None = None
+    ) -> list[SyncResult]:
         """Make several stores of this kind.
 
         Args:
             names: Their names within the kind.
             jobs: How many to work on at a time; default 1.
+            on_event: Told of each step; see `Stores.sync`.
 
         Returns:
             How each ended, in order; one that fails does not stop the others.
         """
-        every = [self._full(name) for name in names]
-        return current_stores().create_many(self.app, every, None, SyncOptions(jobs=jobs))
+        every, options = [self._full(name) for name in names], SyncOptions(jobs=jobs)
+        return current_stores().create_many(self.app, every, None, options, on_event=on_event)
 
-    def drop(self, name: str, *, now: bool = False) -> bool:
+    def drop(self, name: str, *, now: bool = False) -> DropResult:
         """Drop a store of this kind; it is kept for a while, unless `now`. Idempotent."""
         return current_stores().drop(self.app, self._full(name), now=now)
 

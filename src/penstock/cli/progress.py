@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from penstock.cli import output
+from penstock.provision.steps import StepEvent, StepStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,20 +70,24 @@ class Steps:
         """A store's turn begins."""
         output.title(name, where, err=self.err)
 
-    def looking(self) -> None:
+    def __enter__(self) -> Self:
         """Its server is asked."""
         self._spinner.start(LOOKING)
+        return self
 
-    def started(self, step: str) -> None:
-        """A step of it begins."""
-        self._spinner.start(step)
-
-    def done(self, step: str, seconds: float) -> None:
-        """A step has ended well."""
-        self.stop()
+    def hear(self, event: StepEvent) -> None:
+        """A step of it begins, or has ended well."""
+        if isinstance(event, StepStarted):
+            self._spinner.start(str(event.step))
+            return
+        self._spinner.stop()
         mark = click.style("✓ ", fg=output.GOOD) if output.is_terminal(err=self.err) else ""
-        output.say(f"  {mark}{step}  {click.style(f'{seconds:.2f} s', dim=True)}", err=self.err)
-        self.looking()
+        seconds = click.style(f"{event.seconds:.2f} s", dim=True)
+        output.say(f"  {mark}{event.step}  {seconds}", err=self.err)
+        self._spinner.start(LOOKING)
+
+    def __exit__(self, *raised: object) -> None:
+        self._spinner.stop()
 
     def nothing(self) -> None:
         """It needed no step."""
@@ -90,12 +95,7 @@ class Steps:
 
     def failed(self, problem: PenstockError, *, skipped: bool) -> None:
         """It failed, or was skipped."""
-        self.stop()
         if skipped:
             output.say(click.style(f"  skipped: {problem.what}", dim=True), err=self.err)
         else:
             output.error(problem, indent="  ", err=self.err)
-
-    def stop(self) -> None:
-        """Let the spinner disappear."""
-        self._spinner.stop()

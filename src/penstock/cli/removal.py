@@ -10,13 +10,13 @@ from penstock.cli import output, progress
 from penstock.cli.names import Target, store_argument
 from penstock.cli.root import FAILED, example, from_env_option, need_from_env, yes_option
 from penstock.cli.state import State, pass_state
-from penstock.cli.watch import watched
 from penstock.errors import AppNotImported, UnknownApp, UnknownStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from penstock.declare import AppDeclaration
+    from penstock.provision.results import DropResult
     from penstock.provision.status import StoreStatus
     from penstock.registry import StoreEntry
     from penstock.stores import Stores
@@ -56,12 +56,12 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
         found = next(each for each in desk.left_over(store.app) if _same(each, orphan))
     now = options["now"] or _goes_at_once(desk, found)
     confirm_drops(desk, [found], yes=options["yes"], from_env=options["from_env"], now=now)
-    with watched(desk, progress.Steps()) as steps:
+    with progress.Steps() as screen:
         if orphan is None:
-            desk.drop(store.app, store.name, now=now)
+            result = desk.drop(store.app, store.name, now=now, on_event=screen.hear)
         else:
-            desk.drop_remembered(orphan, now=now)
-    _said(desk, store, dropped=bool(steps), now=now)
+            result = desk.drop_remembered(orphan, now=now, on_event=screen.hear)
+    _say(store, result)
 
 
 @click.command()
@@ -74,9 +74,9 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
 def undrop(state: State, store: Target, database: str | None) -> None:
     """Let a dropped store be what it was, as long as it is kept (see `stores list`)."""
     with progress.waiting(progress.LOOKING):
-        address = state.writable.undrop(store.app, store.name, database)
-    where = output.shorten(f"database {address.database} on {address.service}")
-    output.done(f"{store} is back: {where}")
+        address = state.writable.undrop(store.app, store.name, database).address
+    where = "" if address is None else f"database {address.database} on {address.service}"
+    output.done(f"{store} is back: {output.shorten(where)}")
 
 
 @click.command()
@@ -159,16 +159,14 @@ def _goes_at_once(desk: Stores, found: StoreStatus) -> bool:
     return not desk.keep_dropped or not desk.registry.lasting or bool(_variables(desk, [found]))
 
 
-def _said(desk: Stores, store: Target, *, dropped: bool, now: bool) -> None:
-    if not dropped:
+def _say(store: Target, result: DropResult) -> None:
+    if not result.existed:
         output.done(f"{store} had no database")
-        return
-    kept = [] if now else [entry for entry in desk.kept(store.app) if entry.name == store.name]
-    if not kept:
+    elif result.kept is None:
         output.done(f"{store} is dropped")
-        return
-    until = f"{kept[0].kept_until:%Y-%m-%d}"
-    output.done(f"{store} is dropped, and kept until {until}: penstock stores undrop {store}")
+    else:
+        until = f"{result.kept.kept_until:%Y-%m-%d}"
+        output.done(f"{store} is dropped, and kept until {until}: penstock stores undrop {store}")
 
 
 def _unused(state: State, store: Target, service: str | None, *, gone: bool) -> StoreEntry | None:

@@ -81,7 +81,7 @@ def _with_logins(state: State, service: str | None) -> list[Target]:
 def _renewed(state: State, store: Target) -> bool:
     try:
         with progress.waiting(progress.LOOKING):
-            state.writable.renew_logins(state.app(store.app), store.name)
+            state.writable.logins.renew(state.app(store.app), store.name)
     except PenstockError as error:
         output.error(error)
         return False
@@ -100,7 +100,7 @@ def _retired(state: State, store: Target, grace: float) -> bool:
     """Drop a store's old logins; False if some were left."""
     try:
         with progress.waiting(progress.LOOKING):
-            left = state.writable.retire_logins(state.app(store.app), store.name, grace=grace)
+            left = state.writable.logins.retire(state.app(store.app), store.name, grace=grace).left
     except PenstockError as error:
         output.error(error)
         return False

@@ -15,7 +15,6 @@ from penstock.cli.removal import confirm_drops, drop, loss_of, purge, undrop
 from penstock.cli.root import FAILED, example, from_env_option, json_option, yes_option
 from penstock.cli.rotate import rotate
 from penstock.cli.state import State, pass_state
-from penstock.cli.watch import watched
 from penstock.errors import NotAssigned, PenstockError, UnknownApp
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 
     from penstock.declare import AppDeclaration
     from penstock.provision.dynamic import NewStore
-    from penstock.provision.fleet import SyncResult
     from penstock.provision.provisioner import SyncOptions
+    from penstock.provision.results import SyncResult
     from penstock.provision.status import StoreStatus
     from penstock.registry import StoreEntry
     from penstock.stores import Stores
@@ -300,15 +299,15 @@ def create(state: State, /, named: tuple[Target, ...], file: TextIO | None, **op
 
 def _create_one(state: State, store: Target, options: dict[str, Any]) -> None:
     desk, app = state.desk, state.app(store.app)
-    with watched(desk, progress.Steps()):
-        desk.create(app, store.name, *_asked(options))
-    output.done(f"{store} is ready: {_where(desk, app, store.name)}")
+    with progress.Steps() as screen:
+        result = desk.create(app, store.name, *_asked(options), on_event=screen.hear)
+    output.done(f"{store} is ready: {_where(result)}")
 
 
 def _create_many(state: State, chosen: list[Target], options: dict[str, Any]) -> None:
     desk = state.desk
     work = [partial(_created, desk, state.app(store.app), store.name, options) for store in chosen]
-    with Fleet(desk, len(work), options["jobs"]) as fleet:
+    with Fleet(len(work), options["jobs"]) as fleet:
         results = fleet.run(work)
     failed = [result for result in results if not result.ok]
     output.done(f"{len(results) - len(failed)} of {len(results)} stores are ready")
@@ -383,6 +382,7 @@ def _need_connection(state: State, store: Target) -> None:
         )
 
 
-def _where(desk: Stores, app: AppDeclaration, name: str) -> str:
-    address = desk.address(app, name)
-    return output.shorten(f"database {address.database} on {address.service}  ({address.source})")
+def _where(result: SyncResult) -> str:
+    address = result.address
+    where = "" if address is None else f"database {address.database} on {address.service}  ({address.source})"
+    return output.shorten(where)

@@ -13,7 +13,6 @@ from penstock.cli.fleet import Fleet, jobs_option
 from penstock.cli.names import complete_apps
 from penstock.cli.root import FAILED, example, from_env_option, json_option, need_from_env, yes_option
 from penstock.cli.state import State, pass_state
-from penstock.cli.watch import watched
 from penstock.declare import AppDeclaration
 from penstock.errors import NotAssigned, PenstockError, UnknownStore
 from penstock.provision.plan import Plan
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from penstock.apps import FoundApp
-    from penstock.provision.fleet import SyncResult
     from penstock.provision.provisioner import SyncOptions
+    from penstock.provision.results import OnEvent, SyncResult
     from penstock.stores import Stores
 
 
@@ -233,30 +232,32 @@ def _run(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[di
 def _sync(desk: Stores, job: Job, arguments: SyncArguments, screen: progress.Steps) -> dict[str, Any]:
     """Sync one store, and show each step of it."""
     screen.store(job.title, job.where)
-    with watched(desk, screen) as steps:
-        result = _result(desk, job, arguments)
+    with screen:
+        result = _result(desk, job, arguments, screen.hear)
     if result.error is not None:
         screen.failed(result.error, skipped=result.skipped)
-    elif not steps:
+    elif not result.steps:
         screen.nothing()
-    return job.row(_word(result), steps, result.error)
+    return _row(job, result)
 
 
 def _run_many(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[dict[str, Any]]:
-    with Fleet(desk, len(jobs), arguments.jobs, err=arguments.as_json) as fleet:
+    with Fleet(len(jobs), arguments.jobs, err=arguments.as_json) as fleet:
         results = fleet.run([partial(_result, desk, job, arguments) for job in jobs])
-    pairs = zip(jobs, results, strict=True)
-    return [job.row(_word(result), fleet.steps(result), result.error) for job, result in pairs]
+    return [_row(job, result) for job, result in zip(jobs, results, strict=True)]
 
 
-def _result(desk: Stores, job: Job, arguments: SyncArguments) -> SyncResult:
+def _result(desk: Stores, job: Job, arguments: SyncArguments, on_event: OnEvent | None = None) -> SyncResult:
     """Sync one store; one that has nothing of ours to drop is not refreshed, only synced."""
-    [result] = desk.sync(job.app, [job.name], replace(_options(arguments), refresh=job.drops))
+    options = replace(_options(arguments), refresh=job.drops)
+    [result] = desk.sync(job.app, [job.name], options, on_event=on_event)
     return result
 
 
-def _word(result: SyncResult) -> str:
-    return "skipped" if result.skipped else "ok" if result.ok else "failed"
+def _row(job: Job, result: SyncResult) -> dict[str, Any]:
+    word = "skipped" if result.skipped else "ok" if result.ok else "failed"
+    steps = [{"step": str(done.step), "seconds": round(done.seconds, 6)} for done in result.steps]
+    return job.row(word, steps, result.error)
 
 
 def _show_results(rows: Sequence[output.Row], *, as_json: bool) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from penstock.connect.sessions import Sessions
 
@@ -17,6 +18,16 @@ _Stores = TypeVar("_Stores", bound="Sessions")
 
 in_use: ContextVar[Sessions | None] = ContextVar("penstock_stores", default=None)
 """The object of the innermost `use` block, or whose method runs; None outside of both."""
+
+
+@contextmanager
+def acting_for(stores: Sessions) -> Iterator[None]:
+    """A block in which these stores are the current ones."""
+    token = in_use.set(stores)
+    try:
+        yield
+    finally:
+        in_use.reset(token)
 
 
 def on_its_behalf(
@@ -30,10 +41,7 @@ def on_its_behalf(
 
     @wraps(method)
     def run(stores: _Stores, /, *args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
-        token = in_use.set(stores)
-        try:
+        with acting_for(stores):
             return method(stores, *args, **options)
-        finally:
-            in_use.reset(token)
 
     return run

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import CompileError, DBAPIError
 
 from penstock.errors import NotSupported
+from penstock.provision.results import emit
 from penstock.provision.steps import StepDone, StepEvent, StepStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from penstock.provision.context import SyncContext
     from penstock.provision.steps import Step
-
-Emit = Callable[[StepEvent], None]
 
 
 def apply(steps: Iterable[Step], context: SyncContext) -> Iterator[StepEvent]:
@@ -40,7 +38,6 @@ class Progress:
     """Tells of the steps of one store, and notes them for the journal.
 
     Args:
-        emit: Told of each event.
         detail: What the journal will say; gets the words of each step that ended well.
         first: Done before the first event is told.
 
@@ -48,8 +45,7 @@ class Progress:
         begun: Whether there was an event.
     """
 
-    def __init__(self, emit: Emit, detail: dict[str, str], first: Callable[[], None] = lambda: None) -> None:
-        self._emit = emit
+    def __init__(self, detail: dict[str, str], first: Callable[[], None] = lambda: None) -> None:
         self._detail = detail
         self._first = first
         self.begun = False
@@ -62,7 +58,7 @@ class Progress:
         if isinstance(event, StepDone):
             before = self._detail.get("steps")
             self._detail["steps"] = f"{before}; {event.step}" if before else str(event.step)
-        self._emit(event)
+        emit(event)
 
 
 def _do(step: Step, context: SyncContext) -> None:

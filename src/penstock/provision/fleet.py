@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
-
-from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,46 +12,24 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncResult:
-    """How the sync of one store ended.
-
-    Args:
-        app: The app's package.
-        store: The store's name.
-        error: Why it failed or was skipped; None if all is well.
-        skipped: Whether that is no failure: an optional setting with nothing plugged in.
-    """
-
-    app: str
-    store: str
-    error: PenstockError | None = None
-    skipped: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing failed."""
-        return self.error is None or self.skipped
-
-
-def in_parallel(work: Sequence[Callable[[], _Result]], jobs: int) -> list[_Result]:
+def in_parallel(pieces: Sequence[Callable[[], _Result]], jobs: int) -> list[_Result]:
     """Do pieces of work on at most `jobs` threads; what they return, in the order given.
 
     Each runs in a copy of the caller's context, so that `use(stores)` holds there too. If one
     raises, or the caller is interrupted, those that have not begun are left undone.
 
     Args:
-        work: The pieces.
+        pieces: What is to be done.
         jobs: How many at a time; 1 does them on the caller's thread.
 
     >>> in_parallel([lambda: 1, lambda: 2], jobs=2)
     [1, 2]
     """
-    if jobs <= 1 or len(work) <= 1:
-        return [piece() for piece in work]
-    threads = ThreadPoolExecutor(min(jobs, len(work)), thread_name_prefix="penstock")
+    if jobs <= 1 or len(pieces) <= 1:
+        return [piece() for piece in pieces]
+    threads = ThreadPoolExecutor(min(jobs, len(pieces)), thread_name_prefix="penstock")
     try:
-        futures = [threads.submit(copy_context().run, piece) for piece in work]
+        futures = [threads.submit(copy_context().run, piece) for piece in pieces]
         return [future.result() for future in futures]
     finally:
         threads.shutdown(cancel_futures=True)

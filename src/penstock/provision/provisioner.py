@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from penstock.provision.context import SyncContext, look
 from penstock.provision.facts import DesiredState, InitializerForm
 from penstock.provision.initializers import FoundInitializer, find_initializer
 from penstock.provision.record import StoreRecord, read_record
+from penstock.provision.results import working_on
 from penstock.provision.sync import plan_of, sync_store
 from penstock.registry import Registry, RegistryIdentity, StoreEntry, StoreState, journalled
 from penstock.registry.conflicts import collision
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from penstock.connect import Address, AddressBook, EngineCache
     from penstock.provision.plan import Plan
     from penstock.provision.roles import RolePolicy
-    from penstock.provision.steps import StepEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,6 @@ class Provisioner:
         registry: Remembers what was made.
         book: Where stores are.
         engines: The engines apps use, handed to initializers.
-        emit: Told of each step.
         roles: Decides which stores get roles of their own.
 
     Attributes:
@@ -90,17 +89,11 @@ class Provisioner:
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        book: AddressBook,
-        engines: EngineCache,
-        emit: Callable[[StepEvent], None],
-        roles: RolePolicy,
+        self, registry: Registry, book: AddressBook, engines: EngineCache, roles: RolePolicy
     ) -> None:
         self._registry = registry
         self._book = book
         self._engines = engines
-        self._emit = emit
         self._roles = roles
         self.template_of: Callable[[AppDeclaration, Address], str] | None = None
 
@@ -114,9 +107,11 @@ class Provisioner:
         stores = (StoreName(e.name) for e in self._entries(app) if e.dynamic)
         return [store.member for store in stores if store.kind == kind]
 
-    def selected(self, app: AppDeclaration, names: Iterable[str]) -> list[str]:
-        """The stores that names stand for: one store, or all of a kind; raises UnknownStore."""
+    def selected(self, app: AppDeclaration, names: Sequence[str] = ()) -> list[str]:
+        """The stores that names stand for: one, or all of a kind; all for no name; raises UnknownStore."""
         every = self.names(app)
+        if not names:
+            return every
         chosen: list[str] = []
         for name in names:
             setting = app.find(name)
@@ -156,13 +151,14 @@ class Provisioner:
         entry: StoreEntry,
     ) -> None:
         """Sync one store and remember how that ended."""
+        working_on(address)
         action, detail = "refresh store" if options.refresh else "sync store", where_of(address)
         with journalled(self._registry, action, subject_of(address), detail):
             self._registry.identity(make=True)
             context = self.work_on(app, address, contents, options)
             context.let_go()
             before = self._registry.find_store(app.package, entry.name)
-            told = Progress(self._emit, detail, first=partial(self._remember, address, entry))
+            told = Progress(detail, first=partial(self._remember, address, entry))
             if not _is_same_place(before, entry):
                 self._check_collision(address, entry)
             try:
@@ -378,7 +374,7 @@ def _is_absent(context: SyncContext) -> bool:
         return False
 
 
-def is_optional(contents: Contents, error: PenstockError) -> bool:
+def is_optional(contents: Contents, error: PenstockError | None) -> bool:
     """Whether a store is skipped rather than failed: optional, and nothing plugged in."""
     return isinstance(error, NotAssigned) and not contents.required
 

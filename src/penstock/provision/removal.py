@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,34 +11,18 @@ from penstock.errors import PenstockError, StoreExists, StoreNotCreated, Unknown
 from penstock.provision.apply import Progress
 from penstock.provision.context import look
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions, subject_of, where_of
+from penstock.provision.results import OnEvent, PurgeResult, Recorder, emit, taking
+from penstock.provision.steps import Action
 from penstock.provision.sync import drop_store
 from penstock.registry import StoreEntry, StoreState, journalled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from penstock.connect import Address, AddressBook, EngineCache
     from penstock.provision.context import SyncContext
     from penstock.provision.roles import StoreRoles
-    from penstock.provision.steps import StepEvent
     from penstock.registry import Credential, Registry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purged:
-    """How it ended for one store that had been set aside.
-
-    Args:
-        app: The app's package.
-        store: The store's name.
-        database: What its database was called while it was kept.
-        error: Why it is still there; None if it is gone.
-    """
-
-    app: str
-    store: str
-    database: str
-    error: PenstockError | None = None
 
 
 class Remover:
@@ -49,7 +33,6 @@ class Remover:
         book: Where they are.
         engines: The engines apps use.
         provisioner: Knows how to work on a store.
-        emit: Told of each step.
     """
 
     def __init__(
@@ -58,21 +41,22 @@ class Remover:
         book: AddressBook,
         engines: EngineCache,
         provisioner: Provisioner,
-        emit: Callable[[StepEvent], None],
     ) -> None:
         self._registry = registry
         self._book = book
         self._engines = engines
         self._provisioner = provisioner
-        self._emit = emit
 
-    def drop(self, app: AppDeclaration, address: Address, keep: timedelta) -> bool:
-        """Drop one store, and forget a place where it was; False if it was not there.
+    def drop(self, app: AppDeclaration, address: Address, keep: timedelta) -> tuple[bool, StoreEntry | None]:
+        """Drop one store, and forget a place where it was.
 
         Args:
             app: The app.
             address: Where the store is.
             keep: For how long it is kept under another name; not at all where nobody would remember it.
+
+        Returns:
+            Whether it was there, and what is remembered of it if it is kept.
         """
         detail = where_of(address)
         with journalled(self._registry, "drop store", subject_of(address), detail):
@@ -81,14 +65,14 @@ class Remover:
             if keep > timedelta(0) and self._registry.lasting and not address.external:
                 kept = self._kept_as(address, keep, unused)
             context = self._work(app, address)
-            dropped = self._drop(context, address, kept, Progress(self._emit, detail))
+            dropped, remembered = self._drop(context, address, kept, Progress(detail))
             if context.roles is not None and not dropped:
                 context.roles.drop(self._provisioner.record_id(address))
             if dropped and kept is None and unused is not None:
                 self._registry.remove_store(unused)
             self._registry.remove_store(address.entry())
             self._engines.forget(app.package, address.store.name)
-        return dropped
+        return dropped, remembered
 
     def kept(self, app: str | None = None) -> list[StoreEntry]:
         """The stores that were dropped and are kept, the newest first."""
@@ -114,7 +98,8 @@ class Remover:
         address = self._address(back)
         with journalled(self._registry, "undrop store", subject_of(address), where_of(address)):
             if not self._is_back(entry):
-                self._rename_back(entry, back)
+                with taking(Action(f"bring database {entry.database} back as {back.database}"), app, name):
+                    self._rename_back(entry, back)
             self._drop_remains(entry)
             self._move_logins(self._registry.credentials(entry.service, entry.database), back)
             self._registry.put_store(back)
@@ -122,15 +107,17 @@ class Remover:
             self._engines.let_go(app, name)
         return self._address(back)
 
-    def purge(self, *, every: bool = False) -> list[Purged]:
+    def purge(self, *, every: bool = False, on_event: OnEvent | None = None) -> list[PurgeResult]:
         """Let kept stores go for good: those whose time is over, or all; one that fails stops no other."""
         now = datetime.now(UTC)
         due = [entry for entry in self.kept() if every or (entry.kept_until or _NEVER) <= now]
-        return [self._purge(entry) for entry in due]
+        return [self._purge(entry, on_event) for entry in due]
 
     # --- dropping ---
 
-    def _drop(self, context: SyncContext, address: Address, kept: StoreEntry | None, emit: Progress) -> bool:
+    def _drop(
+        self, context: SyncContext, address: Address, kept: StoreEntry | None, emit: Progress
+    ) -> tuple[bool, StoreEntry | None]:
         begun: list[StoreEntry] = []
 
         def remember(kept: StoreEntry) -> None:
@@ -147,10 +134,11 @@ class Remover:
             if kept is not None:
                 self._forget_unless_there(address, kept)
             raise
-        if kept is not None and begun and dropped:
-            self._registry.put_store(kept)  # Somebody may have taken it for one that never came there.
-            self._move_logins(self._registry.credentials(address.service, address.database), kept)
-        return dropped
+        if kept is None or not begun or not dropped:
+            return dropped, None
+        self._registry.put_store(kept)  # Somebody may have taken it for one that never came there.
+        self._move_logins(self._registry.credentials(address.service, address.database), kept)
+        return True, kept
 
     def _kept_as(self, address: Address, keep: timedelta, unused: StoreEntry | None) -> StoreEntry:
         now = datetime.now(UTC)
@@ -264,13 +252,11 @@ class Remover:
 
     # --- for good ---
 
-    def _purge(self, entry: StoreEntry) -> Purged:
-        error = None
-        try:
+    def _purge(self, entry: StoreEntry, on_event: OnEvent | None) -> PurgeResult:
+        with Recorder(on_event) as record:
+            record.address = self._address(entry)
             self._drop_kept(entry)
-        except PenstockError as problem:
-            error = problem
-        return Purged(app=entry.app, store=entry.name, database=entry.database, error=error)
+        return record.result(PurgeResult, entry.app, entry.name, database=entry.database)
 
     def _drop_kept(self, entry: StoreEntry) -> None:
         app = AppDeclaration(entry.app, entry.app, ())
@@ -284,7 +270,7 @@ class Remover:
             with self._engines.reserved(address):
                 if address.backend.exists(address.database_address):
                     address.backend.allow_connections(address.database_address)
-                    drop_store(context, self._emit, ours=lambda: True)
+                    drop_store(context, emit, ours=lambda: True)
                 elif context.roles is not None:
                     context.roles.drop(entry.record_id)
             self._drop_remains(entry)

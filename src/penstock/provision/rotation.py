@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.errors import NotSupported, PenstockError
+from penstock.errors import NotSupported
+from penstock.provision.results import OnEvent, Recorder, RotateResult, taking
+from penstock.provision.steps import Action
 from penstock.registry import journalled
 
 if TYPE_CHECKING:
@@ -23,28 +24,6 @@ GRACE = 60.0
 
 _LOCK_TIMEOUT = 600.0
 _PAUSE = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotated:
-    """How the rotation of one store's logins ended.
-
-    Args:
-        app: The app's package.
-        store: The store's name.
-        left: Old logins that are still good, since somebody was in a transaction with them.
-        error: Why it failed; None if it did not. Nobody was locked out.
-    """
-
-    app: str
-    store: str
-    left: tuple[str, ...] = ()
-    error: PenstockError | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether all of it was done."""
-        return self.error is None and not self.left
 
 
 class Rotator:
@@ -65,23 +44,48 @@ class Rotator:
         self._engines = engines
         self._roles = roles
 
-    def renew(self, app: AppDeclaration, name: str) -> None:
+    def renew(self, app: AppDeclaration, name: str, on_event: OnEvent | None = None) -> RotateResult:
         """Give a store new logins, which its apps use from now on; the old ones stay good."""
-        address = self._book.get(app, name)
-        with self._at_work("renew logins", address) as roles:
-            roles.renew()
+        with Recorder(on_event) as record:
+            record.address = address = self._book.get(app, name)
+            step = Action(f"give {address.database} new logins")
+            with self._at_work("renew logins", address) as roles, taking(step, app.package, name):
+                roles.renew()
+        return record.result(RotateResult, app.package, name)
 
-    def retire(self, app: AppDeclaration, name: str, grace: float = GRACE) -> tuple[str, ...]:
+    def retire(
+        self,
+        app: AppDeclaration,
+        name: str,
+        grace: float = GRACE,
+        patience: float = 0.0,
+        on_event: OnEvent | None = None,
+    ) -> RotateResult:
         """Drop a store's old logins, once their time is over and nobody is in a transaction with them.
 
-        Returns:
-            Those that were left.
+        Args:
+            app: The app.
+            name: The store.
+            grace: Seconds that have to be over since others took their place.
+            patience: Until when whoever is still in a transaction is waited for, by `time.monotonic`.
+            on_event: Told of each step.
         """
-        address = self._book.get(app, name)
-        with self._at_work("retire logins", address) as roles:
-            return tuple(login.login for login in roles.retire(grace))
+        left: tuple[str, ...] = ()
+        with Recorder(on_event) as record:
+            record.address = address = self._book.get(app, name)
+            step = Action(f"drop the old logins of {address.database}")
+            with taking(step, app.package, name):
+                while (left := self._retire(address, grace)) and time.monotonic() < patience:
+                    time.sleep(_PAUSE)
+        return record.result(RotateResult, app.package, name, left=left)
 
-    def rotate(self, app: AppDeclaration, names: Sequence[str], grace: float = GRACE) -> list[Rotated]:
+    def rotate(
+        self,
+        app: AppDeclaration,
+        names: Sequence[str],
+        grace: float = GRACE,
+        on_event: OnEvent | None = None,
+    ) -> list[RotateResult]:
         """Renew the logins of several stores, wait, retire the old ones; a store that fails stops no other.
 
         Args:
@@ -89,26 +93,19 @@ class Rotator:
             names: The stores.
             grace: Seconds for which the old logins stay good. Whoever is then still in a transaction is
                 waited for as long again.
+            on_event: Told of each step.
         """
-        results = [self._renewed(app, name) for name in names]
+        renewed = [self.renew(app, name, on_event) for name in names]
         time.sleep(grace)
         patience = time.monotonic() + grace
-        return [each if each.error else self._retired(app, each.store, grace, patience) for each in results]
+        return [
+            first if first.error else first.then(self.retire(app, first.store, grace, patience, on_event))
+            for first in renewed
+        ]
 
-    def _renewed(self, app: AppDeclaration, name: str) -> Rotated:
-        try:
-            self.renew(app, name)
-        except PenstockError as error:
-            return Rotated(app=app.package, store=name, error=error)
-        return Rotated(app=app.package, store=name)
-
-    def _retired(self, app: AppDeclaration, name: str, grace: float, patience: float) -> Rotated:
-        try:
-            while (left := self.retire(app, name, grace)) and time.monotonic() < patience:
-                time.sleep(_PAUSE)
-        except PenstockError as error:
-            return Rotated(app=app.package, store=name, error=error)
-        return Rotated(app=app.package, store=name, left=left)
+    def _retire(self, address: Address, grace: float) -> tuple[str, ...]:
+        with self._at_work("retire logins", address) as roles:
+            return tuple(login.login for login in roles.retire(grace))
 
     @contextmanager
     def _at_work(self, action: str, address: Address) -> Iterator[StoreRoles]:

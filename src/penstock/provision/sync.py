@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from penstock.errors import PenstockError, StoreBusy, StoreNotCreated
-from penstock.provision.apply import Emit, apply
+from penstock.provision.apply import apply
 from penstock.provision.connection import locked
 from penstock.provision.facts import NOTHING, Found
 from penstock.provision.plan import Plan, plan_drop, plan_sync
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from penstock.provision.context import SyncContext
+    from penstock.provision.results import OnEvent
 
 _ATTEMPTS = 40
 _LONGEST_PAUSE = 0.5
@@ -51,7 +52,7 @@ def _plan_for(context: SyncContext, found: Found) -> Plan:
     return plan
 
 
-def sync_store(context: SyncContext, emit: Emit) -> str:
+def sync_store(context: SyncContext, emit: OnEvent) -> str:
     """Make one store what it shall be, and answer the id of the record in it.
 
     Where one look finds nothing to do, that is all. The database is dropped and made without a lock,
@@ -68,7 +69,7 @@ def sync_store(context: SyncContext, emit: Emit) -> str:
     return _persist(context, lambda: _make(context, emit))
 
 
-def drop_store(context: SyncContext, emit: Emit, *, ours: Callable[[], bool]) -> bool:
+def drop_store(context: SyncContext, emit: OnEvent, *, ours: Callable[[], bool]) -> bool:
     """Drop one store, once no sync of it is at work; False if it was not there.
 
     Args:
@@ -100,7 +101,7 @@ def _persist(context: SyncContext, attempt: Callable[[], _Result]) -> _Result:
     )
 
 
-def _make(context: SyncContext, emit: Emit) -> str:
+def _make(context: SyncContext, emit: OnEvent) -> str:
     seen = context.look()
     plan = _accepted(_plan_for(context, seen.found))
     if not plan.steps and seen.record is not None:
@@ -112,14 +113,14 @@ def _make(context: SyncContext, emit: Emit) -> str:
     return _finish_under_lock(context, emit)
 
 
-def _drop_if_ours(context: SyncContext, emit: Emit) -> None:
+def _drop_if_ours(context: SyncContext, emit: OnEvent) -> None:
     """Drop what a refresh begins with, if it is there; one that a sync is just making is left to it."""
     if not _drops(_accepted(plan_of(context))):
         return
     _decide_and_do(context, emit, lambda: _drops(_accepted(plan_of(context))))
 
 
-def _decide_and_do(context: SyncContext, emit: Emit, decide: Callable[[], Sequence[Step]]) -> bool:
+def _decide_and_do(context: SyncContext, emit: OnEvent, decide: Callable[[], Sequence[Step]]) -> bool:
     """Decide under the lock, and do it still under it, unless the lock would be gone with the database."""
     backend = context.backend
     under_lock = backend.capabilities.lock_survives_drop
@@ -136,7 +137,7 @@ def _drops(plan: Plan) -> list[Step]:
     return [step for step in plan.steps if step.phase is Phase.DROP]
 
 
-def _drop(context: SyncContext, emit: Emit, *, ours: Callable[[], bool]) -> bool:
+def _drop(context: SyncContext, emit: OnEvent, *, ours: Callable[[], bool]) -> bool:
     """Drop it once its lock was free, since an empty database may be one that a sync is just making."""
     found = context.look().found
     if not found.exists:
@@ -153,7 +154,7 @@ def _drop_plan(context: SyncContext, *, ours: Callable[[], bool]) -> Plan:
     return _accepted(plan_drop(context.desired, found))
 
 
-def _finish_under_lock(context: SyncContext, emit: Emit) -> str:
+def _finish_under_lock(context: SyncContext, emit: OnEvent) -> str:
     with locked(context.address, context.lock_timeout):
         seen = context.look()
         if seen.found == NOTHING:
@@ -172,6 +173,6 @@ def _accepted(plan: Plan) -> Plan:
     return plan
 
 
-def _run(steps: Iterable[Step], context: SyncContext, emit: Emit) -> None:
+def _run(steps: Iterable[Step], context: SyncContext, emit: OnEvent) -> None:
     for event in apply(steps, context):
         emit(event)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from penstock.engines import StoreEngine
     from penstock.provision.dynamic import NewStore
     from penstock.provision.provisioner import SyncOptions
+    from penstock.provision.results import OnEvent, SyncResult
     from penstock.provision.roles import StoreRoles
     from penstock.registry import Readable, Service
 
@@ -109,13 +110,19 @@ class CopiedStores(Stores):
             raise errors[0]
 
     def create(
-        self, app: AppLike, name: str, asked: NewStore | None = None, options: SyncOptions | None = None
-    ) -> bool:
+        self,
+        app: AppLike,
+        name: str,
+        asked: NewStore | None = None,
+        options: SyncOptions | None = None,
+        *,
+        on_event: OnEvent | None = None,
+    ) -> SyncResult:
         """Make a store at run time; one that the app has already can be copied without saying more of it."""
         declaration = self.declaration(app)
         if (asked is None or asked.connection is None) and declaration.find(StoreName(name).setting) is None:
             asked = _merged(self._known(declaration.package, name), asked)
-        return super().create(app, name, asked, options)
+        return super().create(app, name, asked, options, on_event=on_event)
 
     def standing_in(self) -> AbstractContextManager[None]:
         """A block in which the copies are used, and the real stores of their apps stay shut."""

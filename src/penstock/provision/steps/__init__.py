@@ -6,6 +6,7 @@ import pkgutil
 from importlib import import_module
 
 from penstock.provision.steps.contract import (
+    Action,
     Phase,
     Step,
     StepDone,
@@ -18,6 +19,7 @@ from penstock.provision.steps.contract import (
 )
 
 __all__ = [
+    "Action",
     "Phase",
     "Step",
     "StepDone",

@@ -98,12 +98,26 @@ def needed_steps(phases: Iterable[Phase], desired: DesiredState, found: Found) -
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """What is done to a store without a plan, and told as a step is: an undrop, a change of logins.
+
+    Args:
+        words: What is said of it.
+    """
+
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
     """A step of a store's plan begins."""
 
     app: str
     store: str
-    step: Step
+    step: Step | Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,7 @@ class StepDone:
 
     app: str
     store: str
-    step: Step
+    step: Step | Action
     seconds: float
 
 

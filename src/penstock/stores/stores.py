@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 from penstock.connect import Address, AddressBook, AppLike, EngineCache, ServiceAccount, Sessions
 from penstock.connect.acting import on_its_behalf
@@ -17,34 +15,34 @@ from penstock.declare import AppDeclaration, StoreName
 from penstock.engines import BudgetState, EngineOptions, budget_states
 from penstock.errors import PenstockError
 from penstock.provision.dynamic import DynamicStores, NewStore
-from penstock.provision.fleet import SyncResult, in_parallel
+from penstock.provision.fleet import in_parallel
 from penstock.provision.inspection import Inspector
 from penstock.provision.provisioner import Provisioner, SyncOptions, is_optional
-from penstock.provision.removal import Purged, Remover
-from penstock.provision.roles import RolePolicy
-from penstock.provision.rotation import GRACE, Rotated, Rotator
-from penstock.provision.steps import StepEvent
-from penstock.registry import (
-    Bindings,
-    DatabaseRegistry,
-    FixedRegistry,
-    LayeredRegistry,
-    MemoryRegistry,
-    Registry,
-    Service,
-    StoreEntry,
-    bound_services,
+from penstock.provision.removal import Remover
+from penstock.provision.results import (
+    DropResult,
+    OnEvent,
+    PurgeResult,
+    Recorder,
+    SyncResult,
+    UndropResult,
 )
-from penstock.registry.file import FileConfig, find_config_file, no_config_file, read_config
+from penstock.provision.roles import RolePolicy
+from penstock.provision.rotation import Rotator
+from penstock.registry import Bindings, Registry, Service, StoreEntry
 from penstock.registry.operator import Operator
 from penstock.registry.shape import KEEP_DROPPED
 from penstock.secrets import Keyring
+from penstock.stores.configured import config_at, keyring_of, registry_of
+from penstock.stores.logins import StoreLogins
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
     from penstock.provision.plan import Plan
     from penstock.provision.status import StoreStatus
-
-OnStep: TypeAlias = Callable[[StepEvent], None]
+    from penstock.registry.file import FileConfig
 
 
 class Stores(Sessions):
@@ -55,13 +53,14 @@ class Stores(Sessions):
         bindings: Addresses in the environment; the process's own by default.
         engine_options: How engines pool their connections.
         apps: The apps it shall know by name.
-        on_step: Told of each step of a sync or a drop, on the thread that does it.
         keyring: Opens and seals passwords; by default with the keys in `PENSTOCK_KEY`.
 
     Attributes:
+        logins: Gives stores new logins.
         keep_dropped: Days for which a dropped store can be brought back; default 7, 0 for none.
         broken_apps: Why apps could not be imported, by package; their stores are no orphans.
 
+    >>> from penstock import MemoryRegistry
     >>> desk = Stores(MemoryRegistry())
     >>> desk.registry.put_service(Service(name="local", url="sqlite:///stores"))
     """
@@ -73,52 +72,45 @@ class Stores(Sessions):
         bindings: Bindings | None = None,
         engine_options: EngineOptions | None = None,
         apps: Iterable[AppLike] = (),
-        on_step: OnStep | None = None,
         keyring: Keyring | None = None,
     ) -> None:
         self.keyring = keyring or Keyring()
         book = AddressBook(registry, bindings or Bindings(), self.keyring)
         super().__init__(book, EngineCache(registry, book, engine_options or EngineOptions()), apps)
         self.registry = registry
-        self.on_step = on_step
         self.keep_dropped = KEEP_DROPPED
         self.config: FileConfig | None = None
         self.broken_apps: dict[str, PenstockError] = {}
         self.operator = Operator(registry)
         self._roles = RolePolicy(registry, self.book, self._engines, self.keyring)
-        self._provisioner = Provisioner(registry, self.book, self._engines, self._emit, self._roles)
+        self._provisioner = Provisioner(registry, self.book, self._engines, self._roles)
         self._inspector = Inspector(registry, self.book, self._provisioner, self._roles, self._engines)
-        self._rotator = Rotator(registry, self.book, self._engines, self._roles)
-        self._remover = Remover(registry, self.book, self._engines, self._provisioner, self._emit)
+        self.logins = StoreLogins(
+            self, self._provisioner, Rotator(registry, self.book, self._engines, self._roles)
+        )
+        self._remover = Remover(registry, self.book, self._engines, self._provisioner)
         self.run_time = DynamicStores(registry, self.book, self._provisioner)
 
     @classmethod
-    def from_config(cls, path: Path | str | None = None, *, on_step: OnStep | None = None) -> Self:
+    def from_config(cls, path: Path | str | None = None) -> Self:
         """The desk that a `penstock.toml` describes.
 
         Args:
             path: The file; by default `PENSTOCK_CONFIG`, else looked for from the working
                 directory upward. Without one, only the environment answers.
-            on_step: Told of each step of a sync or a drop.
 
         Raises:
             ConfigError: The file can't be trusted, or something in it is wrong.
         """
-        found = Path(path) if path is not None else find_config_file()
-        if found is None:
-            bound = LayeredRegistry(bound_services(), MemoryRegistry(), absent=no_config_file())
-            return cls(bound, on_step=on_step)
-        config = read_config(found)
-        file = FixedRegistry(config.services, config.assignments, config.label)
-        desk = cls(
-            LayeredRegistry([*bound_services(), file], _base_registry(config)),
-            engine_options=config.engine,
-            on_step=on_step,
-            keyring=Keyring(config.path.parent / ".penstock" / "key"),
+        config = config_at(path)
+        found = cls(
+            registry_of(config),
+            engine_options=None if config is None else config.engine,
+            keyring=keyring_of(config),
         )
-        desk.config = config
-        desk.keep_dropped = config.keep_dropped
-        return desk
+        if config is not None:
+            found.config, found.keep_dropped = config, config.keep_dropped
+        return found
 
     # --- look ---
 
@@ -168,8 +160,7 @@ class Stores(Sessions):
         Raises:
             UnknownStore: A name stands for nothing.
         """
-        declaration = self.declaration(app)
-        return self._provisioner.selected(declaration, names) if names else self.names(declaration)
+        return self._provisioner.selected(self.declaration(app), names)
 
     def store_status(self, app: AppLike, name: str) -> StoreStatus:
         """What one store is like right now."""
@@ -184,7 +175,12 @@ class Stores(Sessions):
 
     @on_its_behalf
     def sync(
-        self, app: AppLike, names: Sequence[str] = (), options: SyncOptions | None = None
+        self,
+        app: AppLike,
+        names: Sequence[str] = (),
+        options: SyncOptions | None = None,
+        *,
+        on_event: OnEvent | None = None,
     ) -> list[SyncResult]:
         """Bring an app's stores in line with its declaration, `options.jobs` at a time.
 
@@ -194,6 +190,8 @@ class Stores(Sessions):
             app: The app.
             names: Stores or kinds; all of the app's by default.
             options: How to sync.
+            on_event: Called when a step begins and when it has ended well, on the thread that does it. What
+                it raises ends that store's sync, and goes on to the caller.
 
         Returns:
             How each ended, in order.
@@ -203,13 +201,19 @@ class Stores(Sessions):
         """
         declaration, options = self.declaration(app), options or SyncOptions()
         chosen = self.selected(declaration, names)
-        work = [partial(self._sync_one, declaration, name, options) for name in chosen]
+        work = [partial(self._sync_one, declaration, name, options, on_event) for name in chosen]
         return in_parallel(work, options.jobs)
 
     @on_its_behalf
     def create(
-        self, app: AppLike, name: str, asked: NewStore | None = None, options: SyncOptions | None = None
-    ) -> bool:
+        self,
+        app: AppLike,
+        name: str,
+        asked: NewStore | None = None,
+        options: SyncOptions | None = None,
+        *,
+        on_event: OnEvent | None = None,
+    ) -> SyncResult:
         """Make a store at run time; idempotent.
 
         Args:
@@ -217,15 +221,15 @@ class Stores(Sessions):
             name: `KIND.NAME` for a store of a kind, or a plain name made through a connection.
             asked: The connection it is made through, and what belongs inside; not for a kind.
             options: How to sync.
+            on_event: Told of each step; see `sync`.
 
         Raises:
             DeclarationError: The app declares a store of this name, otherwise.
             WrongSetting: There is no such kind, or the name is a connection setting's.
             ValueError: A plain store is new, and no connection is named.
         """
-        declaration = self.declaration(app)
-        self.run_time.create(declaration, StoreName(name), asked or NewStore(), options or SyncOptions())
-        return True
+        declaration, options = self.declaration(app), options or SyncOptions()
+        return self._create_one(declaration, name, asked or NewStore(), options, on_event).or_raise()
 
     @on_its_behalf
     def create_many(
@@ -234,6 +238,8 @@ class Stores(Sessions):
         names: Iterable[str],
         asked: NewStore | None = None,
         options: SyncOptions | None = None,
+        *,
+        on_event: OnEvent | None = None,
     ) -> list[SyncResult]:
         """Make several stores at run time, `options.jobs` at a time; see `create`.
 
@@ -241,11 +247,14 @@ class Stores(Sessions):
             How each ended, in order; one that fails does not stop the others.
         """
         declaration, options = self.declaration(app), options or SyncOptions()
-        work = [partial(self._create_one, declaration, name, asked, options) for name in names]
+        asked = asked or NewStore()
+        work = [partial(self._create_one, declaration, name, asked, options, on_event) for name in names]
         return in_parallel(work, options.jobs)
 
     @on_its_behalf
-    def drop(self, app: AppLike, name: str, *, now: bool = False) -> bool:
+    def drop(
+        self, app: AppLike, name: str, *, now: bool = False, on_event: OnEvent | None = None
+    ) -> DropResult:
         """Drop a store; a declared store stays declared. Idempotent.
 
         Its database is kept under another name for `keep_dropped` days, where nobody can connect to it,
@@ -255,44 +264,48 @@ class Stores(Sessions):
             app: The app.
             name: The store.
             now: Drop the database for good; default False.
+            on_event: Told of each step; see `sync`.
 
         Raises:
             StoreNotOurs: The database there is not this store's.
         """
         declaration = self.declaration(app)
         if declaration.find(StoreName(name).setting) is None and name not in self.names(declaration):
-            return True
-        self._remover.drop(declaration, self.book.get(declaration, name), self._keep(now=now))
-        return True
+            return DropResult(app=declaration.package, store=name)
+        return self._drop(declaration, self.book.get(declaration, name), self._keep(now=now), on_event)
 
     @on_its_behalf
-    def drop_remembered(self, entry: StoreEntry, *, now: bool = False) -> bool:
+    def drop_remembered(
+        self, entry: StoreEntry, *, now: bool = False, on_event: OnEvent | None = None
+    ) -> DropResult:
         """Drop a store where the registry remembers it, though nobody declares it any more; see `drop`.
-
-        Returns:
-            Whether it was there.
 
         Raises:
             StoreNotOurs: The database there is not this store's.
         """
         app = AppDeclaration(entry.app, entry.app, ())
-        return self._remover.drop(app, self.book.remembered(app, entry), self._keep(now=now))
+        return self._drop(app, self.book.remembered(app, entry), self._keep(now=now), on_event)
 
     @on_its_behalf
-    def undrop(self, app: AppLike, name: str, database: str | None = None) -> Address:
+    def undrop(
+        self, app: AppLike, name: str, database: str | None = None, *, on_event: OnEvent | None = None
+    ) -> UndropResult:
         """Let a dropped store be what it was, as long as it is kept.
 
         Args:
             app: The app; the package of one that is not here will do.
             name: The store.
             database: What its database is called meanwhile; by default that of the latest drop.
+            on_event: Told of each step; see `sync`.
 
         Raises:
             UnknownStore: No such store is kept.
             StoreExists: There is a store of this name again.
         """
         package = app if isinstance(app, str) else self.declaration(app).package
-        return self._remover.restore(package, name, database)
+        with Recorder(on_event) as record:
+            record.address = self._remover.restore(package, name, database)
+        return record.result(UndropResult, package, name).or_raise()
 
     def kept(self, app: AppLike | None = None) -> list[StoreEntry]:
         """The dropped stores that are kept, the latest first."""
@@ -300,13 +313,13 @@ class Stores(Sessions):
         return self._remover.kept(package)
 
     @on_its_behalf
-    def purge(self, *, every: bool = False) -> list[Purged]:
+    def purge(self, *, every: bool = False, on_event: OnEvent | None = None) -> list[PurgeResult]:
         """Let dropped stores go for good: those whose time is over, or all that are kept.
 
         Returns:
             How each ended; one that fails does not stop the others.
         """
-        return self._remover.purge(every=every)
+        return self._remover.purge(every=every, on_event=on_event)
 
     @on_its_behalf
     def adopt(self, app: AppLike, name: str, database: str | None = None, connection: str = "") -> Address:
@@ -319,42 +332,6 @@ class Stores(Sessions):
             connection: The connection setting whose server it is on, for a store that is not declared.
         """
         return self.run_time.adopt(self.declaration(app), StoreName(name), database, connection)
-
-    @on_its_behalf
-    def rotate(self, app: AppLike, names: Sequence[str] = (), *, grace: float = GRACE) -> list[Rotated]:
-        """Give stores new logins, with new passwords, while their apps run, and drop the old ones later.
-
-        A running process notices new logins when it looks up addresses again, after
-        `refresh_interval`, or when an old one is refused.
-
-        Args:
-            app: The app.
-            names: Stores or kinds; all of the app's by default.
-            grace: Seconds for which the old logins stay good; default 60.
-
-        Returns:
-            How each ended, in order.
-        """
-        declaration = self.declaration(app)
-        return self._rotator.rotate(declaration, self.selected(declaration, names), grace)
-
-    def renew_logins(self, app: AppLike, name: str) -> None:
-        """The first half of `rotate` for one store: new logins; the old ones stay good.
-
-        Raises:
-            NotSupported: The store has no logins of its own.
-        """
-        self._rotator.renew(self.declaration(app), name)
-
-    def retire_logins(self, app: AppLike, name: str, *, grace: float = GRACE) -> tuple[str, ...]:
-        """The second half: drop a store's old logins; those that it returns are still needed, and stay.
-
-        Args:
-            app: The app.
-            name: The store.
-            grace: Seconds that have to be over since others took their place.
-        """
-        return self._rotator.retire(self.declaration(app), name, grace)
 
     def rotate_service(
         self, service: str, role: ServiceAccount = ServiceAccount.SERVICE, *, seal: bool = False
@@ -421,29 +398,32 @@ class Stores(Sessions):
     def _keep(self, *, now: bool) -> timedelta:
         return timedelta(0) if now else timedelta(days=self.keep_dropped)
 
-    def _sync_one(self, app: AppDeclaration, name: str, options: SyncOptions) -> SyncResult:
-        try:
+    def _sync_one(
+        self, app: AppDeclaration, name: str, options: SyncOptions, on_event: OnEvent | None
+    ) -> SyncResult:
+        with Recorder(on_event) as record:
             self._provisioner.sync(app, name, options)
-        except PenstockError as error:
-            contents = self._provisioner.contents(app, name)
-            return SyncResult(app=app.package, store=name, error=error, skipped=is_optional(contents, error))
-        return SyncResult(app=app.package, store=name)
+        skipped = is_optional(self._provisioner.contents(app, name), record.error)
+        return record.result(SyncResult, app.package, name, skipped=skipped)
 
     def _create_one(
-        self, app: AppDeclaration, name: str, asked: NewStore | None, options: SyncOptions
+        self,
+        app: AppDeclaration,
+        name: str,
+        asked: NewStore,
+        options: SyncOptions,
+        on_event: OnEvent | None,
     ) -> SyncResult:
-        try:
-            self.create(app, name, asked, options)
-        except PenstockError as error:
-            return SyncResult(app=app.package, store=name, error=error)
-        return SyncResult(app=app.package, store=name)
+        with Recorder(on_event) as record:
+            self.run_time.create(app, StoreName(name), asked, options)
+        return record.result(SyncResult, app.package, name)
 
-    def _emit(self, event: StepEvent) -> None:
-        if self.on_step is not None:
-            self.on_step(event)
-
-
-def _base_registry(config: FileConfig) -> Registry:
-    if config.registry_url is not None:
-        return DatabaseRegistry(config.registry_url, password=config.registry_password)
-    return DatabaseRegistry.at(config.path.parent / ".penstock" / "registry.sqlite3")
+    def _drop(
+        self, app: AppDeclaration, address: Address, keep: timedelta, on_event: OnEvent | None
+    ) -> DropResult:
+        existed, kept = False, None
+        with Recorder(on_event) as record:
+            record.address = address
+            existed, kept = self._remover.drop(app, address, keep)
+        result = record.result(DropResult, app.package, address.store.name, existed=existed, kept=kept)
+        return result.or_raise()
