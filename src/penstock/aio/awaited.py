@@ -39,9 +39,7 @@ def awaited(
         method: What is done in the thread.
     """
 
-    async def wait(
-        self: Awaited[_Sync], /, *args: _Parameters.args, **kwargs: _Parameters.kwargs
-    ) -> _Result:
+    async def wait(self: Awaited[_Sync], /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         if kwargs.get("on_event") is not None:
             kwargs["on_event"] = _in_loop(cast("Callable[..., object]", kwargs["on_event"]))
         return await asyncio.to_thread(method, self._sync, *args, **kwargs)

@@ -314,5 +314,5 @@ class BackendContract:
             assert [status.health for status in stores.status(app)] == [Health.READY]
             with stores.session(app, "gages") as session:
                 assert session.scalars(select(GAGE.c.name).order_by(GAGE.c.id)).all() == ["Logan", "Provo"]
-            assert stores.drop(app, "gages", now=True)
+            assert stores.drop(app, "gages", now=True).existed
             assert not stores.exists(app, "gages")
