@@ -355,6 +355,16 @@ def keys_of(
         raise Unfit(error.row, places[error.column]) from error.__cause__
 
 
+def names_of(connection: Connection, columns: Iterable[Column[Any]]) -> list[str]:
+    """The names of columns, as a statement has them."""
+    return [connection.dialect.identifier_preparer.format_column(column) for column in columns]
+
+
+def table_of(connection: Connection, writing: Writing) -> str:
+    """The table that is written to, as a statement has it."""
+    return connection.dialect.identifier_preparer.format_table(writing.table)
+
+
 class Parted(Sequence[Sequence[Any]], ABC):
     """Rows that are taken apart when they are read, so that not all are held twice."""
 

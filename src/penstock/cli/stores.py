@@ -150,16 +150,7 @@ def _is_app(state: State, package: str) -> bool:
 
 def _listed_row(desk: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
     entry = desk.registry.find_store(app.package, name)
-    row = {
-        "app": app.package,
-        "store": name,
-        "made": "at run time" if entry is not None and entry.dynamic else "declared",
-        "state": "" if entry is None else entry.state.value,
-        "service": "",
-        "database": "",
-        "source": "",
-        "problem": None,
-    }
+    row = _row(app.package, name, entry)
     try:
         address = desk.address(app, name)
     except PenstockError as error:
@@ -174,14 +165,17 @@ def _listed_row(desk: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
 
 
 def _entry_row(entry: StoreEntry) -> dict[str, Any]:
+    return _row(entry.app, entry.name, entry) | {"service": entry.service, "database": entry.database}
+
+
+def _row(app: str, store: str, entry: StoreEntry | None) -> dict[str, Any]:
+    """A store, and what is remembered of it."""
     return {
-        "app": entry.app,
-        "store": entry.name,
-        "made": "at run time" if entry.dynamic else "declared",
-        "state": entry.state.value,
-        "service": entry.service,
-        "database": entry.database,
-        "source": "",
+        "app": app,
+        "store": store,
+        "made": "at run time" if entry is not None and entry.dynamic else "declared",
+        "state": "" if entry is None else entry.state.value,
+        **dict.fromkeys(("service", "database", "source"), ""),
         "problem": None,
     }
 

@@ -213,14 +213,14 @@ class DatabaseRegistry:
     def write_journal(self, entry: JournalEntry) -> None:
         """Add to what was done."""
         with self._storage.adding() as connection:
-            connection.execute(insert(tables.journal), [{**_plain(entry), "detail": dict(entry.detail)}])
+            connection.execute(insert(tables.journal), [{**asdict(entry), "detail": dict(entry.detail)}])
 
     def journal(self, limit: int = 100) -> Sequence[JournalEntry]:
         """What was done last, newest first."""
         table = tables.journal
         columns = [c for c in table.c if c.name != "id"]
         rows = self._storage.rows(select(*columns).order_by(table.c.id.desc()).limit(limit))
-        return [_journal_entry(row) for row in rows]
+        return [JournalEntry(**{**row, "at": _aware(row["at"])}) for row in rows]
 
     def close(self) -> None:
         """Close idle connections; the registry stays usable."""
@@ -288,33 +288,15 @@ def _credential(row: Mapping[str, Any]) -> Credential:
 
 
 def _service_row(service: Service) -> dict[str, Any]:
-    return {
-        "name": service.name,
-        "url": service.url,
-        "admin_url": service.admin_url,
-        "pooled": service.pooled,
-        "max_connections": service.max_connections,
-        "roles": service.roles,
-        **{name: str(ref) if (ref := getattr(service, name)) else None for name in _PASSWORDS},
-        "id": service.id,
-        "version": service.version,
-        "written_by": actor(),
-    }
+    names = [column.name for column in tables.services.c if column.name != "written_by"]
+    refs = {name: str(ref) if (ref := getattr(service, name)) else None for name in _PASSWORDS}
+    return {**{name: getattr(service, name) for name in names}, **refs, "written_by": actor()}
 
 
 def _service(row: Mapping[str, Any], source: Source) -> Service:
     refs = {key: SecretRef.parse(row[key]) if row[key] else None for key in _PASSWORDS}
     known = {key: value for key, value in row.items() if key != "written_by"}
     return Service(**{**known, **refs}, source=source)
-
-
-def _plain(entry: JournalEntry) -> dict[str, Any]:
-    fields = ("who", "action", "subject", "result", "seconds", "at")
-    return {name: getattr(entry, name) for name in fields}
-
-
-def _journal_entry(row: Mapping[str, Any]) -> JournalEntry:
-    return JournalEntry(**{**row, "at": _aware(row["at"]), "detail": row["detail"]})
 
 
 def _aware(when: datetime) -> datetime:

@@ -13,12 +13,21 @@ from penstock.backends.keys import places_in_order
 from penstock.backends.mysql.encoding import bound_columns
 from penstock.backends.mysql.keys import are_plain
 from penstock.backends.mysql.sending import insert
-from penstock.backends.rows import OnConflict, Unfit, Writing, binders, chosen_of, column_of
+from penstock.backends.rows import (
+    OnConflict,
+    Unfit,
+    Writing,
+    binders,
+    chosen_of,
+    column_of,
+    names_of,
+    table_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Column, Connection
+    from sqlalchemy import Connection
 
 _ORDER = "`penstock order`"
 
@@ -29,8 +38,8 @@ def stage(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]
 
     A table of the app's with its name could not be seen: the server lets temporary ones hide others.
     """
-    table = connection.dialect.identifier_preparer.format_table(writing.table)
-    names = zip(writing.columns, _each(connection, writing.columns), strict=True)
+    table = table_of(connection, writing)
+    names = zip(writing.columns, names_of(connection, writing.columns), strict=True)
     # Of an outer join, columns can be NULL: a key that is NULL is no key of a row, but no fault either.
     columns = ", ".join(f"{'alone' if column in writing.key else 'whole'}.{name}" for column, name in names)
     name = f"penstock_rows_{uuid4().hex}"
@@ -85,20 +94,12 @@ def _keys(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]
 
 def _ranks(connection: Connection, writing: Writing, keys: Sequence[Sequence[Any]]) -> Sequence[int | None]:
     """The rank of each key; None for one with NULL in it, which is equal to nothing."""
-    names = _names(connection, writing.key)
-    some = " OR ".join(f"{name} IS NULL" for name in _each(connection, writing.key))
+    names = names_of(connection, writing.key)
+    some = " OR ".join(f"{name} IS NULL" for name in names)
     with stage(connection, writing, keys) as given:
         # All of them, whatever sql_select_limit is.
         ranks = (
-            f"SELECT IF({some}, NULL, DENSE_RANK() OVER (ORDER BY {names}))"
+            f"SELECT IF({some}, NULL, DENSE_RANK() OVER (ORDER BY {', '.join(names)}))"
             f" FROM {given} ORDER BY {_ORDER} LIMIT {len(keys)}"
         )
         return list(connection.exec_driver_sql(ranks).scalars())
-
-
-def _names(connection: Connection, columns: Sequence[Column[Any]]) -> str:
-    return ", ".join(_each(connection, columns))
-
-
-def _each(connection: Connection, columns: Sequence[Column[Any]]) -> Iterable[str]:
-    return map(connection.dialect.identifier_preparer.format_column, columns)

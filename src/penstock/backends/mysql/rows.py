@@ -36,6 +36,8 @@ from penstock.backends.rows import (
     chosen_of,
     insert_returning,
     keys_of,
+    names_of,
+    table_of,
     update_one,
 )
 from penstock.backends.values import checked
@@ -133,7 +135,7 @@ class MySQLRows(MySQLKeys):
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
-        table = _table(connection, writing)
+        table = table_of(connection, writing)
         check_writable(writing)
         with as_others(connection):
             if writing.on_conflict is not OnConflict.ERROR:
@@ -226,23 +228,27 @@ def _written(writing: Writing, given: int, written: int, there: int) -> Written:
 
 def _then(connection: Connection, writing: Writing) -> str:
     """How an INSERT ends that says what is done about a row that is there."""
-    table = _table(connection, writing)
-    first = f"{table}.{_name(connection, _first(writing))}"
-    same = (f"{table}.{name} = VALUES({name})" for name in _each(connection, writing.key))
+    table = table_of(connection, writing)
+    first = f"{table}.{names_of(connection, [_first(writing)])[0]}"
+    same = (f"{table}.{name} = VALUES({name})" for name in names_of(connection, writing.key))
     kept = f"{first} = IF(IF({' AND '.join((*same, _COUNT))}, 1, {ANOTHER}), {first}, {first})"
-    made = (f"{_name(connection, column)} = {literal(connection, column, e)}" for column, e in _made(writing))
-    new = (f"{name} = VALUES({name})" for name in _each(connection, _new(writing)))
+    made = _set_by_server(connection, writing)
+    new = (f"{name} = VALUES({name})" for name in names_of(connection, _new(writing)))
     return f" ON DUPLICATE KEY UPDATE {', '.join((kept, *made, *new))}"
+
+
+def _set_by_server(connection: Connection, writing: Writing) -> list[str]:
+    """What the server makes for a row that is there, as SET has it."""
+    names = names_of(connection, [column for column, _ in _made(writing)])
+    made = (literal(connection, column, expression) for column, expression in _made(writing))
+    return [f"{name} = {each}" for name, each in zip(names, made, strict=True)]
 
 
 def _update_from_stage(connection: Connection, writing: Writing, given: str) -> str:
     """The statement that updates rows by those in the temporary table, in the order of that."""
-    table = _table(connection, writing)
-    made = (
-        f"{table}.{_name(connection, column)} = {literal(connection, column, e)}"
-        for column, e in _made(writing)
-    )
-    new = (f"{table}.{name} = {given}.{name}" for name in _each(connection, writing.update))
+    table = table_of(connection, writing)
+    made = (f"{table}.{each}" for each in _set_by_server(connection, writing))
+    new = (f"{table}.{name} = {given}.{name}" for name in names_of(connection, writing.update))
     return (
         f"UPDATE {given} STRAIGHT_JOIN {table} ON {_same(connection, writing, given)}"
         f" SET {', '.join((*made, *new))}"
@@ -251,15 +257,15 @@ def _update_from_stage(connection: Connection, writing: Writing, given: str) -> 
 
 def _matching(connection: Connection, writing: Writing, given: str) -> int:
     """How many rows of the temporary table there are in the table."""
-    there = f"SELECT 1 FROM {_table(connection, writing)} WHERE {_same(connection, writing, given)}"
+    there = f"SELECT 1 FROM {table_of(connection, writing)} WHERE {_same(connection, writing, given)}"
     return int(
         connection.exec_driver_sql(f"SELECT COUNT(*) FROM {given} WHERE EXISTS ({there})").scalar_one()
     )
 
 
 def _same(connection: Connection, writing: Writing, given: str) -> str:
-    table = _table(connection, writing)
-    return " AND ".join(f"{table}.{name} = {given}.{name}" for name in _each(connection, writing.key))
+    table = table_of(connection, writing)
+    return " AND ".join(f"{table}.{name} = {given}.{name}" for name in names_of(connection, writing.key))
 
 
 def _update_one_by_one(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> int:
@@ -289,15 +295,3 @@ def _is_made_by_server(connection: Connection, writing: Writing) -> bool:
 def _first(writing: Writing) -> Column[Any]:
     """A column that a row that is there may be said to get, without a change."""
     return next(iter((*writing.key, *writing.table.primary_key, *writing.table.columns)))
-
-
-def _name(connection: Connection, column: Column[Any]) -> str:
-    return connection.dialect.identifier_preparer.format_column(column)
-
-
-def _each(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:
-    return [_name(connection, column) for column in columns]
-
-
-def _table(connection: Connection, writing: Writing) -> str:
-    return connection.dialect.identifier_preparer.format_table(writing.table)

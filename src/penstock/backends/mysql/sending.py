@@ -16,7 +16,7 @@ from sqlalchemy.exc import CompileError
 
 from penstock.backends.mysql.encoding import FILE, NULL, STATEMENT, columns_of, encoded
 from penstock.backends.mysql.pymysql_compat import read_packet, send_query
-from penstock.backends.rows import Writing, binders
+from penstock.backends.rows import Writing, binders, names_of
 from penstock.backends.streaming import executed
 from penstock.backends.transactions import savepoint
 from penstock.errors import NotSupported
@@ -77,7 +77,7 @@ def insert(
         Unfit: A value is of a type that its column can't hold.
     """
     columns = (*writing.columns, *writing.defaults)
-    names = ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
+    names = ", ".join(names_of(connection, columns))
     head = f"INSERT INTO {into} ({names}) VALUES "
     made = [literal(connection, column, e).replace("%%", "%") for column, e in writing.defaults.items()]
     bind = binders(connection.dialect, writing.columns)

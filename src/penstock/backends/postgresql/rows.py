@@ -23,9 +23,7 @@ from penstock.backends.postgresql.staging import (
     Copied,
     Inserted,
     described,
-    names_of,
     no_stage,
-    table_of,
 )
 from penstock.backends.postgresql.transactions import (
     autocommits,
@@ -42,6 +40,8 @@ from penstock.backends.rows import (
     Written,
     chosen_of,
     keys_of,
+    names_of,
+    table_of,
     update_one,
     with_on_conflict,
 )

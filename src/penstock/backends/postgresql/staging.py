@@ -20,7 +20,7 @@ from penstock.backends.postgresql.keys import nulls_are_same
 from penstock.backends.postgresql.ordering import ordered
 from penstock.backends.postgresql.relations import Relation, new_row, relation_of
 from penstock.backends.postgresql.sending import Sent, sent
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.backends.rows import OnConflict, Unfit, Writing, Written, names_of, table_of
 from penstock.backends.values import INFINITE, NAN, checked, nan_to_null
 
 if TYPE_CHECKING:
@@ -285,11 +285,3 @@ def no_stage(connection: Connection, relation: Relation) -> str:
 def _escaped(connection: Connection, part: str) -> str:
     """A part of a statement as the driver takes it."""
     return part.replace("%", "%%") if connection.dialect.paramstyle == "pyformat" else part
-
-
-def names_of(connection: Connection, columns: Sequence[Column[Any]]) -> list[str]:
-    return [connection.dialect.identifier_preparer.format_column(column) for column in columns]
-
-
-def table_of(connection: Connection, writing: Writing) -> str:
-    return connection.dialect.identifier_preparer.format_table(writing.table)
