@@ -1,166 +1,22 @@
 """Every exception, one tree; each says what, why and what to do next."""
 
-from penstock.errors.base import (
-    PenstockError,
-)
-from penstock.errors.configuration import (
-    ConfigError,
-    ConfigNotFound,
-    ConfigProblems,
-    ConfigUnsafe,
-    KeyInvalid,
-    KeyMissing,
-    KeyUnsafe,
-    MissingExtra,
-    PluginError,
-    Problem,
-    SealBroken,
-    SecretError,
-    SecretMissing,
-)
-from penstock.errors.declarations import (
-    DeclarationError,
-    InvalidName,
-    NameCollision,
-)
-from penstock.errors.registry import (
-    AppUnsafe,
-    DefinedElsewhere,
-    NotAssigned,
-    RegistryConflict,
-    RegistryError,
-    ServiceExists,
-    ServiceInUse,
-    UnknownApp,
-    UnknownObject,
-    UnknownService,
-    UnknownSetting,
-    UnknownStore,
-    WrongSetting,
-)
-from penstock.errors.rows import (
-    ColumnMissing,
-    FileUnreadable,
-    InvalidCursor,
-    InvalidValue,
-    NoPrimaryKey,
-    NotWritable,
-    RowRefused,
-    RowStale,
-    UnknownColumn,
-    UnknownTable,
-)
-from penstock.errors.servers import (
-    BinariesNotFound,
-    BudgetExhausted,
-    DatabaseMissing,
-    EmbeddedError,
-    HostRefused,
-    HostUnknown,
-    LoginRefused,
-    NotAllowed,
-    NotSupported,
-    PermissionRefused,
-    ServerError,
-    ServerFull,
-    ServerNotReady,
-    ServerSilent,
-    ServerUnreachable,
-    StorageUnavailable,
-    TlsFailed,
-    WrongObject,
-    WrongProtocol,
-)
-from penstock.errors.stores import (
-    AppNotImported,
-    ConfirmationNeeded,
-    FromEnvNeeded,
-    InitializerError,
-    InitializerInvalid,
-    InitializerNotFound,
-    InstallFailed,
-    OtherRegistry,
-    RealStoreUnderTest,
-    StoreBusy,
-    StoreExists,
-    StoreNotCreated,
-    StoreNotOurs,
-)
+from penstock.errors import base, configuration, declarations, registry, rows, servers, stores
+from penstock.errors.base import *  # noqa: F403  (what __all__ names there)
+from penstock.errors.configuration import *  # noqa: F403  (what __all__ names there)
+from penstock.errors.declarations import *  # noqa: F403  (what __all__ names there)
+from penstock.errors.registry import *  # noqa: F403  (what __all__ names there)
+from penstock.errors.rows import *  # noqa: F403  (what __all__ names there)
+from penstock.errors.servers import *  # noqa: F403  (what __all__ names there)
+from penstock.errors.stores import *  # noqa: F403  (what __all__ names there)
 
-__all__ = [
-    "AppNotImported",
-    "AppUnsafe",
-    "BinariesNotFound",
-    "BudgetExhausted",
-    "ColumnMissing",
-    "ConfigError",
-    "ConfigNotFound",
-    "ConfigProblems",
-    "ConfigUnsafe",
-    "ConfirmationNeeded",
-    "DatabaseMissing",
-    "DeclarationError",
-    "DefinedElsewhere",
-    "EmbeddedError",
-    "FileUnreadable",
-    "FromEnvNeeded",
-    "HostRefused",
-    "HostUnknown",
-    "InitializerError",
-    "InitializerInvalid",
-    "InitializerNotFound",
-    "InstallFailed",
-    "InvalidCursor",
-    "InvalidName",
-    "InvalidValue",
-    "KeyInvalid",
-    "KeyMissing",
-    "KeyUnsafe",
-    "LoginRefused",
-    "MissingExtra",
-    "NameCollision",
-    "NoPrimaryKey",
-    "NotAllowed",
-    "NotAssigned",
-    "NotSupported",
-    "NotWritable",
-    "OtherRegistry",
-    "PenstockError",
-    "PermissionRefused",
-    "PluginError",
-    "Problem",
-    "RealStoreUnderTest",
-    "RegistryConflict",
-    "RegistryError",
-    "RowRefused",
-    "RowStale",
-    "SealBroken",
-    "SecretError",
-    "SecretMissing",
-    "ServerError",
-    "ServerFull",
-    "ServerNotReady",
-    "ServerSilent",
-    "ServerUnreachable",
-    "ServiceExists",
-    "ServiceInUse",
-    "StorageUnavailable",
-    "StoreBusy",
-    "StoreExists",
-    "StoreNotCreated",
-    "StoreNotOurs",
-    "TlsFailed",
-    "UnknownApp",
-    "UnknownColumn",
-    "UnknownObject",
-    "UnknownService",
-    "UnknownSetting",
-    "UnknownStore",
-    "UnknownTable",
-    "WrongObject",
-    "WrongProtocol",
-    "WrongSetting",
-]
+__all__: list[str] = []
+__all__ += base.__all__
+__all__ += configuration.__all__
+__all__ += declarations.__all__
+__all__ += registry.__all__
+__all__ += rows.__all__
+__all__ += servers.__all__
+__all__ += stores.__all__
 
 # They are imported from here, so that is the name that tracebacks and pickles have for them.
 for _name in __all__:

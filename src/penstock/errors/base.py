@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+__all__ = ["PenstockError"]
+
 
 class PenstockError(Exception):
     """The base of every error Penstock raises.

@@ -10,6 +10,22 @@ from penstock.errors.base import PenstockError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+__all__ = [
+    "ConfigError",
+    "ConfigNotFound",
+    "ConfigProblems",
+    "ConfigUnsafe",
+    "KeyInvalid",
+    "KeyMissing",
+    "KeyUnsafe",
+    "MissingExtra",
+    "PluginError",
+    "Problem",
+    "SealBroken",
+    "SecretError",
+    "SecretMissing",
+]
+
 
 class ConfigError(PenstockError):
     """`penstock.toml`, or an environment variable read in its place, holds something wrong."""

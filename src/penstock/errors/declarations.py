@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from penstock.errors.base import PenstockError
 
+__all__ = ["DeclarationError", "InvalidName", "NameCollision"]
+
 
 class DeclarationError(PenstockError):
     """A setting or an app is declared in a way that can't work."""

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from penstock.errors.base import PenstockError
 
+__all__ = [
+    "AppUnsafe",
+    "DefinedElsewhere",
+    "NotAssigned",
+    "RegistryConflict",
+    "RegistryError",
+    "ServiceExists",
+    "ServiceInUse",
+    "UnknownApp",
+    "UnknownObject",
+    "UnknownService",
+    "UnknownSetting",
+    "UnknownStore",
+    "WrongSetting",
+]
+
 
 class UnknownObject(PenstockError, LookupError):
     """Something is named that nobody declared or registered.

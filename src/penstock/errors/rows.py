@@ -5,6 +5,19 @@ from __future__ import annotations
 from penstock.errors.base import PenstockError
 from penstock.errors.registry import UnknownObject
 
+__all__ = [
+    "ColumnMissing",
+    "FileUnreadable",
+    "InvalidCursor",
+    "InvalidValue",
+    "NoPrimaryKey",
+    "NotWritable",
+    "RowRefused",
+    "RowStale",
+    "UnknownColumn",
+    "UnknownTable",
+]
+
 
 class UnknownColumn(UnknownObject):
     """A class or a table has no column of this name."""

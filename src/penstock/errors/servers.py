@@ -6,6 +6,28 @@ from typing import Self
 
 from penstock.errors.base import PenstockError
 
+__all__ = [
+    "BinariesNotFound",
+    "BudgetExhausted",
+    "DatabaseMissing",
+    "EmbeddedError",
+    "HostRefused",
+    "HostUnknown",
+    "LoginRefused",
+    "NotAllowed",
+    "NotSupported",
+    "PermissionRefused",
+    "ServerError",
+    "ServerFull",
+    "ServerNotReady",
+    "ServerSilent",
+    "ServerUnreachable",
+    "StorageUnavailable",
+    "TlsFailed",
+    "WrongObject",
+    "WrongProtocol",
+]
+
 
 class ServerError(PenstockError):
     """The server refused a statement; its own words and its SQLSTATE are given."""

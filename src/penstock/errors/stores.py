@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from penstock.errors.base import PenstockError
 
+__all__ = [
+    "AppNotImported",
+    "ConfirmationNeeded",
+    "FromEnvNeeded",
+    "InitializerError",
+    "InitializerInvalid",
+    "InitializerNotFound",
+    "InstallFailed",
+    "OtherRegistry",
+    "RealStoreUnderTest",
+    "StoreBusy",
+    "StoreExists",
+    "StoreNotCreated",
+    "StoreNotOurs",
+]
+
 
 class AppNotImported(PenstockError):
     """The app of a store can't be imported, so nobody can tell whether the store is still needed."""
