@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from penstock.backends.columnar import Columns
-from penstock.backends.rows import OnConflict, Unfit, Writing, Written
+from penstock.backends.rows import OnConflict, RowBackend, Unfit, Writing, Written
 from penstock.backends.transactions import savepoint
 from penstock.backends.values import nan_to_null, without_nan
 from penstock.errors import RowRefused
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Connection
 
-    from penstock.backends.rows import RowBackend
     from penstock.query.progress import Options
     from penstock.query.target import Model, On
 
@@ -226,11 +226,11 @@ class _Bulk:
             if not look.is_needed:
                 done += group.write(connection, given)
                 continue
-            group.by(look.look).write(connection, given)
+            replace(group, verb=look.look).write(connection, given)
             rest = look.rest(numbers, given, refuses=self._creates)
             done += Written(skipped=rest.skipped)
             if rest.numbers:
-                done += group.of(rest.numbers).write(connection, rest.rows)
+                done += replace(group, numbers=rest.numbers).write(connection, rest.rows)
         return done
 
     def _without_nan(self, shape: Shape, values: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
@@ -357,31 +357,21 @@ class _Update(_Bulk):
         return [column for column in (*given, *made) if column not in key]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Group:
     """Rows of one shape, with the numbers under which the caller knows them."""
 
-    def __init__(
-        self, target: Target, writing: Writing, numbers: Sequence[int], backend: RowBackend, verb: _Verb
-    ) -> None:
-        self._target = target
-        self._writing = writing
-        self._numbers = numbers
-        self._backend = backend
-        self._verb = verb
-
-    def by(self, verb: _Verb) -> _Group:
-        """The same rows, but something else is done with them."""
-        return _Group(self._target, self._writing, self._numbers, self._backend, verb)
-
-    def of(self, numbers: Sequence[int]) -> _Group:
-        """The same, of other rows."""
-        return _Group(self._target, self._writing, numbers, self._backend, self._verb)
+    _target: Target
+    _writing: Writing
+    numbers: Sequence[int]
+    _backend: RowBackend
+    verb: _Verb
 
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Written:
         """Write them; a failure leaves the transaction as it was."""
         try:
             with savepoint(connection, self._backend, "penstock_group"):
-                return self._verb(connection, self._writing, rows)
+                return self.verb(connection, self._writing, rows)
         except _REFUSALS as error:
             if isinstance(error, DBAPIError) and not self._backend.blames_row(error):
                 raise
@@ -400,12 +390,12 @@ class _Group:
         )
 
     def _unfit(self, error: Unfit, rows: Sequence[Sequence[Any]]) -> RowRefused:
-        number, value = self._numbers[error.row], rows[error.row][error.column]
+        number, value = self.numbers[error.row], rows[error.row][error.column]
         return refused(self._target, number, self._writing.columns[error.column], value)
 
     def _refused(self, connection: Connection, rows: Sequence[Sequence[Any]], error: Exception) -> RowRefused:
         place = self._first_refused(connection, rows)
-        which = "A row" if place is None else f"Row {self._numbers[place]}"
+        which = "A row" if place is None else f"Row {self.numbers[place]}"
         column = self._backend.faulty_column(error, self._writing)
         strange = None if place is None else strange_column(self._writing, rows[place], self._backend, column)
         if place is not None and strange is not None:
@@ -415,7 +405,7 @@ class _Group:
             f"{which} of {self._target.name} can't be stored{where}.",
             why=self._backend.why_refused(error),
             hint="Nothing was stored. Mend the row, then write all of them again.",
-            row=None if place is None else self._numbers[place],
+            row=None if place is None else self.numbers[place],
         )
 
     def _first_refused(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int | None:
@@ -437,7 +427,7 @@ class _Group:
         """Whether the server takes these rows."""
         try:
             with savepoint(connection, self._backend, "penstock_group"):
-                self._verb(connection, self._writing, rows)
+                self.verb(connection, self._writing, rows)
         except _REFUSALS as error:
             if self._backend.ended(error):
                 raise

@@ -76,7 +76,6 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
 
     autocommits = staticmethod(autocommits)
     begin = staticmethod(begin)
-    check = staticmethod(check_mode)
     not_writable = staticmethod(not_writable)
     faulty_column = staticmethod(column_of)
     why_refused = staticmethod(why_refused)
@@ -94,6 +93,10 @@ class PostgreSQLRows(PostgreSQLKeys, StandardRows):
         if lists is None:
             return super().create(source, connection, into, writing, rows)
         return created_by_lists(source, into, self.insert(writing.table, writing), writing, lists)
+
+    def check(self, connection: Connection) -> None:
+        """Refuse a connection in pipeline mode."""
+        check_mode(connection)
 
     def write(self, connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]) -> Written:
         """Write rows; see `RowBackend.write`."""
