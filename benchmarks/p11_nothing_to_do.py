@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def desk_over(registry: Registry, found: Server) -> Stores:
-    """A desk over a registry, with the service plugged in."""
+    """A desk over a registry, with the service linked."""
     registry.put_service(found.service)
     stores = Stores(registry, apps=[Lab])
     stores.link(found.service.name, Lab, "tenants")

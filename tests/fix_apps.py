@@ -91,7 +91,7 @@ def desk_on() -> Iterator[Callable[..., Stores]]:
 
 @pytest.fixture
 def desk(ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    """A desk in use, on every kind of server, with all of lab's settings plugged in."""
+    """A desk in use, on every kind of server, with all of lab's settings linked."""
     with use(desk_on(ground, lab)) as stores:
         yield stores
 

@@ -101,8 +101,8 @@ def tour(stage: Stage, known: Known) -> None:
 
 
 def go_round(stage: Stage, known: Known, title: str, service: str) -> None:
-    """Plug the app into a service, sync, use what is there, take it away again."""
-    with stage.part(f"{title}: plug in and sync"):
+    """Link the app to a service, sync, use what is there, take it away again."""
+    with stage.part(f"{title}: link and sync"):
         stage.penstock("link", service, "stream_gages:gages")
         stage.penstock("link", service, "stream_gages:basins")
         stage.penstock("syncstores", "stream_gages")

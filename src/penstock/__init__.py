@@ -1,4 +1,4 @@
-"""Penstock joins applications to SQL databases: declare, plug, sync, use."""
+"""Penstock joins applications to SQL databases: declare, link, sync, use."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ def _entry_points() -> list[EntryPoint]:
 def _unnamed(stores: Stores, folders: Sequence[str]) -> set[str]:
     """The packages that the registry remembers, and those that seem to be apps in these folders."""
     registry = stores.registry
-    remembered = {a.app for a in registry.assignments()} | {e.app for e in registry.stores()}
+    remembered = {a.app for a in registry.links()} | {e.app for e in registry.stores()}
     nearby = {package for folder in folders for package in _nearby(Path(folder))}
     addressed = {p for folder in _here() for p in _nearby(Path(folder)) if _is_in_environment(p)}
     return remembered | nearby | addressed

@@ -43,8 +43,8 @@ def site(empty: Terminal, _site_template: Path) -> Terminal:
 
 
 @pytest.fixture
-def plugged(site: Terminal, ground: TestServer) -> Terminal:
-    """A site with service `main` on every kind of server, plugged into all of lab's settings."""
+def linked(site: Terminal, ground: TestServer) -> Terminal:
+    """A site with service `main` on every kind of server, linked to all of lab's settings."""
     add_service(site, ground)
     for setting in ("gages", "basins", "servers"):
         site.ok("link", "main", f"lab:{setting}")

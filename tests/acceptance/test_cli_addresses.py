@@ -29,11 +29,11 @@ ASK = {
 
 
 @pytest.fixture
-def made(plugged: Terminal, ground: TestServer) -> Terminal:
+def made(linked: Terminal, ground: TestServer) -> Terminal:
     """A site whose store has two gages."""
     require_program(PROGRAMS[ground.kind])
-    plugged.ok("syncstores", "lab")
-    return plugged
+    linked.ok("syncstores", "lab")
+    return linked
 
 
 @pytest.mark.parametrize("form", ["sqlalchemy", "libpq", "jdbc", "env"])
@@ -142,8 +142,8 @@ def test_a_program_that_is_not_there_is_named_with_its_package(made: Terminal, g
     assert "try: On Debian and Ubuntu: apt-get install " in done.err
 
 
-def test_a_store_that_was_not_made_is_not_made_by_looking(plugged: Terminal, ground: TestServer) -> None:
-    done = plugged("stores", "shell", "lab:gages", "--role", "app", "--", *ASK[ground.kind], "SELECT 1")
+def test_a_store_that_was_not_made_is_not_made_by_looking(linked: Terminal, ground: TestServer) -> None:
+    done = linked("stores", "shell", "lab:gages", "--role", "app", "--", *ASK[ground.kind], "SELECT 1")
     assert done.code != 0
     assert not ground.databases()
 

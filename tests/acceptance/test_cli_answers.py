@@ -78,25 +78,25 @@ def test_what_the_environment_answers_in_full_needs_no_configuration(empty: Term
 
 
 def test_a_store_that_could_not_be_asked_is_unknown_and_not_absent(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
-    plugged.ok("syncstores", "lab")
+    linked.ok("syncstores", "lab")
     away = ["services", "edit", "main", "--url", ground.nowhere]
-    plugged.ok(*away, *(["--no-password", "--no-admin"] if ground.service.password else []))
-    done = plugged("stores", "status")
+    linked.ok(*away, *(["--no-password", "--no-admin"] if ground.service.password else []))
+    done = linked("stores", "status")
     [head, line] = done.out.splitlines()
     cells = dict(zip(head.split(), line.split(), strict=True))
     assert (cells["HEALTH"], cells["SIZE"], cells["INITIALISED"]) == ("unreachable", "?", "?")
     assert "lab:gages is unreachable\n  why: " in done.err
-    [row] = plugged.json("stores", "status")["stores"]
+    [row] = linked.json("stores", "status")["stores"]
     assert (row["exists"], row["size"], row["initialised"]) == (None, None, None)
-    done = plugged("services", "test", "main")
+    done = linked("services", "test", "main")
     [head, line] = done.out.splitlines()
     assert dict(zip(head.split(), line.split()[:5], strict=False))["VERSION"] == "?"
 
 
-def test_a_store_that_is_known_not_to_be_there_is_absent(plugged: Terminal) -> None:
-    [_, line] = plugged.ok("stores", "status").splitlines()
+def test_a_store_that_is_known_not_to_be_there_is_absent(linked: Terminal) -> None:
+    [_, line] = linked.ok("stores", "status").splitlines()
     assert "not created" in line
     assert "?" not in line
 

@@ -105,10 +105,10 @@ def test_the_doctor_finds_nothing_wrong_where_nothing_is(site: Terminal) -> None
 
 
 def test_the_doctor_compares_what_all_processes_may_have_with_the_room_of_the_server(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
     def connections(*words: str) -> list[tuple[str, str]]:
-        checks = plugged.json("doctor", *words)["checks"]
+        checks = linked.json("doctor", *words)["checks"]
         return [(each["result"], each["message"]) for each in checks if each["check"] == "connections"]
 
     if ground.kind == "sqlite":
@@ -117,7 +117,7 @@ def test_the_doctor_compares_what_all_processes_may_have_with_the_room_of_the_se
     [(few, _)], [(many, message)] = connections(), connections("--processes", "50")
     assert (few, many) == ("ok", "warn")
     assert message.startswith("50 processes with up to 20 each; the server has room for ")
-    plugged.ok("services", "edit", "main", "--max-connections", "1")
+    linked.ok("services", "edit", "main", "--max-connections", "1")
     assert connections("--processes", "50")[0][0] == "ok"
 
 

@@ -36,7 +36,7 @@ def test_every_place_that_was_asked_is_shown_in_order(site: Terminal, bound: Mou
     assert shown.split("lab:basins")[0].splitlines() == [
         "lab:gages  Every gage.",
         f"    1. environment variable {VARIABLE}: not set",
-        "    2. penstock.toml: nothing is plugged in there",
+        "    2. penstock.toml: nothing is linked there",
         "  → 3. registry .penstock/registry.sqlite3: main",
         "       → 1. SERVICE_BINDING_ROOT/main: sqlite:///files",
         "         2. VCAP_SERVICES: not set",

@@ -27,8 +27,8 @@ class Two(App):
 )
 
 
-def test_t12_a_sync_in_which_all_is_well_exits_with_0(plugged: Terminal) -> None:
-    done = plugged("syncstores", "lab")
+def test_t12_a_sync_in_which_all_is_well_exits_with_0(linked: Terminal) -> None:
+    done = linked("syncstores", "lab")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[-1].split()[:2] == ["lab:gages", "ok"]
 
@@ -56,7 +56,7 @@ def test_t12_one_store_that_fails_does_not_stop_the_rest_and_exits_with_1(
     assert document["stores"][0]["error"]["code"] == "initializer-failed"
 
 
-def test_t12_an_unassigned_setting_fails_if_required_and_is_a_line_if_optional(site: Terminal) -> None:
+def test_t12_an_unlinked_setting_fails_if_required_and_is_a_line_if_optional(site: Terminal) -> None:
     site.ok("link", "local", "lab:gages")
     done = site("syncstores", "lab")
     assert done.code == 0
@@ -146,17 +146,17 @@ def test_t12_what_exists_or_is_defined_elsewhere_exits_with_1(site: Terminal) ->
 
 
 def test_t12_a_plan_changes_nothing_and_exits_with_1_if_something_is_refused(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
-    done = plugged("syncstores", "lab", "--plan")
+    done = linked("syncstores", "lab", "--plan")
     assert done.code == 0
     assert "would create database lab_gages" in done.out
     assert ground.databases() == set()
     ground.make_database("lab_gages")
     ground.run_sql("lab_gages", "CREATE TABLE theirs (id int)")
-    done = plugged("syncstores", "lab", "--plan")
+    done = linked("syncstores", "lab", "--plan")
     assert (done.code, "refused" in done.out) == (1, True)
-    [row] = plugged.json("syncstores", "lab", "--plan")["stores"]
+    [row] = linked.json("syncstores", "lab", "--plan")["stores"]
     assert (row["result"], row["steps"], row["error"]["code"]) == ("refused", [], "store-not-ours")
 
 

@@ -23,12 +23,12 @@ WHEN = r"\d{4}-\d\d-\d\d"
 
 
 @pytest.fixture
-def synced(plugged: Terminal, ground: TestServer) -> Terminal:
+def synced(linked: Terminal, ground: TestServer) -> Terminal:
     """A site whose store `gages` is there, with a row of its own; its terminal has no colours."""
-    plugged.env["NO_COLOR"] = "1"
-    plugged.ok("syncstores", "lab")
+    linked.env["NO_COLOR"] = "1"
+    linked.ok("syncstores", "lab")
     ground.run_sql("lab_gages", "INSERT INTO gage VALUES ('mine')")
-    return plugged
+    return linked
 
 
 def kept(site: Terminal) -> list[dict[str, Any]]:

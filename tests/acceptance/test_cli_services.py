@@ -223,31 +223,31 @@ def test_a_relative_directory_is_relative_to_where_the_command_was_run(site: Ter
 
 
 def test_t14_removing_a_used_service_is_refused_and_names_its_users(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
-    plugged.ok("syncstores", "lab")
-    done = plugged("services", "remove", "main", "--yes")
+    linked.ok("syncstores", "lab")
+    done = linked("services", "remove", "main", "--yes")
     assert (done.code, "error[service-in-use]" in done.err) == (1, True)
     for user in ("lab:gages", "lab:basins", "lab:servers", "database lab_gages"):
         assert user in done.err
-    assert plugged.json("services", "list")["services"][1]["settings"] == [
+    assert linked.json("services", "list")["services"][1]["settings"] == [
         "lab:basins",
         "lab:gages",
         "lab:servers",
     ]
 
 
-def test_t14_forced_it_unplugs_and_leaves_the_databases(plugged: Terminal, ground: TestServer) -> None:
-    plugged.ok("syncstores", "lab")
-    done = plugged("services", "remove", "main", "--force")
+def test_t14_forced_it_unplugs_and_leaves_the_databases(linked: Terminal, ground: TestServer) -> None:
+    linked.ok("syncstores", "lab")
+    done = linked("services", "remove", "main", "--force")
     assert (done.code, "error[confirmation-needed]" in done.err) == (2, True)
-    plugged.ok("services", "remove", "main", "--force", "--yes")
-    assert [row["service"] for row in plugged.json("services", "list")["services"]] == ["local"]
-    assert {row["service"] for row in plugged.json("settings", "list", "lab")["settings"]} == {""}
+    linked.ok("services", "remove", "main", "--force", "--yes")
+    assert [row["service"] for row in linked.json("services", "list")["services"]] == ["local"]
+    assert {row["service"] for row in linked.json("settings", "list", "lab")["settings"]} == {""}
     assert ground.databases() == {"lab_gages"}
-    add_service(plugged, ground)
-    plugged.ok("link", "main", "lab:gages")
-    [step] = [row for row in plugged.json("syncstores", "lab")["stores"] if row["store"] == "gages"]
+    add_service(linked, ground)
+    linked.ok("link", "main", "lab:gages")
+    [step] = [row for row in linked.json("syncstores", "lab")["stores"] if row["store"] == "gages"]
     assert "create database lab_gages" not in [each["step"] for each in step["steps"]]
 
 

@@ -33,17 +33,17 @@ def test_e5_a_refresh_with_somebodys_database_url_is_refused_and_their_data_is_i
 
 
 def test_a_database_of_somebodys_is_taken_over_only_by_adopting_it(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
     ground.make_database("old-gages")
     ground.run_sql("old-gages", "CREATE TABLE gage (number varchar(20) primary key)")
     ground.run_sql("old-gages", "INSERT INTO gage VALUES ('1')")
-    done = plugged("stores", "adopt", "lab:gages", "--database", "old-gages")
+    done = linked("stores", "adopt", "lab:gages", "--database", "old-gages")
     assert (done.code, "error[confirmation-needed]" in done.err) == (2, True)
     assert "Now it is nobody's so far; it holds tables." in done.err
-    plugged.ok("stores", "adopt", "lab:gages", "--database", "old-gages", "--yes")
-    assert "Now it is lab:gages." in plugged("stores", "adopt", "lab:gages").err
-    plugged.ok("syncstores", "lab")
+    linked.ok("stores", "adopt", "lab:gages", "--database", "old-gages", "--yes")
+    assert "Now it is lab:gages." in linked("stores", "adopt", "lab:gages").err
+    linked.ok("syncstores", "lab")
     assert ground.run_sql("old-gages", "SELECT number FROM gage") == [("1",)]
     assert ground.databases() == {"old-gages"}
 
@@ -51,47 +51,47 @@ def test_a_database_of_somebodys_is_taken_over_only_by_adopting_it(
 # --- refresh and drop -----------------------------------------------------------------------------
 
 
-def test_a_refresh_names_what_it_drops_and_needs_a_yes(plugged: Terminal, ground: TestServer) -> None:
-    plugged.ok("syncstores", "lab")
+def test_a_refresh_names_what_it_drops_and_needs_a_yes(linked: Terminal, ground: TestServer) -> None:
+    linked.ok("syncstores", "lab")
     ground.run_sql("lab_gages", "DELETE FROM gage")
-    done = plugged("syncstores", "lab", "-r")
+    done = linked("syncstores", "lab", "-r")
     assert (done.code, "error[confirmation-needed]" in done.err) == (2, True)
     assert "Drops lab:gages: database lab_gages on main  (registry" in done.err
     assert ground.run_sql("lab_gages", "SELECT count(*) FROM gage") == [(0,)]
-    done = plugged.typed("syncstores", "lab", "-r", answers=[("[y/N]", "n")])
+    done = linked.typed("syncstores", "lab", "-r", answers=[("[y/N]", "n")])
     assert (done.code, "Nothing was changed." in done.out) == (1, True)
-    done = plugged.typed("syncstores", "lab", "-r", answers=[("[y/N]", "y")])
+    done = linked.typed("syncstores", "lab", "-r", answers=[("[y/N]", "y")])
     assert (done.code, "drop database lab_gages" in done.out) == (0, True)
     assert ground.run_sql("lab_gages", "SELECT count(*) FROM gage") == [(2,)]
-    done = plugged("syncstores", "lab", "-f")
+    done = linked("syncstores", "lab", "-f")
     assert (done.code, "IntegrityError" in done.out) == (1, True)
 
 
-def test_a_store_of_a_kind_is_made_listed_and_dropped(plugged: Terminal, ground: TestServer) -> None:
-    shown = plugged.ok("stores", "create", "lab:basins.logan")
+def test_a_store_of_a_kind_is_made_listed_and_dropped(linked: Terminal, ground: TestServer) -> None:
+    shown = linked.ok("stores", "create", "lab:basins.logan")
     assert "lab:basins.logan is ready: database lab_basins_logan on main  (registry" in shown
-    plugged.ok(
+    linked.ok(
         "stores", "create", "lab:trial", "--connection", "servers", "--initializer", "lab.app.seed_table"
     )
-    rows = {row["store"]: row for row in plugged.json("stores", "list", "lab")["stores"]}
+    rows = {row["store"]: row for row in linked.json("stores", "list", "lab")["stores"]}
     assert {name: row["made"] for name, row in rows.items()} == {
         "gages": "declared",
         "basins.logan": "at run time",
         "trial": "at run time",
     }
-    assert plugged.ok("syncstores", "lab", "-d", "basins").count("on main") == 1
-    done = plugged("stores", "drop", "lab:basins.logan")
+    assert linked.ok("syncstores", "lab", "-d", "basins").count("on main") == 1
+    done = linked("stores", "drop", "lab:basins.logan")
     assert (done.code, "database lab_basins_logan on main" in done.err) == (2, True)
     assert "kB" in done.err or "MB" in done.err
-    plugged.ok("stores", "drop", "lab:basins.logan", "--now", "--yes")
-    assert "had no database" in plugged.ok("stores", "drop", "lab:gages", "--now", "--yes")
+    linked.ok("stores", "drop", "lab:basins.logan", "--now", "--yes")
+    assert "had no database" in linked.ok("stores", "drop", "lab:gages", "--now", "--yes")
     assert ground.databases() == {"lab_trial"}
 
 
-def test_a_store_made_anew_is_dropped_only_after_a_yes(plugged: Terminal, ground: TestServer) -> None:
-    plugged.ok("stores", "create", "lab:basins.logan")
-    assert plugged("stores", "create", "lab:basins.logan", "-r").code == 2
-    shown = plugged.ok("stores", "create", "lab:basins.logan", "-r", "-y")
+def test_a_store_made_anew_is_dropped_only_after_a_yes(linked: Terminal, ground: TestServer) -> None:
+    linked.ok("stores", "create", "lab:basins.logan")
+    assert linked("stores", "create", "lab:basins.logan", "-r").code == 2
+    shown = linked.ok("stores", "create", "lab:basins.logan", "-r", "-y")
     assert "drop database lab_basins_logan" in shown
 
 
@@ -99,12 +99,12 @@ def test_a_store_made_anew_is_dropped_only_after_a_yes(plugged: Terminal, ground
 
 
 def test_t19_the_stores_of_an_app_that_is_gone_are_listed_and_dropped_only_if_that_is_said(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
-    plugged.ok("syncstores", "lab")
-    plugged.ok("stores", "create", "lab:basins.logan")
-    shutil.rmtree(plugged.folder / "lab")
-    done = plugged("stores", "status")
+    linked.ok("syncstores", "lab")
+    linked.ok("stores", "create", "lab:basins.logan")
+    shutil.rmtree(linked.folder / "lab")
+    done = linked("stores", "status")
     assert done.code == 0
     assert {tuple(line.split()[:4]) for line in done.out.splitlines()[1:]} == {
         ("lab:basins.logan", "broken", "main", "lab_basins_logan"),
@@ -112,27 +112,27 @@ def test_t19_the_stores_of_an_app_that_is_gone_are_listed_and_dropped_only_if_th
     }
     assert "No app lab is installed" in done.err
     assert "stores drop" not in done.err
-    assert {row["health"] for row in plugged.json("stores", "status", "lab")["stores"]} == {"broken"}
-    assert {row["state"] for row in plugged.json("stores", "list")["stores"]} == {"broken"}
-    assert plugged("stores", "status", "--check").code == 1
-    done = plugged("stores", "drop", "lab:gages", "--now", "--yes")
+    assert {row["health"] for row in linked.json("stores", "status", "lab")["stores"]} == {"broken"}
+    assert {row["state"] for row in linked.json("stores", "list")["stores"]} == {"broken"}
+    assert linked("stores", "status", "--check").code == 1
+    done = linked("stores", "drop", "lab:gages", "--now", "--yes")
     assert (done.code, "it may be in use" in done.err) == (1, True)
     assert ground.databases() == {"lab_basins_logan", "lab_gages"}
-    assert plugged("stores", "drop", "lab:gages", "--app-is-gone").code == 2  # It asks.
-    plugged.ok("stores", "drop", "lab:gages", "--now", "--yes", "--app-is-gone")
-    plugged.ok("stores", "drop", "lab:basins.logan", "--now", "--yes", "--app-is-gone")
+    assert linked("stores", "drop", "lab:gages", "--app-is-gone").code == 2  # It asks.
+    linked.ok("stores", "drop", "lab:gages", "--now", "--yes", "--app-is-gone")
+    linked.ok("stores", "drop", "lab:basins.logan", "--now", "--yes", "--app-is-gone")
     assert ground.databases() == set()
-    assert plugged.json("stores", "status")["stores"] == []
+    assert linked.json("stores", "status")["stores"] == []
 
 
 def test_the_stores_of_an_app_with_an_error_in_it_are_broken_and_every_command_says_why(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
-    plugged.ok("syncstores", "lab")
-    plugged.app("lab", "x = = 1  # penstock")
-    done = plugged("stores", "status")
+    linked.ok("syncstores", "lab")
+    linked.app("lab", "x = = 1  # penstock")
+    done = linked("stores", "status")
     assert (done.code, "lab:gages is broken" in done.err, "SyntaxError" in done.err) == (0, True, True)
-    [row] = plugged.json("stores", "status")["stores"]
+    [row] = linked.json("stores", "status")["stores"]
     assert (row["health"], row["exists"], "(app.py, line 1)" in row["problem"]) == ("broken", True, True)
     for command in (
         ("stores", "status", "--check"),
@@ -144,7 +144,7 @@ def test_the_stores_of_an_app_with_an_error_in_it_are_broken_and_every_command_s
         ("stores", "drop", "lab:gages", "--yes"),
         ("stores", "drop", "lab:gages", "--service", "main", "--now", "--yes"),
     ):
-        done = plugged(*command)
+        done = linked(*command)
         assert (done.code in (1, 2), "SyntaxError" in done.out + done.err) == (True, True), command
         assert "stores drop" not in done.out + done.err, command
     assert ground.databases() == {"lab_gages"}
@@ -159,16 +159,16 @@ def test_an_app_that_never_had_a_store_is_missed_when_it_is_broken(site: Termina
 
 
 def test_a_command_that_runs_in_another_folder_takes_no_store_for_an_orphan(
-    plugged: Terminal, ground: TestServer
+    linked: Terminal, ground: TestServer
 ) -> None:
-    plugged.ok("syncstores", "lab")
-    (plugged.folder / "lab").rename(plugged.folder / "moved")
-    (plugged.folder / "moved" / "app.py").rename(plugged.folder / "moved" / "other.py")
-    done = plugged("stores", "status", "--check")
+    linked.ok("syncstores", "lab")
+    (linked.folder / "lab").rename(linked.folder / "moved")
+    (linked.folder / "moved" / "app.py").rename(linked.folder / "moved" / "other.py")
+    done = linked("stores", "status", "--check")
     assert (done.code, "lab:gages is broken" in done.err) == (1, True)
     assert "Run this where the app is" in done.err
-    assert plugged("run", "--", "true").code != 0
-    assert plugged("stores", "drop", "lab:gages", "--yes").code == 1
+    assert linked("run", "--", "true").code != 0
+    assert linked("stores", "drop", "lab:gages", "--yes").code == 1
     assert ground.databases() == {"lab_gages"}
 
 
@@ -189,7 +189,7 @@ def test_t19_a_store_whose_declaration_is_gone_and_one_left_behind_are_orphans(
     assert not list((site.folder / ".penstock/stores").glob("*.sqlite"))
     site.app("lab", LAB.replace("gages = Database", "meters = Database"))
     rows = site.json("stores", "status")["stores"]
-    assert [(row["store"], row["health"]) for row in rows] == [("meters", "unassigned"), ("gages", "orphan")]
+    assert [(row["store"], row["health"]) for row in rows] == [("meters", "unlinked"), ("gages", "orphan")]
     assert site("stores", "status", "--check").code == 1
     site.ok("stores", "drop", "lab:gages", "--now", "--yes")
     assert sqlite_ground.databases() == set()
@@ -198,13 +198,13 @@ def test_t19_a_store_whose_declaration_is_gone_and_one_left_behind_are_orphans(
 # --- status and addresses -------------------------------------------------------------------------
 
 
-def test_status_exits_with_1_only_if_it_is_asked_to_check(plugged: Terminal, ground: TestServer) -> None:
-    done = plugged("stores", "status")
+def test_status_exits_with_1_only_if_it_is_asked_to_check(linked: Terminal, ground: TestServer) -> None:
+    done = linked("stores", "status")
     assert (done.code, "not created" in done.out) == (0, True)
     assert "try: penstock syncstores lab -d gages" in done.err
-    assert plugged("stores", "status", "--check").code == 1
-    plugged.ok("syncstores", "lab")
-    assert plugged("stores", "status", "--check").code == 0
+    assert linked("stores", "status", "--check").code == 1
+    linked.ok("syncstores", "lab")
+    assert linked("stores", "status", "--check").code == 0
 
 
 def test_an_address_shows_its_password_only_when_that_is_asked_for(site: Terminal) -> None:

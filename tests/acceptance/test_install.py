@@ -106,9 +106,9 @@ def test_t19_an_app_that_is_uninstalled_leaves_its_stores_and_no_command_that_dr
         f"Removes lab 1.0, with lab: {own_python.parents[2]}/bin/python -m pip uninstall --yes lab",
         "Leaves a store: lab:basins.logan, database lab_basins_logan on local",
         "Leaves a store: lab:gages, database lab_gages on local",
-        "Leaves local plugged into lab:basins  (registry .penstock/registry.sqlite3)",
-        "Leaves local plugged into lab:gages  (registry .penstock/registry.sqlite3)",
-        "Leaves local plugged into lab:servers  (registry .penstock/registry.sqlite3)",
+        "Leaves local linked to lab:basins  (registry .penstock/registry.sqlite3)",
+        "Leaves local linked to lab:gages  (registry .penstock/registry.sqlite3)",
+        "Leaves local linked to lab:servers  (registry .penstock/registry.sqlite3)",
         CLEAN_UP,
     ]
     assert not (own_python / "lab").exists()
@@ -138,7 +138,7 @@ def distribute(package: Path, packages: Path) -> None:
 # --- from where it is -----------------------------------------------------------------------------
 
 
-def test_a_package_that_is_no_project_is_plugged_in_and_synced(
+def test_a_package_that_is_no_project_is_linked_and_synced(
     empty: Terminal, shelf: Callable[..., Path]
 ) -> None:
     folder = shelf("name: lab\npost:\n- first.sh 'a b'\n- second.py\n")
@@ -165,7 +165,7 @@ def test_a_plan_shows_every_program_and_does_nothing(empty: Terminal, shelf: Cal
             "lab  (../shelf/install.yml)",
             f"  would run {pip} 'numpy==1.26.*' requests",
             f"  would run {pip} --editable ../shelf",
-            "  would plug local into lab:gages  (../shelf/services.yml:2)",
+            "  would link local to lab:gages  (../shelf/services.yml:2)",
             "  would sync the stores of lab",
             "  would run ../shelf/end.sh",
         ],
@@ -173,14 +173,14 @@ def test_a_plan_shows_every_program_and_does_nothing(empty: Terminal, shelf: Cal
     assert "conda's postgis is not installed by Penstock" in done.err
     assert journal(empty) == []
     done = empty("install", "../shelf", "--plan", "--no-deps", "--no-sync")
-    assert [line.split()[1] for line in done.out.splitlines()[1:]] == ["run", "plug", "run"]
+    assert [line.split()[1] for line in done.out.splitlines()[1:]] == ["run", "link", "run"]
 
 
 def test_it_asks_before_anything_is_done(empty: Terminal, shelf: Callable[..., Path]) -> None:
     shelf()
     done = empty("install", "../shelf")
     assert (done.code, "error[confirmation-needed]" in done.err) == (2, True)
-    assert "would plug local into lab:gages" in done.err
+    assert "would link local to lab:gages" in done.err
     done = empty.typed("install", "../shelf", answers=[("Install lab? [y/N]", "n")])
     assert (done.code, "Nothing was changed." in done.out) == (1, True)
     assert journal(empty) == []
@@ -188,14 +188,14 @@ def test_it_asks_before_anything_is_done(empty: Terminal, shelf: Callable[..., P
     assert (done.code, "lab is installed" in done.out) == (0, True), done.out
 
 
-def test_what_is_plugged_in_already_stays(empty: Terminal, shelf: Callable[..., Path]) -> None:
+def test_what_is_linked_already_stays(empty: Terminal, shelf: Callable[..., Path]) -> None:
     shelf()
     empty.ok("services", "add", "more", f"sqlite:///{empty.folder}")
     empty.ok("install", "../shelf", "--yes")
     shelf(services="persistent:\n  gages: more\n")
     shown = empty.ok("install", "../shelf", "--yes", "--no-sync")
     assert "lab:gages uses service local already" in shown
-    assert "would leave local plugged into lab:gages" in empty.ok("install", "../shelf", "--plan")
+    assert "would leave local linked to lab:gages" in empty.ok("install", "../shelf", "--plan")
 
 
 def test_a_link_that_can_not_be_made_says_what_mends_it_and_stops_no_other(

@@ -16,7 +16,7 @@ from faults.canary import PASSWORD, Search
 from fix_apps import Gage
 from penstock import EngineOptions, MemoryRegistry, SecretRef, Service, Stores, use
 from penstock.aio import AsyncStores, current_stores
-from penstock.errors import MissingExtra, NotAssigned, NotSupported, PenstockError, StoreNotCreated
+from penstock.errors import MissingExtra, NotLinked, NotSupported, PenstockError, StoreNotCreated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,12 +329,12 @@ def test_a_store_that_was_never_made_is_told_as_such(
         assert str(by_a_task) == str(by_a_thread)
 
 
-def test_a_store_nothing_is_plugged_into_is_told_as_such(
+def test_a_store_nothing_is_linked_to_is_told_as_such(
     async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     with use(desk_on(async_ground, lab, links=())):
         for error in told_twice(lab):
-            assert isinstance(error, NotAssigned)
+            assert isinstance(error, NotLinked)
 
 
 def test_a_refused_password_is_the_same_error_and_is_nowhere_in_it(

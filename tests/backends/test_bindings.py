@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A configuration file that plugs service `main`, which it does not define, into the store."""
+    """A configuration file that links service `main`, which it does not define, into the store."""
     config = tmp_path / "penstock.toml"
     config.write_text('[links]\n"lab:gages" = "main"\n')
     return config

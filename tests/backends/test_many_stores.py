@@ -106,11 +106,11 @@ def test_t11_stores_that_come_and_go_leave_no_engine_and_no_connection(desk: Sto
     assert sum(state.open for state in desk.budgets()) == 0
 
 
-def test_t11_an_unassigned_optional_store_stops_nothing(
+def test_t11_an_unlinked_optional_store_stops_nothing(
     ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     class Wide(lab):  # type: ignore[valid-type, misc]
-        extra = Database("Not plugged in.", metadata=Base.metadata, required=False)
+        extra = Database("Not linked.", metadata=Base.metadata, required=False)
 
     stores = desk_on(ground, Wide)
     results = stores.sync(Wide, options=SyncOptions(jobs=2))

@@ -11,9 +11,9 @@ import pytest
 
 from penstock.errors import NameCollision, PenstockError, RegistryError, ServiceExists
 from penstock.registry import (
-    Assignment,
     DatabaseRegistry,
     JournalEntry,
+    Link,
     Registry,
     Service,
     StoreEntry,
@@ -40,7 +40,7 @@ STORE = StoreEntry(
 
 def test_nothing_is_known_before_anything_is_written(registry: Registry) -> None:
     assert list(registry.services()) == []
-    assert list(registry.assignments()) == []
+    assert list(registry.links()) == []
     assert list(registry.stores()) == []
     assert registry.find_store("lab", "gages") is None
     assert list(registry.journal()) == []
@@ -64,12 +64,12 @@ def test_a_taken_name_is_refused_unless_it_may_be_replaced(registry: Registry) -
     assert list(registry.services()) == []
 
 
-def test_an_assignment_replaces_the_one_before(registry: Registry) -> None:
-    registry.put_assignment(Assignment(app="lab", setting="gages", service="one"))
-    registry.put_assignment(Assignment(app="lab", setting="gages", service="two"))
-    assert [a.service for a in registry.assignments()] == ["two"]
-    assert registry.remove_assignment("lab", "gages")
-    assert not registry.remove_assignment("lab", "gages")
+def test_a_link_replaces_the_one_before(registry: Registry) -> None:
+    registry.put_link(Link(app="lab", setting="gages", service="one"))
+    registry.put_link(Link(app="lab", setting="gages", service="two"))
+    assert [a.service for a in registry.links()] == ["two"]
+    assert registry.remove_link("lab", "gages")
+    assert not registry.remove_link("lab", "gages")
 
 
 def test_a_store_is_remembered_where_it_is(registry: Registry) -> None:

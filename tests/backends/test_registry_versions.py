@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from penstock.errors import RegistryConflict, RegistryError
-from penstock.registry import Assignment, Registry, Service, StoreEntry, StoreState
+from penstock.registry import Link, Registry, Service, StoreEntry, StoreState
 from penstock.registry.generation import Generation
 from penstock.registry.operator import Operator
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fix_registries import RegistryHome
 
 MAIN = Service(name="main", url="sqlite:////srv/main")
-LINK = Assignment(app="lab", setting="gages", service="main")
+LINK = Link(app="lab", setting="gages", service="main")
 STORE = StoreEntry(app="lab", name="gages", service="main", database="lab_gages")
 MADE_LATER = StoreEntry(app="lab", name="basins.logan", service="main", database="lab_logan", dynamic=True)
 
@@ -94,9 +94,9 @@ def test_an_operator_edits_what_was_read_or_whatever_is_there(registry: Registry
 
 def test_every_row_counts_how_often_it_was_written(registry: Registry) -> None:
     for _ in range(3):
-        registry.put_assignment(LINK)
+        registry.put_link(LINK)
         registry.put_store(STORE)
-    assert [found.version for found in registry.assignments()] == [3]
+    assert [found.version for found in registry.links()] == [3]
     assert [found.version for found in registry.stores()] == [3]
     registry.put_store(replace(STORE, service="other"))
     assert [(found.service, found.version) for found in registry.stores()] == [("main", 4), ("other", 1)]
@@ -113,8 +113,8 @@ CHANGES: dict[str, Callable[[Registry], object]] = {
     "new service": lambda registry: registry.put_service(replace(MAIN, name="new")),
     "edited service": lambda registry: registry.put_service(only(registry), replace=True),
     "removed service": lambda registry: registry.remove_service("main"),
-    "link": lambda registry: registry.put_assignment(replace(LINK, service="other")),
-    "unlink": lambda registry: registry.remove_assignment("lab", "gages"),
+    "link": lambda registry: registry.put_link(replace(LINK, service="other")),
+    "unlink": lambda registry: registry.remove_link("lab", "gages"),
     "moved store": lambda registry: registry.put_store(replace(STORE, database="elsewhere")),
     "adopted store": lambda registry: registry.put_store(replace(STORE, name="new", database="old")),
     "forgotten store": lambda registry: registry.remove_store(STORE),
@@ -122,7 +122,7 @@ CHANGES: dict[str, Callable[[Registry], object]] = {
 
 NO_CHANGES: dict[str, Callable[[Registry], object]] = {
     "nothing to remove": lambda registry: registry.remove_service("nobody"),
-    "nothing to unlink": lambda registry: registry.remove_assignment("lab", "nothing"),
+    "nothing to unlink": lambda registry: registry.remove_link("lab", "nothing"),
     "nothing to forget": lambda registry: registry.remove_store(replace(STORE, database="nowhere")),
     "store made at run time": lambda registry: registry.put_store(MADE_LATER),
     "store's state": lambda registry: registry.put_store(replace(STORE, state=StoreState.READY)),
@@ -140,7 +140,7 @@ def test_an_edit_that_is_refused_leaves_the_generation(filled: Registry) -> None
 def filled(registry: Registry) -> Registry:
     """A registry with one of each."""
     registry.put_service(MAIN)
-    registry.put_assignment(LINK)
+    registry.put_link(LINK)
     registry.put_store(STORE)
     return registry
 
@@ -169,7 +169,7 @@ def test_a_process_learns_what_another_one_changed(registry_home: RegistryHome) 
         others.put_service(MAIN)
         assert mine.generation(max_age=60) == 0
         assert mine.generation() == 1
-        mine.put_assignment(LINK)
+        mine.put_link(LINK)
         assert mine.generation(max_age=60) == 2
 
 

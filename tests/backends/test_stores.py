@@ -19,7 +19,7 @@ from penstock import (
 )
 from penstock.errors import (
     NameCollision,
-    NotAssigned,
+    NotLinked,
     StoreNotOurs,
     UnknownSetting,
     UnknownStore,
@@ -175,14 +175,14 @@ def test_a_getter_of_the_wrong_kind_names_the_other(desk: Stores, lab: type[App]
         lab.get_persistent_store_database("nobody")
 
 
-def test_an_unassigned_setting_names_the_command(lab: type[App]) -> None:
+def test_an_unlinked_setting_names_the_command(lab: type[App]) -> None:
     with use(Stores(MemoryRegistry(), apps=[lab])):
-        with pytest.raises(NotAssigned, match=r"penstock link .* lab:gages"):
+        with pytest.raises(NotLinked, match=r"penstock link .* lab:gages"):
             _ = lab.gages.engine
         assert not lab.gages.exists()
 
 
-def test_a_required_unassigned_store_fails_and_an_optional_one_is_skipped(
+def test_a_required_unlinked_store_fails_and_an_optional_one_is_skipped(
     ground: TestServer, desk_on: Callable[..., Stores]
 ) -> None:
     class Lab(App):

@@ -16,7 +16,7 @@ from fix_brokers import DETECTION, detections
 from penstock import App, Database, use
 from penstock.compat.db_plugins import SQLConnection
 from penstock.compat.db_plugins.models import Base, Detection, Object, Step
-from penstock.errors import NotAssigned, UnknownApp, UnknownStore
+from penstock.errors import NotLinked, UnknownApp, UnknownStore
 from penstock.testing import stores_for_tests
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_a_connection_to_a_store_has_the_rights_of_its_role(
 
 @pytest.mark.parametrize(
     ("name", "error"),
-    [("broker:others", UnknownStore), ("nobody:alerts", UnknownApp), ("broker:other", NotAssigned)],
+    [("broker:others", UnknownStore), ("nobody:alerts", UnknownApp), ("broker:other", NotLinked)],
 )
 def test_what_is_no_store_is_told(stores: Stores, name: str, error: type[Exception]) -> None:
     with pytest.raises(error):

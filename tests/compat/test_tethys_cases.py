@@ -13,7 +13,7 @@ from penstock import Stores, current_stores
 from penstock.compat import tethys
 from penstock.compat.tethys import TethysAppBase, TethysTestCase, testing
 from penstock.declare import run_of_copy
-from penstock.errors import InitializerError, NotAssigned, RealStoreUnderTest
+from penstock.errors import InitializerError, NotLinked, RealStoreUnderTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,7 +159,7 @@ def test_a_copy_of_a_run_time_store_is_made_with_what_is_asked_for(
     destroy(lab)
 
 
-def test_t11_an_unassigned_optional_store_stops_nothing_else(
+def test_t11_an_unlinked_optional_store_stops_nothing_else(
     ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     from penstock import use
@@ -219,7 +219,7 @@ def test_copies_that_cannot_be_made_leave_the_desk_as_it_was(
     from penstock import use
 
     with use(desk_on(ground, lab, links=("basins",))) as desk:
-        with pytest.raises(NotAssigned, match="gages"):
+        with pytest.raises(NotLinked, match="gages"):
             create(lab)
         assert current_stores() is desk
     testing._copies._close()
@@ -241,4 +241,4 @@ def test_the_old_names_of_errors_are_those_of_ours(lab: type[App], desk: Stores)
     with pytest.raises(tethys.TethysAppSettingDoesNotExist):
         lab.get_persistent_store_database("nothing")
     assert tethys.PersistentStoreInitializerError is InitializerError
-    assert tethys.TethysAppSettingNotAssigned is NotAssigned
+    assert tethys.TethysAppSettingNotAssigned is NotLinked

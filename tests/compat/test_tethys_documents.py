@@ -75,8 +75,8 @@ def python(number: int) -> str:
     return marked_blocks(document("000"), "python")[number]
 
 
-def plug(desk: Stores, app: type[App]) -> type[App]:
-    """Plug the service into every setting of an app."""
+def link(desk: Stores, app: type[App]) -> type[App]:
+    """Link the service to every setting of an app."""
     desk.register(app)
     for setting in app.declaration().settings:
         desk.link("main", app, setting.name)
@@ -93,17 +93,17 @@ def run(package: str, code: str) -> dict[str, Any]:
 
 @pytest.fixture
 def my_first_app(write: Callable[..., ModuleType], desk: Stores) -> type[App]:
-    """The app of the first document, plugged in."""
+    """The app of the first document, linked."""
     model = python(1) + "\nfrom .init_stores import init_example_db\n"
     found = write("my_first_app", app=python(0), model=model, init_stores=python(2)).MyFirstApp
-    return plug(desk, found)
+    return link(desk, found)
 
 
 @pytest.fixture
 def appsettings(write: Callable[..., ModuleType], desk: Stores, ground: TestServer) -> type[App]:
-    """The app of its example of settings, plugged in."""
+    """The app of its example of settings, linked."""
     require_spatial(ground)
-    return plug(desk, write("appsettings", app=BASE + python(5), model=INITIALIZERS).MyFirstApp)
+    return link(desk, write("appsettings", app=BASE + python(5), model=INITIALIZERS).MyFirstApp)
 
 
 # --- the first document ---------------------------------------------------------------------------
@@ -245,13 +245,13 @@ def test_the_signatures_of_the_document_are_those_of_the_methods() -> None:
 # --- the second document --------------------------------------------------------------------------
 
 
-def test_the_recipes_setting_is_declared_plugged_in_and_synced(
+def test_the_recipes_setting_is_declared_linked_and_synced(
     write: Callable[..., ModuleType], desk: Stores, ground: TestServer
 ) -> None:
     [declared] = directive_blocks(document("001"), "python")
     model = python(1) + "\nfrom .init_stores import init_primary_db\n"
     initializer = python(2).replace("init_example_db", "init_primary_db")
-    app = plug(desk, write("your_app", app=BASE + declared, model=model, init_stores=initializer).App)
+    app = link(desk, write("your_app", app=BASE + declared, model=model, init_stores=initializer).App)
     all_ok(desk, app)
     assert ground.databases() == {"your_app_primary_db"}
     with Session(app.get_persistent_store_database("primary_db")) as session:

@@ -78,7 +78,7 @@ def check(place: Place, name: str) -> None:
 
 
 def installed(place: Place, name: str, folder: str = ".") -> None:
-    """Install an app, which plugs in and syncs; and sync once more."""
+    """Install an app, which links in and syncs; and sync once more."""
     place.site.ok("install", folder, "--yes")
     place.site.ok("syncstores", name)
     assert {row["health"] for row in place.site.json("stores", "status")["stores"]} <= {"ready"}
@@ -165,4 +165,4 @@ def test_an_app_below_tethysapp_is_found_in_the_folder_it_is_in(tmp_path: Path) 
     shutil.copytree(WILD / "old_setup" / "tethysapp", site.folder / "tethysapp")
     assert [row["app"] for row in site.json("apps", "list")["apps"]] == ["old_setup"]
     assert [row["setting"] for row in site.json("settings", "list")["settings"]] == ["primary_db"]
-    assert json.loads(site.ok("stores", "status", "--json"))["stores"][0]["health"] == "unassigned"
+    assert json.loads(site.ok("stores", "status", "--json"))["stores"][0]["health"] == "unlinked"

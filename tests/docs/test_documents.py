@@ -62,7 +62,7 @@ BEGINNINGS = {
     "a module of tables": (f"cat > gages.py <<'END'\n{TABLES}END",),
     "a project": ("penstock init",),
     "a project with an app": ("penstock init", "penstock scaffold my_first_app"),
-    "a project with an app, plugged in": (
+    "a project with an app, linked": (
         "penstock init",
         "penstock scaffold my_first_app",
         "penstock link local my_first_app:example_db",

@@ -25,7 +25,7 @@ def _desk(url: str, password: str) -> Iterator[Stores]:
 
 
 def link_gages(registry: str, password: str, service: str) -> None:
-    """Plug another service into the setting `gages`."""
+    """Link another service to the setting `gages`."""
     with _desk(registry, password) as desk:
         desk.link(service, "lab", "gages")
 

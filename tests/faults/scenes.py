@@ -114,7 +114,7 @@ class Scene:
         return Stores(DatabaseRegistry.at(Path(self.registry)), apps=apps)
 
     def make_registry(self) -> None:
-        """Register the service and plug it into every setting."""
+        """Register the service and link it to every setting."""
         registry = DatabaseRegistry.at(Path(self.registry))
         with Stores(registry, apps=self.apps) as desk:
             registry.put_service(self.ground.service)

@@ -325,7 +325,7 @@ def test_a_session_that_ends_while_it_is_used_fails_once_and_is_replaced(
         assert state(lab).open == 0
 
 
-def test_a_store_that_is_plugged_in_elsewhere_is_found_there_by_the_same_engine(
+def test_a_store_that_is_linked_elsewhere_is_found_there_by_the_same_engine(
     async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
 ) -> None:
     async def use_it(desk: Stores) -> None:

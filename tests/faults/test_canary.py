@@ -148,7 +148,7 @@ SETTINGS = ("birds", "eggs", "nests", "flocks", "server")
 
 
 def desk_over(registry: Path, service: Service, watch: Watch, bindings: Bindings | None = None) -> Stores:
-    """A desk that echoes statements, over a registry file, with the service plugged in everywhere."""
+    """A desk that echoes statements, over a registry file, with the service linked everywhere."""
     desk = Stores(
         DatabaseRegistry.at(registry),
         bindings=bindings,
@@ -168,7 +168,7 @@ def look_at_everything(desk: Stores, watch: Watch) -> None:
         "registry": desk.registry,
         "services": desk.registry.services(),
         "service": desk.registry.services()[0],
-        "assignments": desk.registry.assignments(),
+        "links": desk.registry.links(),
         "stores": desk.registry.stores(),
         "journal": desk.registry.journal(1000),
         "status": desk.status(Aviary),

@@ -17,7 +17,7 @@ from faults.scenes import until
 from fix_apps import Gage
 from fix_roles import WORDS, logged_in, password_changed, password_of
 from penstock import EngineOptions, Stores, use
-from penstock.errors import NotAssigned, StoreNotCreated
+from penstock.errors import NotLinked, StoreNotCreated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,10 +90,10 @@ def connections(ground: TestServer, database: str = "lab_gages") -> int:
     return ground.connections(database)
 
 
-# --- E9: plugged in elsewhere, moved, unplugged, another password ----------------------------------
+# --- E9: linked elsewhere, moved, unlinked, another password ----------------------------------
 
 
-def test_e9_a_store_plugged_in_elsewhere_by_another_process_is_used_there_and_no_request_fails(
+def test_e9_a_store_linked_elsewhere_by_another_process_is_used_there_and_no_request_fails(
     running: Stores, lab: type[App], ground: TestServer, elsewhere: Elsewhere
 ) -> None:
     other = ground.new_service("other")
@@ -143,15 +143,15 @@ def test_e9_a_store_that_another_process_unplugged_is_said_to_be_unplugged_and_l
     with Load(running, lab) as load:
         load.until_at(where(ground))
         elsewhere.do("unlink_gages")
-        load.until_failed(NotAssigned)
+        load.until_failed(NotLinked)
         until(lambda: connections(ground) == 0, "the old connections are closed")
-    assert {type(error) for error in load.failed} == {NotAssigned}
-    with pytest.raises(NotAssigned, match=r"penstock link .* lab:gages"):
+    assert {type(error) for error in load.failed} == {NotLinked}
+    with pytest.raises(NotLinked, match=r"penstock link .* lab:gages"):
         engine.connect()
     elsewhere.do("link_gages", service="main")
     with Load(running, lab) as again:
         again.until_at(where(ground))
-    assert all(isinstance(error, NotAssigned) for error in again.failed)
+    assert all(isinstance(error, NotLinked) for error in again.failed)
     assert running.engine(lab, "gages") is engine
 
 

@@ -186,7 +186,7 @@ def test_t3_threads_that_ask_first_at_the_same_moment_get_one_engine(desk: Store
         assert len(set(threads.map(ask, range(16)))) == 1
 
 
-def test_t3_one_engine_serves_for_ever_also_after_the_store_is_plugged_in_elsewhere(
+def test_t3_one_engine_serves_for_ever_also_after_the_store_is_linked_elsewhere(
     desk: Stores, lab: type[App], ground: TestServer
 ) -> None:
     engine, factory = lab.gages.engine, lab.gages.sessionmaker

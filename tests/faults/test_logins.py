@@ -66,7 +66,7 @@ class Home:
 def home(
     request: pytest.FixtureRequest, workers: Workers, tmp_path: Path, keyring: Keyring
 ) -> Iterator[Home]:
-    """A registry with a service whose password is sealed, plugged in everywhere; no store yet."""
+    """A registry with a service whose password is sealed, linked everywhere; no store yet."""
     ground: TestServer = request.getfixturevalue(f"{request.param}_ground")
     found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring)
     password = read_password(ground.service, ServiceAccount.SERVICE, keyring)

@@ -125,7 +125,7 @@ def sync(stores: Stores, home: Home) -> None:
 
 @pytest.fixture
 def home_on(workers: Workers, tmp_path: Path, keyring: Keyring) -> Callable[[TestServer], Home]:
-    """Makes a registry with a service, plugged in everywhere, and a store on it: `gages`, or another one."""
+    """Makes a registry with a service, linked everywhere, and a store on it: `gages`, or another one."""
 
     def make(ground: TestServer, store: str = STATIC) -> Home:
         found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring, store)
@@ -154,7 +154,7 @@ both = pytest.mark.parametrize("home", [STATIC, DYNAMIC], indirect=True)
 def check_honest(home: Home, point: str) -> bool:
     """What is said to be there is there, and nothing else; whether the store is, and lets its app in."""
     with home.desk() as stores:
-        found = [each for each in stores.status() if each.health is not Health.UNASSIGNED]
+        found = [each for each in stores.status() if each.health is not Health.UNLINKED]
         said = {each.database for each in found if each.exists is not False}
         assert home.databases() - home.remains() <= said <= home.databases(), point
         here = [each.health for each in found if each.health is not Health.DROPPED]

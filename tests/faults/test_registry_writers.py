@@ -65,9 +65,9 @@ def check_services(registry: DatabaseRegistry, said: list[dict[str, Any]]) -> No
 
 
 def check_links_and_stores(registry: DatabaseRegistry, said: list[dict[str, Any]]) -> None:
-    """What each writer plugged in and made last is there, and each contested database has one owner."""
+    """What each writer linked and made last is there, and each contested database has one owner."""
     links: dict[str, dict[str, str]] = defaultdict(dict)
-    for link in registry.assignments():
+    for link in registry.links():
         links[link.app][link.setting] = link.service
     stores: dict[str, list[list[str]]] = defaultdict(list)
     won: dict[str, list[str]] = defaultdict(list)

@@ -109,14 +109,14 @@ class Writer:
     # --- links ---
 
     def link(self) -> None:
-        """Plug a service into a setting."""
+        """Link a service to a setting."""
         setting, service = self.random.choice(SETTINGS), self.random.choice(COUNTERS)
         with self.line("link", 1):
             self.operator.link(service, self.app, setting)
         self.links[setting] = service
 
     def unlink(self) -> None:
-        """Unplug it."""
+        """Unlink it."""
         for setting in self.some(self.links):
             with self.line("unlink", 1):
                 assert self.operator.unlink(self.name, setting)

@@ -20,11 +20,11 @@ import penstock.registry
 from penstock.backends import StoreRole
 from penstock.errors import RegistryConflict, RegistryError
 from penstock.registry import (
-    Assignment,
     Credential,
     CredentialState,
     DatabaseRegistry,
     JournalEntry,
+    Link,
     Service,
     StoreEntry,
     storage,
@@ -45,7 +45,7 @@ AT_ONCE = 6
 
 NEW = Service(name="new", url="sqlite:////srv/new")
 MAIN = Service(name="main", url="sqlite:////srv/çoğ", password=SecretRef("env", "MAIN_PW"))
-LINK = Assignment(app="lab", setting="gages", service="main")
+LINK = Link(app="lab", setting="gages", service="main")
 STORE = StoreEntry(app="lab", name="gages", service="main", database="Odd Näme", problem='It\'s "dry"; 100%')
 CREDENTIAL = Credential(
     id="c" * 32,
@@ -87,7 +87,7 @@ def contents(registry: Registry) -> tuple[object, ...]:
     return (
         registry.identity(),
         list(registry.services()),
-        list(registry.assignments()),
+        list(registry.links()),
         list(registry.stores()),
         list(registry.credentials()),
         list(registry.journal()),
@@ -97,7 +97,7 @@ def contents(registry: Registry) -> tuple[object, ...]:
 def fill(home: RegistryHome) -> None:
     with home.opened() as registry:
         registry.put_service(MAIN)
-        registry.put_assignment(LINK)
+        registry.put_link(LINK)
         registry.put_store(STORE)
         registry.put_credentials([CREDENTIAL])
         registry.write_journal(DONE)
@@ -183,7 +183,7 @@ def test_an_upgraded_registry_is_written_like_any_other(upgradable: RegistryHome
         registry.put_service(replace(main, pooled=True), replace=True)
         with pytest.raises(RegistryConflict):
             registry.put_service(replace(main, pooled=False), replace=True)
-        registry.put_assignment(Assignment(app="lab", setting="gages", service="new"))
+        registry.put_link(Link(app="lab", setting="gages", service="new"))
         assert registry.generation() == 7
         assert len(registry.journal()) == 1
 
@@ -207,10 +207,10 @@ def test_an_earlier_release_leaves_alone_what_a_later_one_has_upgraded(
             with old_home.opened() as later:
                 later.services()
         with pytest.raises(RegistryError, match="format 2, which this release does not know"):
-            registry.put_assignment(Assignment(app="lab", setting="other", service="main"))
+            registry.put_link(Link(app="lab", setting="other", service="main"))
     with old_home.opened() as registry, pytest.raises(RegistryError, match="format 2"):
         registry.services()
-    assert old_home.run("SELECT setting FROM penstock_assignment") == [("gages",)]
+    assert old_home.run("SELECT setting FROM penstock_link") == [("gages",)]
 
 
 def test_reading_makes_nothing(registry_home: RegistryHome, ground: TestServer) -> None:
@@ -224,7 +224,7 @@ def test_reading_makes_nothing(registry_home: RegistryHome, ground: TestServer) 
 def test_an_up_to_date_registry_is_read_and_written_without_alembic(registry_home: RegistryHome) -> None:
     with registry_home.opened() as registry:
         registry.put_service(NEW)
-    result = in_processes(registry_home, 1, "registry.put_assignment(LINK); out = 'alembic' in sys.modules")
+    result = in_processes(registry_home, 1, "registry.put_link(LINK); out = 'alembic' in sys.modules")
     assert result == [False]
 
 
@@ -304,13 +304,13 @@ def test_a_running_process_does_not_write_what_a_newer_release_has_upgraded(
 CODE = """
 import json, sys
 from pathlib import Path
-from penstock.registry import Assignment, DatabaseRegistry, Service, storage, tables
+from penstock.registry import DatabaseRegistry, Link, Service, storage, tables
 from penstock.secrets import SecretRef
 url, password, number, versions = json.loads(sys.argv[1])
 if versions:
     storage._VERSIONS, tables.REVISION, tables.FORMAT = Path(versions), "0002", 2
 registry = DatabaseRegistry(url, password=SecretRef.parse(password) if password else None)
-LINK = Assignment(app="lab", setting=f"s{number}", service="new")
+LINK = Link(app="lab", setting=f"s{number}", service="new")
 print("ready", flush=True)
 sys.stdin.readline()
 """
@@ -344,21 +344,21 @@ def in_processes(home: RegistryHome, count: int, code: str, versions: Path | Non
 
 
 def test_processes_that_begin_at_once_make_one_registry(registry_home: RegistryHome) -> None:
-    code = "registry.put_assignment(LINK); out = len(registry.assignments()) > 0"
+    code = "registry.put_link(LINK); out = len(registry.links()) > 0"
     assert in_processes(registry_home, AT_ONCE, code) == [True] * AT_ONCE
     with registry_home.opened() as registry:
-        assert len(registry.assignments()) == registry.generation() == AT_ONCE
+        assert len(registry.links()) == registry.generation() == AT_ONCE
     assert differences(registry_home) == []
 
 
 def test_processes_that_begin_at_once_upgrade_an_old_registry_once(
     old_home: RegistryHome, next_versions: Path
 ) -> None:
-    code = "registry.put_assignment(LINK); out = registry.identity().id"
+    code = "registry.put_link(LINK); out = registry.identity().id"
     identities = in_processes(old_home, AT_ONCE, code, next_versions)
     assert len({str(found) for found in identities}) == 1
     assert old_home.run("SELECT format FROM penstock_registry") == [(2,)]
-    assert old_home.run("SELECT count(*) FROM penstock_assignment") == [(1 + AT_ONCE,)]
+    assert old_home.run("SELECT count(*) FROM penstock_link") == [(1 + AT_ONCE,)]
     assert old_home.run("SELECT note FROM penstock_service") == [("of before",)]
 
 
@@ -366,12 +366,12 @@ def test_threads_that_begin_at_once_upgrade_a_registry(upgradable: RegistryHome)
     errors = put_at_once(upgradable)
     assert errors == []
     assert upgradable.run("SELECT format FROM penstock_registry") == [(2,)]
-    assert upgradable.run("SELECT count(*) FROM penstock_assignment") == [(1 + AT_ONCE,)]
+    assert upgradable.run("SELECT count(*) FROM penstock_link") == [(1 + AT_ONCE,)]
 
 
 def test_threads_that_begin_at_once_make_one_registry(registry_home: RegistryHome) -> None:
     assert put_at_once(registry_home) == []
-    assert registry_home.run("SELECT count(*) FROM penstock_assignment") == [(AT_ONCE,)]
+    assert registry_home.run("SELECT count(*) FROM penstock_link") == [(AT_ONCE,)]
     assert differences(registry_home) == []
 
 
@@ -382,7 +382,7 @@ def put_at_once(home: RegistryHome) -> list[Exception]:
     def work(registry: DatabaseRegistry, number: int) -> None:
         begin.wait(60)
         try:
-            registry.put_assignment(Assignment(app="new", setting=f"s{number}", service="main"))
+            registry.put_link(Link(app="new", setting=f"s{number}", service="main"))
         except Exception as error:
             errors.append(error)
 

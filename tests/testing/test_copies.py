@@ -14,7 +14,7 @@ from fix_apps import Base, Gage, all_ok, count, make_lab, seed
 from fix_runs import start_a_run
 from penstock import App, Database, MemoryRegistry, NewStore, Service, Stores, use
 from penstock.declare import Copies, StoreName, run_of_copy
-from penstock.errors import ConfigUnsafe, InitializerError, NotAssigned, StoreNotCreated
+from penstock.errors import ConfigUnsafe, InitializerError, NotLinked, StoreNotCreated
 from penstock.testing import stores_for_tests
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_t11_a_run_time_store_is_copied_without_saying_more_than_its_name(
     assert ground.databases() == {"lab_scratch"}
 
 
-def test_t11_an_unassigned_optional_store_stops_no_copies(
+def test_t11_an_unlinked_optional_store_stops_no_copies(
     ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     desk = desk_on(ground, lab, links=("gages",))
@@ -88,7 +88,7 @@ def test_a_required_store_without_a_service_is_named(
     ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     desk = desk_on(ground, lab, links=("basins",))
-    with pytest.raises(NotAssigned, match="gages"), stores_for_tests([lab], like=desk):
+    with pytest.raises(NotLinked, match="gages"), stores_for_tests([lab], like=desk):
         pass
     assert ground.databases() == set()
 

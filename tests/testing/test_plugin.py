@@ -128,7 +128,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
-def plug(project: pytest.Pytester, ground: TestServer) -> None:
+def link(project: pytest.Pytester, ground: TestServer) -> None:
     """Write a `penstock.toml` with the service `main` and the app."""
     service = ground.service
     lines = ["[apps]", 'lab = "lab:Lab"', "[services.main]", f'url = "{service.url}"']
@@ -156,7 +156,7 @@ def test_an_apps_tests_pass_in_any_order_and_number_on_sqlite(project: pytest.Py
 
 @pytest.mark.parametrize("workers", [0, 3])
 def test_the_option_names_the_service(project: pytest.Pytester, ground: TestServer, workers: int) -> None:
-    plug(project, ground)
+    link(project, ground)
     project.runpytest_subprocess(f"-n{workers}", "--penstock-service=main").assert_outcomes(passed=PASSED)
     assert ground.databases() == set()
     assert list((project.path / "temporary").glob("penstock-tests-*")) == []
@@ -165,14 +165,14 @@ def test_the_option_names_the_service(project: pytest.Pytester, ground: TestServ
 def test_a_line_of_the_configuration_names_the_service(
     project: pytest.Pytester, sqlite_ground: TestServer
 ) -> None:
-    plug(project, sqlite_ground)
+    link(project, sqlite_ground)
     project.makeini("[pytest]\npenstock_service = main\n")
     project.runpytest_subprocess().assert_outcomes(passed=PASSED)
     assert list((project.path / "temporary").glob("penstock-tests-*")) == []
 
 
 def test_a_service_that_is_not_there_is_named(project: pytest.Pytester, sqlite_ground: TestServer) -> None:
-    plug(project, sqlite_ground)
+    link(project, sqlite_ground)
     result = project.runpytest_subprocess("--penstock-service=mian")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*UnknownService: *'mian'*"])
@@ -237,7 +237,7 @@ def test_clone(penstock_copies, number, record_property):
 def test_two_hundred_tests_by_four_workers_are_isolated(
     project: pytest.Pytester, postgresql_ground: TestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plug(project, postgresql_ground)
+    link(project, postgresql_ground)
     project.makepyfile(test_lab=MANY)
     command = ["-n4", "--penstock-service=main", "--junit-xml=report.xml"]
     result = project.runpytest_subprocess(*command)
@@ -259,7 +259,7 @@ def test_two_hundred_tests_by_four_workers_are_isolated(
 def test_a_test_run_that_is_killed_is_cleaned_up_by_the_next(
     project: pytest.Pytester, ground: TestServer
 ) -> None:
-    plug(project, ground)
+    link(project, ground)
     project.makepyfile(
         test_lab=TESTS + "\n\ndef test_last(penstock_stores):\n    import os\n    os.kill(os.getpid(), 9)\n"
     )

@@ -12,7 +12,7 @@ import pytest
 from penstock import MemoryRegistry, Stores
 from penstock.apps import find_apps, named_packages
 from penstock.errors import AppUnsafe, UnknownApp
-from penstock.registry import Assignment
+from penstock.registry import Link
 from penstock.registry.file import FileConfig
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def desk(*linked: str, config: bool = True) -> Stores:
     """A desk whose registry remembers settings of these apps, with a `penstock.toml` or without."""
     registry = MemoryRegistry()
     for app in linked:
-        registry.put_assignment(Assignment(app=app, setting="main", service="local"))
+        registry.put_link(Link(app=app, setting="main", service="local"))
     stores = Stores(registry)
     stores.config = FileConfig(path=Path.cwd() / "penstock.toml") if config else None
     return stores

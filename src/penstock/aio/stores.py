@@ -71,7 +71,7 @@ class AsyncStores(Awaited[Stores]):
 
         Raises:
             UnknownStore, UnknownSetting: There is no such store.
-            NotAssigned: No service is plugged into its setting.
+            NotLinked: No service is linked to its setting.
             MissingExtra: The driver is not installed.
         """
         return async_companion(self._sync.store_engine(app, name, role)).engine

@@ -80,7 +80,7 @@ class App:
 
         Raises:
             ValueError: Both flags are given.
-            NotAssigned: No service is plugged in.
+            NotLinked: No service is linked.
         """
         stores = current_stores()
         _check_flags(as_url=as_url, as_sessionmaker=as_sessionmaker)
@@ -155,7 +155,7 @@ class App:
 
         Raises:
             ValueError: The store is new, and no connection is named.
-            NotAssigned: No service is plugged into the connection setting.
+            NotLinked: No service is linked to the connection setting.
         """
         asked = NewStore(connection=connection_name, initializer=initializer, spatial=spatial)
         options = SyncOptions(refresh=refresh, force_first_time=force_first_time)

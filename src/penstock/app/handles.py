@@ -80,7 +80,7 @@ class Connection(_Handle):
     """A connection to a server, without a database of its own.
 
     Args:
-        description: One line for the operator who plugs a service in.
+        description: One line for the operator who links a service.
         required: Whether the app can't work without it; default True.
 
     >>> class Lab(App):
@@ -231,7 +231,7 @@ class Database(_Declared):
     """A database of the app's own, or with `many=True` a kind of store.
 
     Args:
-        description: One line for the operator who plugs a service in.
+        description: One line for the operator who links a service.
         required: Whether the app can't work without it; default True.
         metadata: Tables to create when they are missing.
         tables: Who makes tables: `"penstock"`, and the app reads and writes rows; or the `"app"`, which may

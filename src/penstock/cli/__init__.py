@@ -18,7 +18,7 @@ _COMMANDS = {
     "apps": ("apps:apps", "The apps that were found, and what they declare."),
     "services": ("services:services", "The servers that stores can be made on."),
     "secrets": ("secrets:secrets", "The passwords of services, and the keys they are sealed with."),
-    "link": ("link:link", "Plug a service into a setting of an app."),
+    "link": ("link:link", "Link a service to a setting of an app."),
     "unlink": ("link:unlink", "Pull a service out of a setting."),
     "settings": ("settings:settings", "What the apps say they need, and what answers it."),
     "syncstores": ("syncstores:syncstores", "Make the stores of apps, or bring them up to date."),
@@ -38,7 +38,7 @@ _COMMANDS = {
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
 @click.pass_context
 def main(ctx: click.Context, config: str | None, given: tuple[str, ...], debug: bool) -> None:
-    """Join applications to SQL databases: declare, plug, sync, use.
+    """Join applications to SQL databases: declare, link, sync, use.
 
     Begin with `penstock init`; `penstock COMMAND --help` explains a command.
     """

@@ -81,13 +81,13 @@ def _other(found: OtherDeclaration) -> dict[str, Any]:
 def _settings(state: State, package: str) -> Iterator[dict[str, Any]]:
     desk = state.desk
     for setting in desk.declaration(package).settings:
-        plugged = desk.book.find_assignment(package, setting.name)
+        linked = desk.book.find_link(package, setting.name)
         yield {
             "kind": kind_of(setting),
             "name": setting.name,
             "description": setting.description,
             "required": setting.required,
-            "source": "" if plugged is None else f"{plugged.service} ({plugged.source})",
+            "source": "" if linked is None else f"{linked.service} ({linked.source})",
         }
 
 

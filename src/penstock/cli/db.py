@@ -93,7 +93,7 @@ def status(state: State, as_json: bool) -> None:
 def remove(state: State, force: bool, yes: bool) -> None:
     """Stop the server and delete it with all its databases and passwords.
 
-    Refused while its service is plugged in or stores live on it, unless --force is given.
+    Refused while its service is linked or stores live on it, unless --force is given.
     """
     desk = state.writable
     cluster = _cluster(state)
@@ -204,7 +204,7 @@ def _register(desk: Stores, name: str, made: Credentials, old: Service | None) -
 def _refuse_if_used(desk: Stores, services: list[Service], *, force: bool) -> None:
     for service in services:
         users = desk.operator.users(service.name)
-        if (users.assignments or users.stores) and not force:
+        if (users.links or users.stores) and not force:
             raise ServiceInUse(
                 f"Service {service.name!r}, which is this server, is in use.",
                 why=f"By {users}.",

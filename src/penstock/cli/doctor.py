@@ -271,23 +271,23 @@ def _settings(state: State) -> Iterator[Finding]:
     for app in desk.apps:
         for setting in app.settings:
             subject = f"{app.package}:{setting.name}"
-            plugged = desk.book.find_assignment(app.package, setting.name)
-            bound = None if plugged is not None else desk.book.find(app, setting.name)
-            if plugged is not None and plugged.service not in services:
-                message = f"{plugged.service} is plugged in ({plugged.source}), and is no service."
+            linked = desk.book.find_link(app.package, setting.name)
+            bound = None if linked is not None else desk.book.find(app, setting.name)
+            if linked is not None and linked.service not in services:
+                message = f"{linked.service} is linked ({linked.source}), and is no service."
                 verdict = Verdict.FAIL if setting.required else Verdict.WARN
-                hint = did_you_mean(plugged.service, services) or "penstock services list"
+                hint = did_you_mean(linked.service, services) or "penstock services list"
                 yield Finding("setting", subject, verdict, message, hint)
-            elif plugged is not None:
-                yield Finding("setting", subject, Verdict.OK, f"{plugged.service} ({plugged.source})")
+            elif linked is not None:
+                yield Finding("setting", subject, Verdict.OK, f"{linked.service} ({linked.source})")
             elif bound is not None:
                 yield Finding("setting", subject, Verdict.OK, str(bound.source))
             else:
                 verdict = Verdict.FAIL if setting.required else Verdict.WARN
                 needed = "It is required" if setting.required else "It is optional"
-                message = f"{needed}, and no service is plugged in."
+                message = f"{needed}, and no service is linked."
                 yield Finding(
-                    "setting", subject, verdict, message, desk.book.not_assigned(app, setting.name).hint
+                    "setting", subject, verdict, message, desk.book.not_linked(app, setting.name).hint
                 )
 
 
@@ -295,7 +295,7 @@ def _stores(state: State) -> Iterator[Finding]:
     with progress.waiting("asking the servers"):
         statuses = state.desk.status()
     for status in statuses:
-        if status.health.value != "unassigned":
+        if status.health.value != "unlinked":
             yield _store(status)
 
 

@@ -35,7 +35,7 @@ url = "sqlite:///.penstock/stores"
 # admin_url = "postgresql://postgres@db.example.org:5432"
 # admin_password = "file:/run/secrets/main_admin"
 
-# Which service is plugged into which setting; `penstock link` does the same in the registry.
+# Which service is linked to which setting; `penstock link` does the same in the registry.
 # [links]
 # "my_first_app:example_db" = "local"
 

@@ -47,7 +47,7 @@ def install(state: State, /, directory: Path, only_plan: bool, yes: bool, **opti
     """Install the app in DIR (here, by default): what it requires, itself, its links, its stores.
 
     DIR/install.yml says what it requires, and which scripts are run in the end; DIR/services.yml, where
-    there is one, which services are plugged into its settings. Exits 0 only if all is well.
+    there is one, which services are linked to its settings. Exits 0 only if all is well.
     """
     from penstock.install import InstallArguments, need_pip, plan_install
 
@@ -113,12 +113,12 @@ def _steps(desk: Stores, plan: InstallPlan) -> Iterator[str]:
         yield output.shorten(f"  would run {command}")
     for link in plan.links:
         target = f"{plan.app}:{link.setting}"
-        before = desk.book.find_assignment(plan.app, link.setting)
+        before = desk.book.find_link(plan.app, link.setting)
         if before is None:
-            yield f"  would plug {link.service} into {target}  ({link.where})"
+            yield f"  would link {link.service} to {target}  ({link.where})"
         else:
             source = output.shorten(str(before.source))
-            yield f"  would leave {before.service} plugged into {target}  ({source})"
+            yield f"  would leave {before.service} linked to {target}  ({source})"
     if plan.sync:
         yield f"  would sync the stores of {plan.app}"
     for command in plan.scripts:
@@ -229,10 +229,10 @@ def _stays(desk: Stores, package: str) -> Iterator[str]:
         yield f"Leaves {word}: {package}:{entry.name}, database {entry.database} on {entry.service}"
         if entry.state.value == "dropped":
             yield "  to let it go, once its time is over: penstock stores purge"
-    for link in desk.registry.assignments():
+    for link in desk.registry.links():
         if link.app == package:
             source = output.shorten(str(link.source))
-            yield f"Leaves {link.service} plugged into {package}:{link.setting}  ({source})"
+            yield f"Leaves {link.service} linked to {package}:{link.setting}  ({source})"
 
 
 def _not_installed(found: FoundApp, here: Path | None) -> DefinedElsewhere:

@@ -1,4 +1,4 @@
-"""Plugs services into settings, and pulls them out."""
+"""Links services to settings, and unlinks them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @pass_state
 @example("penstock link local my_first_app:example_db")
 def link(state: State, service: str, setting: Target) -> None:
-    """Plug SERVICE into a setting of an app, in place of what was plugged in before.
+    """Link SERVICE to a setting of an app, in place of what was linked before.
 
     Nothing is made yet: `penstock syncstores` does that.
     """
     app = state.app(setting.app)
     desk = state.writable
     desk.link(service, app, setting.name)
-    plugged = desk.book.find_assignment(setting.app, setting.name)
-    where = "" if plugged is None else f"  ({output.shorten(str(plugged.source))})"
+    linked = desk.book.find_link(setting.app, setting.name)
+    where = "" if linked is None else f"  ({output.shorten(str(linked.source))})"
     output.done(f"{setting} uses service {service}{where}")
 
 
@@ -43,13 +43,13 @@ def link(state: State, service: str, setting: Target) -> None:
 def unlink(state: State, setting: Target) -> None:
     """Pull the service out of a setting. Its databases stay as they are."""
     desk = state.writable
-    plugged = desk.book.find_assignment(setting.app, setting.name)
-    if plugged is None:
+    linked = desk.book.find_link(setting.app, setting.name)
+    if linked is None:
         state.app(setting.app).get(setting.name)
-        output.say(f"Nothing is plugged into {setting}.")
+        output.say(f"Nothing is linked to {setting}.")
         return
     desk.unlink(setting.app, setting.name)
-    output.done(f"{setting} used service {plugged.service}  ({output.shorten(str(plugged.source))})")
+    output.done(f"{setting} used service {linked.service}  ({output.shorten(str(linked.source))})")
 
 
 def say_link(desk: Stores, app: AppDeclaration, linked: Linked) -> None:
@@ -63,6 +63,6 @@ def say_link(desk: Stores, app: AppDeclaration, linked: Linked) -> None:
         source = output.shorten(str(linked.before.source))
         output.say(f"{target} uses service {linked.before.service} already  ({source})")
     else:
-        now = desk.book.find_assignment(app.package, link.setting)
+        now = desk.book.find_link(app.package, link.setting)
         where = "" if now is None else f"  ({output.shorten(str(now.source))})"
         output.done(f"{target} uses service {link.service}{where}")

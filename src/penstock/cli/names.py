@@ -43,7 +43,7 @@ def complete_apps(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The settings that something is plugged into, as `APP:SETTING`, that begin so."""
+    """The settings that something is linked to, as `APP:SETTING`, that begin so."""
     return _complete(ctx, incomplete, _settings)
 
 
@@ -57,7 +57,7 @@ store_argument = click.argument("store", metavar="APP:STORE", type=target, shell
 
 
 def _settings(state: State) -> list[str]:
-    return [f"{link.app}:{link.setting}" for link in state.desk.registry.assignments()]
+    return [f"{link.app}:{link.setting}" for link in state.desk.registry.links()]
 
 
 def _stores(state: State) -> list[str]:

@@ -31,7 +31,7 @@ UNKNOWN = "?"
 COLOURS = {
     "ready": GOOD, "ok": GOOD, "running": GOOD, "done": GOOD,
     "failed": BAD, "fail": BAD, "not ours": BAD, "unreachable": BAD, "broken": BAD, "refused": BAD,
-    "warn": WARNING, "half-made": WARNING, "not created": WARNING, "unassigned": WARNING,
+    "warn": WARNING, "half-made": WARNING, "not created": WARNING, "unlinked": WARNING,
     "orphan": WARNING, UNKNOWN: WARNING, "unknown": WARNING, "stopped": WARNING,
     "dropped": QUIET, "skipped": QUIET,
 }  # fmt: skip

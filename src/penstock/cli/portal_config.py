@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from penstock.cli.state import State
     from penstock.declare import AppDeclaration
-    from penstock.install.links import Link
+    from penstock.install.links import RequestedLink
     from penstock.install.portal import PortalApp, PortalServer
 
 SUFFIXES = (".yml", ".yaml")
@@ -28,7 +28,7 @@ SUFFIXES = (".yml", ".yaml")
 
 
 def import_portal(state: State, file: Path) -> None:
-    """Register its servers, plug in its services, and write the values of its custom settings.
+    """Register its servers, link its services, and write the values of its custom settings.
 
     What is there already stays as it is. No password, and no value, is printed.
     """
@@ -73,14 +73,14 @@ def _take_over(state: State, package: str, said: PortalApp) -> bool:
         output.error(error)
         output.note(f"once {package} is here, import the file again")
         return False
-    plugged = [_plugged_in(state, app, link) for link in said.links]
+    linked = [_linked(state, app, link) for link in said.links]
     values = {name: value for name, value in said.values.items() if _is_to_be_written(state, package, name)}
     if values:
         _write_values(state, package, values)
-    return all(plugged)
+    return all(linked)
 
 
-def _plugged_in(state: State, app: AppDeclaration, link: Link) -> bool:
+def _linked(state: State, app: AppDeclaration, link: RequestedLink) -> bool:
     from penstock.install import link_all
 
     [result] = link_all(state.writable, app, (link,))

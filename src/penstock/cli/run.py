@@ -12,7 +12,7 @@ from penstock.cli.names import complete_apps
 from penstock.cli.processes import replace_process
 from penstock.cli.root import example
 from penstock.cli.state import State, pass_state
-from penstock.errors import NameCollision, NotAssigned
+from penstock.errors import NameCollision, NotLinked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,18 +56,18 @@ def run(state: State, packages: tuple[str, ...], command: tuple[str, ...]) -> No
 
 
 def _addresses(state: State, apps: Iterable[AppDeclaration]) -> dict[str, str]:
-    """The addresses by variable; raises NotAssigned if there is none, and no file that could say one."""
+    """The addresses by variable; raises NotLinked if there is none, and no file that could say one."""
     from penstock.registry import store_variable
 
     desk = state.desk
     found: dict[str, str] = {}
-    unknown: list[NotAssigned] = []
+    unknown: list[NotLinked] = []
     for app in apps:
         for name in desk.names(app):
             variable = store_variable(app.package, name)
             try:
                 address = _url(desk, app, name)
-            except NotAssigned as error:
+            except NotLinked as error:
                 unknown.append(error)
                 continue
             if found.setdefault(variable, address) != address:

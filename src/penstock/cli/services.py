@@ -168,18 +168,18 @@ def rotate(state: State, name: str, admin: bool, seal: bool) -> None:
 
 @services.command()
 @click.argument("name", shell_complete=complete_services)
-@click.option("--force", is_flag=True, help="Also while it is used: unplug it, forget its stores.")
+@click.option("--force", is_flag=True, help="Also while it is used: unlink it, forget its stores.")
 @yes_option
 @pass_state
 @example("penstock services remove main", "penstock services remove main --force --yes")
 def remove(state: State, name: str, force: bool, yes: bool) -> None:
     """Forget a server. Databases stay as they are.
 
-    Refused while settings are plugged into it or stores live on it, unless --force is given.
+    Refused while settings are linked to it or stores live on it, unless --force is given.
     """
     desk = state.writable
     service, users = desk.operator.get_service(name), desk.operator.users(name)
-    if force or not (users.assignments or users.stores):
+    if force or not (users.links or users.stores):
         losses = _losses(service, users)
         output.confirm(losses, f"Remove service {name}?", yes=yes or not service.source.writable)
     desk.operator.remove_service(name, force=force)
@@ -322,7 +322,7 @@ def _where(password: SecretRef | None) -> str:
 
 def _row(desk: Stores, service: Service) -> dict[str, Any]:
     users = desk.operator.users(service.name)
-    settings = [f"{a.app}:{a.setting}" for a in users.assignments]
+    settings = [f"{a.app}:{a.setting}" for a in users.links]
     stores = [f"{s.app}:{s.name}" for s in users.stores]
     return {
         "service": service.name,
@@ -343,7 +343,7 @@ def _row(desk: Stores, service: Service) -> dict[str, Any]:
 
 def _losses(service: Service, users: Users) -> list[str]:
     lines = [f"Forgets service {service.name}, {output.address(service.url)} ({service.source})."]
-    lines += [f"Unplugs it from {a.app}:{a.setting} ({a.source})." for a in users.assignments]
+    lines += [f"Unlinks it from {a.app}:{a.setting} ({a.source})." for a in users.links]
     lines += [f"Forgets {s.app}:{s.name}; its database {s.database} stays." for s in users.stores]
     return [output.shorten(line) for line in lines]
 

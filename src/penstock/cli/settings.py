@@ -33,7 +33,7 @@ def settings() -> None:
 @pass_state
 @example("penstock settings list my_first_app", "penstock settings list --explain")
 def list_(state: State, apps: tuple[str, ...], explain: bool, as_json: bool) -> None:
-    """List the settings of apps: what each wants, whether it must have it, what is plugged in.
+    """List the settings of apps: what each wants, whether it must have it, what is linked.
 
     With --explain also the stores made at run time, and for each where its address, its password and
     its database come from. No server is asked.

@@ -15,7 +15,7 @@ from penstock.cli.removal import confirm_drops, drop, loss_of, purge, undrop
 from penstock.cli.root import FAILED, example, from_env_option, json_option, yes_option
 from penstock.cli.rotate import rotate
 from penstock.cli.state import State, pass_state
-from penstock.errors import NotAssigned, PenstockError, UnknownApp
+from penstock.errors import NotLinked, PenstockError, UnknownApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def list_(state: State, app: str | None, as_json: bool) -> None:
         _show_unknown(rows)
         if app is None:
             state.say_broken()
-    state.say_absent(lacking=all(row["state"] == "unassigned" for row in rows))
+    state.say_absent(lacking=all(row["state"] == "unlinked" for row in rows))
 
 
 @stores.command()
@@ -154,8 +154,8 @@ def _listed_row(desk: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
     try:
         address = desk.address(app, name)
     except PenstockError as error:
-        if isinstance(error, NotAssigned):
-            return row | {"state": "unassigned"}
+        if isinstance(error, NotLinked):
+            return row | {"state": "unlinked"}
         return row | {"state": row["state"] or "unknown", "problem": output.problem_row(error)}
     return row | {
         "service": address.service,
@@ -229,7 +229,7 @@ def _seen_column(key: str, **options: bool) -> output.Column:
     """A column of what a look at a store says; unknown where nobody could look."""
 
     def value(row: output.Row) -> Any:
-        asked = row["exists"] is not None or row["health"] == "unassigned"
+        asked = row["exists"] is not None or row["health"] == "unlinked"
         if row[key] in (None, "") and (not asked or (row["health"] == "dropped" and row["exists"])):
             return output.UNKNOWN
         return output.size(row[key]) if key == "size" else row[key]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from penstock.cli.state import State
-    from penstock.registry import Assignment
+    from penstock.registry import Link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Stray:
 def stray_links(state: State) -> Iterator[Stray]:
     """The links whose app or setting does not exist, wherever they are made."""
     packages = [app.package for app in state.apps]
-    for link in state.desk.registry.assignments():
+    for link in state.desk.registry.links():
         if link.app in state.desk.broken_apps:
             message = f"It can't be told whether there is a setting {link.setting!r}: see app {link.app}."
             yield _stray(state, link, message)
@@ -60,7 +60,7 @@ def stray_addresses(state: State) -> Iterator[Stray]:
         yield Stray(where=variable, message=message, hint=hint or "Correct its name, or unset it.")
 
 
-def _stray(state: State, link: Assignment, message: str, hint: str = "", *, certain: bool = False) -> Stray:
+def _stray(state: State, link: Link, message: str, hint: str = "", *, certain: bool = False) -> Stray:
     config = state.desk.config
     if link.source.kind == "file" and config is not None:
         return Stray(

@@ -14,7 +14,7 @@ from penstock.cli.names import complete_apps
 from penstock.cli.root import FAILED, example, from_env_option, json_option, need_from_env, yes_option
 from penstock.cli.state import State, pass_state
 from penstock.declare import AppDeclaration
-from penstock.errors import NotAssigned, PenstockError, UnknownStore
+from penstock.errors import NotLinked, PenstockError, UnknownStore
 from penstock.provision.plan import Plan
 from penstock.provision.steps import Phase
 
@@ -116,7 +116,7 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
             jobs = _confirmed(desk, jobs, arguments)
         rows = _run(desk, jobs, arguments)
         if not arguments.names:
-            rows += _unassigned(desk, chosen)
+            rows += _unlinked(desk, chosen)
         rows += broken
         _show_results(rows, as_json=arguments.as_json)
         _show_causes([] if arguments.as_json or not broken else state.apps.broken)
@@ -291,14 +291,14 @@ def _sum_up(rows: Sequence[output.Row]) -> None:
 # --- what can't be synced -------------------------------------------------------------------------
 
 
-def _unassigned(desk: Stores, apps: Sequence[AppDeclaration]) -> list[dict[str, Any]]:
-    """Connections and kinds with nothing plugged in: sync has nothing to do for them but to say so."""
+def _unlinked(desk: Stores, apps: Sequence[AppDeclaration]) -> list[dict[str, Any]]:
+    """Connections and kinds with nothing linked: sync has nothing to do for them but to say so."""
     rows = []
     for app in apps:
         stores = {setting.name for setting in app.databases if not setting.many}
         for setting in app.settings:
-            if setting.name not in stores and desk.book.find_assignment(app.package, setting.name) is None:
-                problem = desk.book.not_assigned(app, setting.name)
+            if setting.name not in stores and desk.book.find_link(app.package, setting.name) is None:
+                problem = desk.book.not_linked(app, setting.name)
                 result = "failed" if setting.required else "skipped"
                 rows.append(Job(app=app, name=setting.name).row(result, [], problem))
     return rows
@@ -317,4 +317,4 @@ def _broken(app: FoundApp) -> dict[str, Any]:
 
 def _is_optional(job: Job, error: PenstockError) -> bool:
     setting = job.app.find(job.name.partition(".")[0])
-    return isinstance(error, NotAssigned) and setting is not None and not setting.required
+    return isinstance(error, NotLinked) and setting is not None and not setting.required

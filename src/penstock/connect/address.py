@@ -21,7 +21,7 @@ from penstock.connect.standins import check_not_under_test
 from penstock.declare import AppDeclaration, Copies, DatabaseSetting, StoreName, physical_name
 from penstock.errors import (
     ConfigError,
-    NotAssigned,
+    NotLinked,
     NotSupported,
     PenstockError,
     UnknownService,
@@ -29,9 +29,9 @@ from penstock.errors import (
     WrongSetting,
 )
 from penstock.registry import (
-    Assignment,
     Binding,
     Bindings,
+    Link,
     Registry,
     RoleMode,
     Service,
@@ -96,7 +96,7 @@ class AddressBook:
     """Looks addresses up: the environment, then the registry's layers, then `DATABASE_URL`.
 
     Args:
-        registry: Services, assignments and remembered stores.
+        registry: Services, links and remembered stores.
         bindings: The addresses that the environment gives.
         keyring: Opens sealed passwords.
 
@@ -115,9 +115,9 @@ class AddressBook:
 
     # --- services ---
 
-    def find_assignment(self, app: str, setting: str) -> Assignment | None:
-        """What is plugged into a setting, or None."""
-        found = (a for a in self._registry.assignments() if (a.app, a.setting) == (app, setting))
+    def find_link(self, app: str, setting: str) -> Link | None:
+        """What is linked to a setting, or None."""
+        found = (a for a in self._registry.links() if (a.app, a.setting) == (app, setting))
         return next(found, None)
 
     def get_service(self, name: str) -> Service:
@@ -125,11 +125,11 @@ class AddressBook:
         return self._operator.get_service(name)
 
     def get_server(self, app: AppDeclaration, setting: str) -> Server:
-        """The server plugged into a setting; raises NotAssigned."""
-        assignment = self.find_assignment(app.package, setting)
-        if assignment is None:
-            raise self.not_assigned(app, setting)
-        return server_of(self._plugged(assignment)[0], self._keyring, self.connect_timeout)
+        """The server linked to a setting; raises NotLinked."""
+        link = self.find_link(app.package, setting)
+        if link is None:
+            raise self.not_linked(app, setting)
+        return server_of(self._service_of(link)[0], self._keyring, self.connect_timeout)
 
     def connection_address(self, app: AppDeclaration, setting: str) -> DatabaseAddress:
         """The database that a connection setting leads to.
@@ -141,24 +141,24 @@ class AddressBook:
         server = self.get_server(app, setting)
         return backend_for(server.login.url).connection_address(server, f"{app.package}:{setting}")
 
-    def not_assigned(self, app: AppDeclaration, setting: str) -> NotAssigned:
-        """That nothing is plugged into a setting, and what can be."""
+    def not_linked(self, app: AppDeclaration, setting: str) -> NotLinked:
+        """That nothing is linked to a setting, and what can be."""
         absent = absent_config(self._registry)
         try:
             services = [service.name for service in self._registry.services()]
         except ConfigError:  # What a platform binds can't be read; what needs it says so.
             services = []
-        return NotAssigned(
-            f"No service is plugged into setting {setting!r} of app {app.package}.",
+        return NotLinked(
+            f"No service is linked to setting {setting!r} of app {app.package}.",
             why=absent,
             hint=_how_to_link(services, f"{app.package}:{setting}", begin=bool(absent)),
         )
 
-    def _plugged(self, assignment: Assignment) -> tuple[Service, Source]:
-        """The service, and who gives its address: the platform that hands it out, else who plugged it in."""
-        wanted_by = assignment.source
+    def _service_of(self, link: Link) -> tuple[Service, Source]:
+        """The service, and who gives its address: the platform that hands it out, else who linked it."""
+        wanted_by = link.source
         try:
-            service = self._operator.get_service(assignment.service)
+            service = self._operator.get_service(link.service)
         except UnknownService as error:
             raise UnknownService(
                 f"{error.what} It is wanted at {wanted_by}.", why=error.why, hint=error.hint
@@ -180,7 +180,7 @@ class AddressBook:
             NotSupported: The store has no login for readers.
             UnknownSetting, UnknownStore: Nobody declared or made a store of this name.
             WrongSetting: It names a connection setting or a whole kind.
-            NotAssigned: No service is plugged into its setting.
+            NotLinked: No service is linked to its setting.
             RealStoreUnderTest: A test copy stands in for it.
         """
         if self.copies is None:
@@ -208,7 +208,7 @@ class AddressBook:
         binding = self.bindings.find(app.package, store.name)
         if binding is not None:
             return self.bound(app, store, binding)
-        return self._assigned(app, store, entry)
+        return self._linked_address(app, store, entry)
 
     def _for_reader(self, found: Address) -> Address:
         """The same store with its login for readers."""
@@ -228,10 +228,10 @@ class AddressBook:
         return len(app.databases) == 1 and not app.databases[0].many
 
     def find(self, app: AppDeclaration, name: str) -> Address | None:
-        """Where the store is, or None if it is unknown or nothing is plugged in."""
+        """Where the store is, or None if it is unknown or nothing is linked."""
         try:
             return self.get(app, name)
-        except (NotAssigned, UnknownStore, WrongSetting):
+        except (NotLinked, UnknownStore, WrongSetting):
             return None
 
     def at(self, app: AppDeclaration, store: StoreName, service: str, source: Source) -> Address:
@@ -278,16 +278,16 @@ class AddressBook:
             external=True,
         )
 
-    def _assigned(self, app: AppDeclaration, store: StoreName, entry: StoreEntry | None) -> Address:
-        assignment = self.find_assignment(app.package, store.setting)
-        if assignment is None:
+    def _linked_address(self, app: AppDeclaration, store: StoreName, entry: StoreEntry | None) -> Address:
+        link = self.find_link(app.package, store.setting)
+        if link is None:
             last = self.bindings.last_resort()
             if last is not None and self.serves_one_store(app):
                 return self.bound(app, store, last)
-            raise self.not_assigned(app, store.setting)
-        service, source = self._plugged(assignment)
-        if entry is not None and entry.service != assignment.service:
-            entry = self._earlier(entry, assignment.service)
+            raise self.not_linked(app, store.setting)
+        service, source = self._service_of(link)
+        if entry is not None and entry.service != link.service:
+            entry = self._earlier(entry, link.service)
         database = self.database_of(app, store) if entry is None else entry.database
         return self._address(app, store, service, database, source, entry)
 
@@ -319,7 +319,7 @@ class AddressBook:
         return None if found is None else login_of(service, found, self._keyring)
 
     def _earlier(self, entry: StoreEntry, service: str) -> StoreEntry | None:
-        """The store's database on a service it was plugged into before."""
+        """The store's database on a service it was linked to before."""
         left = (e for e in self._registry.stores(entry.app) if e.state is StoreState.LEFT)
         return next((e for e in left if (e.name, e.service) == (entry.name, service)), None)
 
@@ -373,7 +373,7 @@ def _database_address(
 
 
 def _how_to_link(services: Sequence[str], setting: str, *, begin: bool) -> str:
-    """The command that plugs a service in, and what has to be done before."""
+    """The command that links a service, and what has to be done before."""
     before = ["penstock init"] if begin else []
     if not (services or begin):
         before = ["penstock services add main postgresql://user@host:5432"]

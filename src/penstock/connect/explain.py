@@ -73,7 +73,7 @@ def explain(registry: Registry, book: AddressBook, app: AppDeclaration, name: st
     """How the address of a setting, or of a store made at run time, is found; asks no server.
 
     Args:
-        registry: Services, assignments and remembered stores.
+        registry: Services, links and remembered stores.
         book: What looks addresses up.
         app: The app.
         name: A setting of it, or one of its stores.
@@ -111,7 +111,7 @@ def _places(
     if setting is None:
         yield _remembered(registry, app, name)
     else:
-        yield from _assignments(layers, app, setting.name)
+        yield from _links(layers, app, setting.name)
     if one:
         yield _last_resort(book, app)
 
@@ -126,15 +126,15 @@ def _variable(book: AddressBook, place: str, found: Binding | None) -> Asked:
     return Asked(place=place, says=says, service=found.variable)
 
 
-def _assignments(layers: Sequence[Readable], app: AppDeclaration, setting: str) -> Iterator[Asked]:
+def _links(layers: Sequence[Readable], app: AppDeclaration, setting: str) -> Iterator[Asked]:
     for layer in layers:
         if isinstance(layer, BoundServices):
-            continue  # A platform hands services out, but does not plug them in.
-        plugs = [a for a in layer.assignments() if (a.app, a.setting) == (app.package, setting)]
-        for plug in plugs:
-            yield Asked(place=str(plug.source), says=plug.service, service=plug.service)
-        if not plugs:
-            yield Asked(place=layer.label, why="nothing is plugged in there")
+            continue  # A platform hands services out, but does not link them.
+        links = [a for a in layer.links() if (a.app, a.setting) == (app.package, setting)]
+        for link in links:
+            yield Asked(place=str(link.source), says=link.service, service=link.service)
+        if not links:
+            yield Asked(place=layer.label, why="nothing is linked there")
 
 
 def _remembered(registry: Registry, app: AppDeclaration, name: str) -> Asked:

@@ -101,7 +101,7 @@ class Sessions:
 
         Raises:
             UnknownStore, UnknownSetting: There is no such store.
-            NotAssigned: No service is plugged into its setting.
+            NotLinked: No service is linked to its setting.
             NotSupported: Nothing could keep a reader behind this pooler from writing.
         """
         return self.store_engine(app, name, role).engine

@@ -27,11 +27,11 @@ class Tables(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSetting:
-    """A socket for a connection to a server, without a database of its own.
+    """Asks for a connection to a server, without a database of its own.
 
     Args:
         name: What the app calls it; unique within the app.
-        description: One line for the operator who plugs a service in.
+        description: One line for the operator who links a service.
         required: Whether the app can't work without it.
 
     Raises:
@@ -68,11 +68,11 @@ class _DatabaseOptions:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSetting(_DatabaseOptions):
-    """A socket for a database of the app's own.
+    """Asks for a database of the app's own.
 
     Args:
         name: What the app calls it; unique within the app.
-        description: One line for the operator who plugs a service in.
+        description: One line for the operator who links a service.
         required: Whether the app can't work without it.
         initializer: A function, or the dotted path of one, called at every sync with the engine
             (or a connection, or a session) and `first_time`.

@@ -219,7 +219,7 @@ class StoreEngine:
         except RegistryError as error:
             _logger.warning("%s: its address can't be looked up: %s", self.label, error.what)
             return
-        except PenstockError:  # Nothing is plugged in any more: what is open leads nowhere.
+        except PenstockError:  # Nothing is linked any more: what is open leads nowhere.
             self.dispose()
             raise
         self._move_to(address)

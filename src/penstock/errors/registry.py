@@ -7,7 +7,7 @@ from penstock.errors.base import PenstockError
 __all__ = [
     "AppUnsafe",
     "DefinedElsewhere",
-    "NotAssigned",
+    "NotLinked",
     "RegistryConflict",
     "RegistryError",
     "ServiceExists",
@@ -82,10 +82,10 @@ class WrongSetting(UnknownObject, TypeError):
     code = "setting-of-other-kind"
 
 
-class NotAssigned(PenstockError):
-    """The setting is declared, but no service is plugged into it."""
+class NotLinked(PenstockError):
+    """The setting is declared, but no service is linked to it."""
 
-    code = "setting-not-assigned"
+    code = "setting-not-linked"
 
 
 class ServiceExists(PenstockError):
@@ -95,7 +95,7 @@ class ServiceExists(PenstockError):
 
 
 class ServiceInUse(PenstockError):
-    """A service can't be removed while settings are plugged into it or stores live on it."""
+    """A service can't be removed while settings are linked to it or stores live on it."""
 
     code = "service-in-use"
 

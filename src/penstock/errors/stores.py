@@ -34,7 +34,7 @@ class RealStoreUnderTest(PenstockError):
 
 
 class StoreNotCreated(PenstockError):
-    """The store is declared and assigned, but its database does not exist."""
+    """The store is declared and linked, but its database does not exist."""
 
     code = "store-not-created"
 

@@ -1,4 +1,4 @@
-"""What `services.yml` plugs into the settings of an app, and plugging it in."""
+"""Links what `services.yml` says to the settings of an app."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from penstock.errors import PenstockError
 from penstock.install.document import read_document
 from penstock.install.fields import Fields
-from penstock.registry import Assignment
+from penstock.registry import Link
 from penstock.registry.values import kind_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ _OURS = "persistent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """A service that shall be plugged into a setting.
+class RequestedLink:
+    """A service that shall be linked to a setting.
 
     Args:
         setting: The setting.
@@ -44,13 +44,13 @@ class LinkFile:
     """What the file says.
 
     Args:
-        links: What shall be plugged in, in the order of the file.
+        links: What shall be linked, in the order of the file.
         empty: Settings that are named without a service, and where.
         others: The sections that are for somebody else, and where.
         repeated: Keys that are there twice, each as a sentence.
     """
 
-    links: tuple[Link, ...] = ()
+    links: tuple[RequestedLink, ...] = ()
     empty: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
     repeated: tuple[str, ...] = ()
@@ -58,15 +58,15 @@ class LinkFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linked:
-    """How one of them came out: plugged in, as it was before, or not at all."""
+    """How one of them came out: linked, as it was before, or not at all."""
 
-    link: Link
-    before: Assignment | None = None
+    link: RequestedLink
+    before: Link | None = None
     error: PenstockError | None = None
 
 
 def read_links(folder: Path) -> LinkFile:
-    """Read and check the `services.yml` of a folder; without one, there is nothing to plug in.
+    """Read and check the `services.yml` of a folder; without one, there is nothing to link.
 
     Raises:
         ConfigProblems: It holds errors; all of them are in the exception's `problems`.
@@ -89,10 +89,10 @@ def read_links(folder: Path) -> LinkFile:
     )
 
 
-def link_all(desk: Stores, app: AppDeclaration, links: tuple[Link, ...]) -> Iterator[Linked]:
-    """Plug each in, unless something is plugged in already; one that fails does not stop the others."""
+def link_all(desk: Stores, app: AppDeclaration, links: tuple[RequestedLink, ...]) -> Iterator[Linked]:
+    """Link each, unless something is linked already; one that fails does not stop the others."""
     for link in links:
-        before = desk.book.find_assignment(app.package, link.setting)
+        before = desk.book.find_link(app.package, link.setting)
         if before is not None:
             yield Linked(link=link, before=before)
             continue
@@ -104,11 +104,11 @@ def link_all(desk: Stores, app: AppDeclaration, links: tuple[Link, ...]) -> Iter
             yield Linked(link=link)
 
 
-def _link(fields: Fields, setting: object) -> Link:
+def _link(fields: Fields, setting: object) -> RequestedLink:
     service = fields.find(_OURS, str(setting))
     if not isinstance(setting, str):
         fields.wrong((_OURS, str(setting)), f"is {kind_of(setting)}, not text.", "Write it in quotes.")
     elif not isinstance(service, str):
         hint = "Write its name; penstock services list shows them."
         fields.wrong((_OURS, setting), f"is {kind_of(service)}, not the name of a service.", hint)
-    return Link(setting=str(setting), service=str(service), where=fields.where(_OURS, str(setting)))
+    return RequestedLink(setting=str(setting), service=str(service), where=fields.where(_OURS, str(setting)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from penstock.install.commands import Command, as_path, pip
 from penstock.install.conda import Remark
 from penstock.install.legacy import SETUPTOOLS, has_setuptools, imports_tethys
-from penstock.install.links import FILE_NAME, Link, LinkFile, read_links
+from penstock.install.links import FILE_NAME, LinkFile, RequestedLink, read_links
 from penstock.install.manifest import Manifest, read_manifest
 from penstock.install.requirements import requirements_of
 from penstock.install.scripts import scripts
@@ -40,7 +40,7 @@ class InstallPlan:
         folder: Where it is.
         source: The file that says all this.
         pip: The runs of pip: for what the app requires, and for the app itself.
-        links: What is plugged into its settings.
+        links: What is linked to its settings.
         sync: Whether its stores are synced.
         scripts: What is run in the end.
         is_project: Whether pip can install it; if not, it is used from where it is.
@@ -51,7 +51,7 @@ class InstallPlan:
     folder: Path
     source: str
     pip: tuple[Command, ...] = ()
-    links: tuple[Link, ...] = ()
+    links: tuple[RequestedLink, ...] = ()
     sync: bool = True
     scripts: tuple[Command, ...] = ()
     is_project: bool = True
@@ -118,7 +118,7 @@ def _skipped(manifest: Manifest) -> list[Remark]:
 
 def _others(file: LinkFile) -> list[Remark]:
     found = [
-        Remark(what=f"{setting} is not plugged in: no service is named for it ({where})")
+        Remark(what=f"{setting} is not linked: no service is named for it ({where})")
         for setting, where in file.empty.items()
     ]
     if file.others:

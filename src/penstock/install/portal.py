@@ -10,7 +10,7 @@ from sqlalchemy import URL
 
 from penstock.install.document import read_document
 from penstock.install.fields import Fields
-from penstock.install.links import Link
+from penstock.install.links import RequestedLink
 from penstock.registry.values import kind_of
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class PortalApp:
     """What the file says of one app.
 
     Args:
-        links: What is plugged into its settings.
+        links: What is linked to its settings.
         values: Its custom settings, by name.
     """
 
-    links: tuple[Link, ...] = ()
+    links: tuple[RequestedLink, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -151,11 +151,11 @@ def _app(fields: Fields, app: str, left: list[str]) -> PortalApp:
     )
 
 
-def _links(fields: Fields, *key: str) -> Iterator[Link]:
+def _links(fields: Fields, *key: str) -> Iterator[RequestedLink]:
     for setting, service in fields.table(*key).items():
         where = fields.where(*key, str(setting))
         if isinstance(service, str):
-            yield Link(setting=str(setting), service=service, where=where)
+            yield RequestedLink(setting=str(setting), service=service, where=where)
         elif service is not None:
             fields.wrong(
                 (*key, str(setting)), f"is {kind_of(service)}, not the name of a service.", "Write it."

@@ -86,7 +86,7 @@ class DynamicStores:
         elif connection:
             raise DeclarationError(
                 f"Store {store.name!r} is declared by app {app.package}, so no connection leads to it.",
-                hint=f"Leave the connection out. What is plugged in: penstock settings list {app.package}",
+                hint=f"Leave the connection out. What is linked: penstock settings list {app.package}",
             )
         else:
             address = self._book.get(app, store.name)

@@ -13,7 +13,7 @@ from penstock.errors import (
     HostRefused,
     LoginRefused,
     NotAllowed,
-    NotAssigned,
+    NotLinked,
     PenstockError,
     PermissionRefused,
     ServerSilent,
@@ -80,7 +80,7 @@ class Inspector:
         try:
             address = self._book.get(app, name)
         except PenstockError as error:
-            health = Health.UNASSIGNED if isinstance(error, NotAssigned) else Health.UNREACHABLE
+            health = Health.UNLINKED if isinstance(error, NotLinked) else Health.UNREACHABLE
             return StoreStatus(
                 app=app.package,
                 store=name,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from penstock.backends import keeping
 from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, Tables
 from penstock.engines import LENT
-from penstock.errors import NotAssigned, PenstockError, StoreNotCreated, StoreNotOurs, UnknownStore
+from penstock.errors import NotLinked, PenstockError, StoreNotCreated, StoreNotOurs, UnknownStore
 from penstock.provision.apply import Progress
 from penstock.provision.connection import own_connection
 from penstock.provision.context import SyncContext, look
@@ -239,7 +239,7 @@ class Provisioner:
         if not declared and (store.kind is not None or not entry.dynamic):
             return f"App {entry.app} does not declare {store.setting!r} any more."
         if self._is_elsewhere(app, entry):
-            return f"{entry.app}:{entry.name} is plugged in elsewhere now; this database was left behind."
+            return f"{entry.app}:{entry.name} is linked elsewhere now; this database was left behind."
         return ""
 
     def _is_elsewhere(self, app: AppDeclaration, entry: StoreEntry) -> bool:
@@ -375,8 +375,8 @@ def _is_absent(context: SyncContext) -> bool:
 
 
 def is_optional(contents: Contents, error: PenstockError | None) -> bool:
-    """Whether a store is skipped rather than failed: optional, and nothing plugged in."""
-    return isinstance(error, NotAssigned) and not contents.required
+    """Whether a store is skipped rather than failed: optional, and nothing linked."""
+    return isinstance(error, NotLinked) and not contents.required
 
 
 def _desired(

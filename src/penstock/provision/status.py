@@ -28,9 +28,9 @@ class Health(Enum):
         HALF_MADE: It exists, but no sync has completed yet.
         MISSING: It does not exist.
         NOT_OURS: The database exists, but belongs to someone else.
-        UNASSIGNED: No service is plugged into its setting.
+        UNLINKED: No service is linked to its setting.
         UNREACHABLE: Its server can't be asked.
-        ORPHAN: Its app does not declare it any more, or its setting is plugged in elsewhere.
+        ORPHAN: Its app does not declare it any more, or its setting is linked elsewhere.
         NO_LOGIN: It is there, but the login of its app is refused.
         BROKEN: Its app can't be imported here, so nobody can tell whether it is still wanted.
         DROPPED: It was dropped, and is kept for a while.
@@ -40,7 +40,7 @@ class Health(Enum):
     HALF_MADE = "half-made"
     MISSING = "not created"
     NOT_OURS = "not ours"
-    UNASSIGNED = "unassigned"
+    UNLINKED = "unlinked"
     UNREACHABLE = "unreachable"
     ORPHAN = "orphan"
     NO_LOGIN = "login refused"

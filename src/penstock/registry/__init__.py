@@ -7,10 +7,10 @@ from penstock.registry.journal import journalled
 from penstock.registry.layers import FixedRegistry, LayeredRegistry
 from penstock.registry.memory import MemoryRegistry
 from penstock.registry.service import (
-    Assignment,
     Credential,
     CredentialState,
     JournalEntry,
+    Link,
     RegistryIdentity,
     RoleMode,
     Service,
@@ -20,7 +20,6 @@ from penstock.registry.service import (
 )
 
 __all__ = [
-    "Assignment",
     "Binding",
     "Bindings",
     "BoundServices",
@@ -30,6 +29,7 @@ __all__ = [
     "FixedRegistry",
     "JournalEntry",
     "LayeredRegistry",
+    "Link",
     "MemoryRegistry",
     "Readable",
     "Registry",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from penstock.registry import cloudfoundry, kubernetes
 from penstock.registry.generation import Generation
-from penstock.registry.service import Assignment, Service, Source
+from penstock.registry.service import Link, Service, Source
 from penstock.secrets import vcap
 from penstock.spelling import did_you_mean
 
@@ -138,8 +138,8 @@ class BoundServices:
         """
         return self._read()
 
-    def assignments(self) -> Sequence[Assignment]:
-        """None: a platform hands services out, but does not plug them in."""
+    def links(self) -> Sequence[Link]:
+        """None: a platform hands services out, but does not link them."""
         return ()
 
     def generation(self, max_age: float = 0.0) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from penstock.errors import DefinedElsewhere, NameCollision, RegistryConflict, ServiceExists
-from penstock.registry.service import Assignment, Service, StoreEntry
+from penstock.registry.service import Link, Service, StoreEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ def collision(one: StoreEntry, other: StoreEntry) -> NameCollision:
     return NameCollision(
         f"Stores {one.app}:{one.name} and {other.app}:{other.name} would share "
         f"the database {other.database!r} on service {other.service}.",
-        hint="Rename one of them, or plug another service into one of their settings.",
+        hint="Rename one of them, or link another service to one of their settings.",
     )
 
 
@@ -77,10 +77,10 @@ def check_unchanged(made_from: Iterable[Credential], there: Mapping[str, Credent
             )
 
 
-def defined_elsewhere(what: Service | Assignment) -> DefinedElsewhere:
-    """The error of a service, or a plug, that a file or a variable defines."""
-    if isinstance(what, Assignment):
-        subject = f"What is plugged into {what.app}:{what.setting}"
+def defined_elsewhere(what: Service | Link) -> DefinedElsewhere:
+    """The error of a service, or a link, that a file or a variable defines."""
+    if isinstance(what, Link):
+        subject = f"What is linked to {what.app}:{what.setting}"
     else:
         subject = f"Service {what.name!r}"
     outside = what.source.kind == "environment"

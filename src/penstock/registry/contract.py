@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from penstock.registry.service import (
-        Assignment,
         Credential,
         JournalEntry,
+        Link,
         RegistryIdentity,
         Service,
         StoreEntry,
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Readable(Protocol):
-    """Answers which services there are and which setting is plugged into which."""
+    """Answers which services there are, and which setting is linked to which service."""
 
     @property
     def label(self) -> str:
@@ -27,11 +27,11 @@ class Readable(Protocol):
     def services(self) -> Sequence[Service]:
         """Every service, by name."""
 
-    def assignments(self) -> Sequence[Assignment]:
-        """Every assignment, by app and setting."""
+    def links(self) -> Sequence[Link]:
+        """Every link, by app and setting."""
 
     def generation(self, max_age: float = 0.0) -> int:
-        """A number that changes whenever a service, an assignment, or a known store's place changed.
+        """A number that changes whenever a service, a link, or a known store's place changed.
 
         A new store changes nothing that anybody has looked up before, so it need not count.
 
@@ -46,7 +46,7 @@ class Readable(Protocol):
 
 
 class Registry(Readable, Protocol):
-    """Also remembers: services, assignments, stores, and what was done to them.
+    """Also remembers: services, links, stores, and what was done to them.
 
     Each call is one transaction, whole or not at all; any number of threads, processes and hosts may
     write at once. Every row has a version, which counts how often it was written.
@@ -83,14 +83,14 @@ class Registry(Readable, Protocol):
     def remove_service(self, name: str) -> None:
         """Forget a service; nothing happens if there is none."""
 
-    def put_assignment(self, assignment: Assignment) -> None:
-        """Plug a service into a setting, in place of what was plugged in before.
+    def put_link(self, link: Link) -> None:
+        """Link a service to a setting, in place of what was linked before.
 
         The last one wins: it says all there is to say, and needs nothing of what was there before.
         """
 
-    def remove_assignment(self, app: str, setting: str) -> bool:
-        """Unplug; False if nothing was plugged in."""
+    def remove_link(self, app: str, setting: str) -> bool:
+        """Unlink; False if nothing was linked."""
 
     def stores(self, app: str | None = None, name: str | None = None) -> Sequence[StoreEntry]:
         """Every remembered store, or those of one app, or of one name, in order; also where they were."""

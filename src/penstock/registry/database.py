@@ -14,9 +14,9 @@ from penstock.registry.conflicts import check_unchanged, collision, moved, succe
 from penstock.registry.generation import Generation
 from penstock.registry.journal import actor
 from penstock.registry.service import (
-    Assignment,
     Credential,
     JournalEntry,
+    Link,
     RegistryIdentity,
     Service,
     Source,
@@ -72,7 +72,7 @@ class DatabaseRegistry:
         return self.source.where
 
     def generation(self, max_age: float = 0.0) -> int:
-        """How often a service, an assignment, or a known store's place changed."""
+        """How often a service, a link, or a known store's place changed."""
         return self._generation.get(max_age)
 
     def _ask_generation(self) -> int:
@@ -87,7 +87,7 @@ class DatabaseRegistry:
         rows = self._storage.rows(select(tables.registry.c.id))
         return RegistryIdentity(str(rows[0]["id"]) if rows else _UNMADE, self._storage.whereabouts)
 
-    # --- services and assignments ---
+    # --- services and links ---
 
     def services(self) -> Sequence[Service]:
         """Every service, by name."""
@@ -115,24 +115,24 @@ class DatabaseRegistry:
             removed = connection.execute(delete(tables.services).where(tables.services.c.name == name))
             _count_if(connection, removed.rowcount > 0)
 
-    def assignments(self) -> Sequence[Assignment]:
-        """Every assignment, by app and setting."""
-        table = tables.assignments
+    def links(self) -> Sequence[Link]:
+        """Every link, by app and setting."""
+        table = tables.links
         rows = self._storage.rows(select(table).order_by(table.c.app, table.c.setting))
-        return [Assignment(**row, source=self.source) for row in rows]
+        return [Link(**row, source=self.source) for row in rows]
 
-    def put_assignment(self, assignment: Assignment) -> None:
-        """Plug a service into a setting, in place of what was plugged in before; the last one wins."""
-        table = tables.assignments
-        here = _is(table, assignment.app, assignment.setting)
-        row = {"app": assignment.app, "setting": assignment.setting, "service": assignment.service}
+    def put_link(self, link: Link) -> None:
+        """Link a service to a setting, in place of what was linked before; the last one wins."""
+        table = tables.links
+        here = _is(table, link.app, link.setting)
+        row = {"app": link.app, "setting": link.setting, "service": link.service}
         with self._changing() as connection:
             _put(connection, table, here, row)
             count_change(connection)
 
-    def remove_assignment(self, app: str, setting: str) -> bool:
-        """Unplug; False if nothing was plugged in."""
-        table = tables.assignments
+    def remove_link(self, app: str, setting: str) -> bool:
+        """Unlink; False if nothing was linked."""
+        table = tables.links
         with self._changing() as connection:
             removed = connection.execute(delete(table).where(_is(table, app, setting))).rowcount > 0
             _count_if(connection, removed)

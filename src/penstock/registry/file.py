@@ -16,7 +16,7 @@ from penstock.errors import ConfigError, ConfigNotFound, ConfigProblems, Problem
 from penstock.registry.document import label_of, parsed
 from penstock.registry.locate import KeyPath, locate, shown
 from penstock.registry.problems import Wrong, problem_at
-from penstock.registry.service import Assignment, Service, Source
+from penstock.registry.service import Link, Service, Source
 from penstock.registry.shape import KEEP_DROPPED, FileTable, Misshapen, ServiceTable, shaped
 from penstock.registry.trust import read_trusted
 from penstock.secrets import SecretRef, resolve
@@ -48,7 +48,7 @@ class FileConfig:
     Args:
         path: The file, absolute.
         services: The services it defines; relative paths in them made absolute.
-        assignments: What it links to what; a service may be one that the registry knows instead.
+        links: What it links to what; a service may be one that the registry knows instead.
         apps: The classes of apps by package, as `module:Class`.
         app_settings: The values of settings that are an app's own affair, by package and name.
         engine: How engines pool their connections.
@@ -61,7 +61,7 @@ class FileConfig:
 
     path: Path
     services: tuple[Service, ...] = ()
-    assignments: tuple[Assignment, ...] = ()
+    links: tuple[Link, ...] = ()
     apps: Mapping[str, str] = field(default_factory=dict)
     app_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -121,7 +121,7 @@ def read_config(path: Path) -> FileConfig:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "penstock.toml")
     ...     _ = path.write_text('[links]\\n"lab:gages" = "main"')
-    ...     read_config(path).assignments[0].service
+    ...     read_config(path).links[0].service
     'main'
     """
     label = label_of(path)
@@ -153,7 +153,7 @@ def check_links(config: FileConfig, known: Collection[str] = ()) -> None:
             _other_service(link.service, own, known),
             _key(config, link),
         )
-        for link in config.assignments
+        for link in config.links
         if link.service not in own and link.service not in known
     ]
     _raise(config, wrongs)
@@ -218,8 +218,8 @@ def _config(table: FileTable, path: Path, label: str, lines: Mapping[KeyPath, in
         services=tuple(
             service_of(name, each, folder, source("services", name)) for name, each in table.services.items()
         ),
-        assignments=tuple(
-            Assignment(app=link.app, setting=link.setting, service=link.service, source=source(*link.key))
+        links=tuple(
+            Link(app=link.app, setting=link.setting, service=link.service, source=source(*link.key))
             for link in table.links
         ),
         apps=MappingProxyType({a: str(each.target) for a, each in table.apps.items() if each.target}),
@@ -290,13 +290,13 @@ def _raise(config: FileConfig, wrongs: Sequence[Wrong]) -> None:
         raise ConfigProblems(problem_at(config.label, config.lines, wrong) for wrong in wrongs)
 
 
-def _key(config: FileConfig, link: Assignment) -> KeyPath:
+def _key(config: FileConfig, link: Link) -> KeyPath:
     """The key of a link, in the form in which the file has it."""
     short = ("links", f"{link.app}:{link.setting}")
     return short if short in config.lines else ("links", link.app, link.setting)
 
 
-def shown_key(config: FileConfig, link: Assignment) -> str:
+def shown_key(config: FileConfig, link: Link) -> str:
     """The key of a link of the file, as it is written there."""
     return shown(_key(config, link))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from penstock.registry.conflicts import defined_elsewhere
 from penstock.registry.service import (
-    Assignment,
     Credential,
     JournalEntry,
+    Link,
     RegistryIdentity,
     Service,
     StoreEntry,
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
     from penstock.registry.contract import Readable, Registry
 
-_Found = TypeVar("_Found", Service, Assignment)
+_Found = TypeVar("_Found", Service, Link)
 
 
 class FixedRegistry:
-    """Services and assignments that are given once and for all, as by a file.
+    """Services and links that are given once and for all, as by a file.
 
     Args:
         services: The services.
-        assignments: The assignments.
+        links: The links.
         label: What people call the place they are from.
     """
 
     def __init__(
-        self, services: Sequence[Service], assignments: Sequence[Assignment], label: str = "penstock.toml"
+        self, services: Sequence[Service], links: Sequence[Link], label: str = "penstock.toml"
     ) -> None:
         self._services = tuple(services)
-        self._assignments = tuple(assignments)
+        self._links = tuple(links)
         self.label = label
 
     def generation(self, max_age: float = 0.0) -> int:
@@ -46,9 +46,9 @@ class FixedRegistry:
         """Every service."""
         return self._services
 
-    def assignments(self) -> Sequence[Assignment]:
-        """Every assignment."""
-        return self._assignments
+    def links(self) -> Sequence[Link]:
+        """Every link."""
+        return self._links
 
 
 class LayeredRegistry:
@@ -94,9 +94,9 @@ class LayeredRegistry:
         found = (layer.services() for layer in self.layers)
         return _first_wins(found, lambda service: (service.name,))
 
-    def assignments(self) -> Sequence[Assignment]:
-        """Every assignment, by app and setting."""
-        found = (layer.assignments() for layer in self.layers)
+    def links(self) -> Sequence[Link]:
+        """Every link, by app and setting."""
+        found = (layer.links() for layer in self.layers)
         return _first_wins(found, lambda a: (a.app, a.setting))
 
     def generation(self, max_age: float = 0.0) -> int:
@@ -113,15 +113,15 @@ class LayeredRegistry:
         self._refuse_service(name)
         self._base.remove_service(name)
 
-    def put_assignment(self, assignment: Assignment) -> None:
-        """Plug a service in, unless a file says what is plugged in."""
-        self._refuse_assignment(assignment.app, assignment.setting)
-        self._base.put_assignment(assignment)
+    def put_link(self, link: Link) -> None:
+        """Link a service, unless a file says what is linked."""
+        self._refuse_link(link.app, link.setting)
+        self._base.put_link(link)
 
-    def remove_assignment(self, app: str, setting: str) -> bool:
-        """Unplug, unless a file says what is plugged in."""
-        self._refuse_assignment(app, setting)
-        return self._base.remove_assignment(app, setting)
+    def remove_link(self, app: str, setting: str) -> bool:
+        """Unlink, unless a file says what is linked."""
+        self._refuse_link(app, setting)
+        return self._base.remove_link(app, setting)
 
     def stores(self, app: str | None = None, name: str | None = None) -> Sequence[StoreEntry]:
         """What the base remembers."""
@@ -171,11 +171,11 @@ class LayeredRegistry:
                 if service.name == name:
                     raise defined_elsewhere(service)
 
-    def _refuse_assignment(self, app: str, setting: str) -> None:
+    def _refuse_link(self, app: str, setting: str) -> None:
         for layer in self._layers:
-            for assignment in layer.assignments():
-                if (assignment.app, assignment.setting) == (app, setting):
-                    raise defined_elsewhere(assignment)
+            for link in layer.links():
+                if (link.app, link.setting) == (app, setting):
+                    raise defined_elsewhere(link)
 
 
 def absent_config(registry: Registry) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from penstock.engines import fork
 from penstock.registry.conflicts import check_unchanged, collision, moved, successor
 from penstock.registry.service import (
-    Assignment,
     Credential,
     JournalEntry,
+    Link,
     RegistryIdentity,
     Service,
     StoreEntry,
@@ -37,7 +37,7 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self._lock = RLock()
         self._services: dict[str, Service] = {}
-        self._assignments: dict[tuple[str, str], Assignment] = {}
+        self._links: dict[tuple[str, str], Link] = {}
         self._stores: dict[tuple[str, str], StoreEntry] = {}
         self._credentials: dict[str, Credential] = {}
         self._journal: list[JournalEntry] = []
@@ -49,7 +49,7 @@ class MemoryRegistry:
         self._lock = RLock()
 
     def generation(self, max_age: float = 0.0) -> int:
-        """How often a service, an assignment, or a known store's place changed."""
+        """How often a service, a link, or a known store's place changed."""
         return self._generation
 
     def identity(self, *, make: bool = False) -> RegistryIdentity:
@@ -73,24 +73,24 @@ class MemoryRegistry:
         with self._lock:
             self._generation += self._services.pop(name, None) is not None
 
-    def assignments(self) -> Sequence[Assignment]:
-        """Every assignment, by app and setting."""
+    def links(self) -> Sequence[Link]:
+        """Every link, by app and setting."""
         with self._lock:
-            return [self._assignments[key] for key in sorted(self._assignments)]
+            return [self._links[key] for key in sorted(self._links)]
 
-    def put_assignment(self, assignment: Assignment) -> None:
-        """Plug a service into a setting, in place of what was plugged in before."""
+    def put_link(self, link: Link) -> None:
+        """Link a service to a setting, in place of what was linked before."""
         with self._lock:
-            key = assignment.app, assignment.setting
-            before = self._assignments.get(key)
+            key = link.app, link.setting
+            before = self._links.get(key)
             version = 1 if before is None else before.version + 1
-            self._assignments[key] = replace(assignment, version=version)
+            self._links[key] = replace(link, version=version)
             self._generation += 1
 
-    def remove_assignment(self, app: str, setting: str) -> bool:
-        """Unplug; False if nothing was plugged in."""
+    def remove_link(self, app: str, setting: str) -> bool:
+        """Unlink; False if nothing was linked."""
         with self._lock:
-            removed = self._assignments.pop((app, setting), None) is not None
+            removed = self._links.pop((app, setting), None) is not None
             self._generation += removed
             return removed
 

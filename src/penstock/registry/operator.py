@@ -1,4 +1,4 @@
-"""What an operator does: services come and go, settings are plugged in."""
+"""What an operator does: services come and go, settings are linked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.errors import ConfigError, ServiceInUse, UnknownService
 from penstock.registry.conflicts import collision, defined_elsewhere, service_exists
 from penstock.registry.journal import journalled
 from penstock.registry.layers import absent_config
-from penstock.registry.service import Assignment, Service, StoreEntry
+from penstock.registry.service import Link, Service, StoreEntry
 from penstock.registry.values import holds_password
 from penstock.spelling import did_you_mean
 
@@ -27,21 +27,21 @@ class Users:
     """Who uses a service.
 
     Args:
-        assignments: The settings it is plugged into.
+        links: The settings it is linked to.
         stores: The stores that live on it.
     """
 
-    assignments: tuple[Assignment, ...]
+    links: tuple[Link, ...]
     stores: tuple[StoreEntry, ...]
 
     def __str__(self) -> str:
-        plugged = [f"{a.app}:{a.setting} (plugged in at {a.source})" for a in self.assignments]
+        linked = [f"{a.app}:{a.setting} (linked at {a.source})" for a in self.links]
         living = [f"{s.app}:{s.name} (database {s.database})" for s in self.stores]
-        return ", ".join(plugged + living)
+        return ", ".join(linked + living)
 
 
 class Operator:
-    """The verbs that change services and assignments, each one journalled.
+    """The verbs that change services and links, each one journalled.
 
     Args:
         registry: What is changed.
@@ -98,9 +98,9 @@ class Operator:
         return checked
 
     def users(self, name: str) -> Users:
-        """Which settings a service is plugged into, and which stores live on it."""
+        """Which settings a service is linked to, and which stores live on it."""
         return Users(
-            tuple(a for a in self._registry.assignments() if a.service == name),
+            tuple(a for a in self._registry.links() if a.service == name),
             tuple(s for s in self._registry.stores() if s.service == name),
         )
 
@@ -109,29 +109,29 @@ class Operator:
 
         Args:
             name: The service.
-            force: Unplug it from its settings, and forget its stores, first; databases stay.
+            force: Unlink it from its settings, and forget its stores, first; databases stay.
 
         Returns:
             Who used it.
 
         Raises:
             ServiceInUse: Somebody uses it, and `force` is not given.
-            DefinedElsewhere: A file defines it, or plugs it in.
+            DefinedElsewhere: A file defines it, or links it.
         """
         with journalled(self._registry, "remove service", name, {"force": str(force)}):
             service, users = self.get_service(name), self.users(name)
-            if (users.assignments or users.stores) and not force:
+            if (users.links or users.stores) and not force:
                 raise ServiceInUse(
                     f"Service {name!r} is in use.",
                     why=f"By {users}.",
-                    hint=f"penstock services remove {name} --force unplugs it; databases stay as they are.",
+                    hint=f"penstock services remove {name} --force unlinks it; databases stay as they are.",
                 )
-            fixed: list[Service | Assignment] = [service, *users.assignments]
+            fixed: list[Service | Link] = [service, *users.links]
             for each in fixed:
                 if not each.source.writable:
                     raise defined_elsewhere(each)
-            for assignment in users.assignments:
-                self._registry.remove_assignment(assignment.app, assignment.setting)
+            for link in users.links:
+                self._registry.remove_link(link.app, link.setting)
             for store in users.stores:
                 self._registry.remove_store(store)
             self._registry.remove_service(name)
@@ -140,7 +140,7 @@ class Operator:
     def link(
         self, service: str, app: AppDeclaration, setting: str, others: Iterable[AppDeclaration] = ()
     ) -> None:
-        """Plug a service into a setting.
+        """Link a service to a setting.
 
         Args:
             service: The service.
@@ -151,18 +151,18 @@ class Operator:
         Raises:
             UnknownService, UnknownSetting: One of the two does not exist.
             NameCollision: The store would share its database with another one.
-            DefinedElsewhere: A file says what is plugged in.
+            DefinedElsewhere: A file says what is linked.
         """
         app.get(setting)
         self.get_service(service)
         with journalled(self._registry, "link", f"{app.package}:{setting}", {"service": service}):
             self._check_collision(app, setting, service, others)
-            self._registry.put_assignment(Assignment(app=app.package, setting=setting, service=service))
+            self._registry.put_link(Link(app=app.package, setting=setting, service=service))
 
     def unlink(self, app: str, setting: str) -> bool:
         """Pull a service out of a setting; False if there was none. Its stores stay."""
         with journalled(self._registry, "unlink", f"{app}:{setting}"):
-            return self._registry.remove_assignment(app, setting)
+            return self._registry.remove_link(app, setting)
 
     def _check_collision(
         self, app: AppDeclaration, setting: str, service: str, others: Iterable[AppDeclaration]
@@ -171,10 +171,10 @@ class Operator:
         if mine is None:
             return
         known = [entry for entry in self._registry.stores() if entry.service == service]
-        plugged = {(a.app, a.setting) for a in self._registry.assignments() if a.service == service}
+        linked = {(a.app, a.setting) for a in self._registry.links() if a.service == service}
         for other in others:
             declared = (_expected(other, s.name, service) for s in other.databases)
-            known += [e for e in declared if e is not None and (e.app, e.name) in plugged]
+            known += [e for e in declared if e is not None and (e.app, e.name) in linked]
         for entry in known:
             if entry.database == mine.database and (entry.app, entry.name) != (mine.app, mine.name):
                 raise collision(entry, mine)

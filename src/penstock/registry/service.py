@@ -1,4 +1,4 @@
-"""Where a server lives, what is plugged into it, what lives on it."""
+"""Where a server lives, what is linked to it, what lives on it."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """The plug in the socket: a setting of an app, and the service it uses.
+class Link:
+    """A setting of an app, and the service that it uses.
 
     Args:
         app: The app's package.
@@ -123,7 +123,7 @@ class StoreState(Enum):
         PENDING: It was begun.
         READY: It ended well.
         FAILED: It did not.
-        LEFT: Its setting is plugged in elsewhere now; this is where it was.
+        LEFT: Its setting is linked elsewhere now; this is where it was.
         DROPPED: It was dropped, and is kept under another name for a while.
     """
 

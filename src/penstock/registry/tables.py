@@ -62,8 +62,8 @@ services = Table(
     UniqueConstraint("id", name="penstock_service_id_key"),
 )
 
-assignments = Table(
-    "penstock_assignment",
+links = Table(
+    "penstock_link",
     metadata,
     Column("app", String(200), primary_key=True),
     Column("setting", String(200), primary_key=True),

@@ -30,7 +30,7 @@ def registry_of(config: FileConfig | None) -> Registry:
     """The environment's services, over those of the file, over the registry that is written."""
     if config is None:
         return LayeredRegistry(bound_services(), MemoryRegistry(), absent=no_config_file())
-    file = FixedRegistry(config.services, config.assignments, config.label)
+    file = FixedRegistry(config.services, config.links, config.label)
     return LayeredRegistry([*bound_services(), file], _written(config))
 
 

@@ -49,7 +49,7 @@ class Stores(Sessions):
     """The desk: asks where a store is, hands out its engine, makes it, drops it.
 
     Args:
-        registry: Services, assignments and remembered stores.
+        registry: Services, links and remembered stores.
         bindings: Addresses in the environment; the process's own by default.
         engine_options: How engines pool their connections.
         apps: The apps it shall know by name.
@@ -350,16 +350,16 @@ class Stores(Sessions):
         return rotate_password(self.registry, self.keyring, service, role, seal=seal)
 
     def link(self, service: str, app: AppLike, setting: str) -> None:
-        """Plug a service into a setting (see `Operator.link`)."""
+        """Link a service to a setting (see `Operator.link`)."""
         self.operator.link(service, self.declaration(app), setting, self.apps)
         self._engines.dispose()
 
     def unlink(self, app: AppLike, setting: str) -> bool:
         """Pull a service out of a setting; False if there was none. Its stores stay."""
         package = app if isinstance(app, str) else self.declaration(app).package
-        unplugged = self.operator.unlink(package, setting)
+        unlinked = self.operator.unlink(package, setting)
         self._engines.dispose()
-        return unplugged
+        return unlinked
 
     def server_version(self, service: str | Service, role: ServiceAccount = ServiceAccount.SERVICE) -> str:
         """Connect to a service; its server's version, or the reason it can't be used as an error."""

@@ -12,7 +12,7 @@ from penstock.connect.standins import standing_in
 from penstock.declare import AppDeclaration, Copies, StoreName
 from penstock.engines.companion import async_companion
 from penstock.engines.shared_transaction import TURN, SharedTransaction
-from penstock.errors import MissingExtra, NotAssigned, NotSupported, PenstockError
+from penstock.errors import MissingExtra, NotLinked, NotSupported, PenstockError
 from penstock.provision.context import look
 from penstock.registry import LayeredRegistry, MemoryRegistry
 from penstock.secrets import Keyring
@@ -86,7 +86,7 @@ class CopiedStores(Stores):
     def make(self, app: AppLike) -> None:
         """Make a copy of every declared store of an app.
 
-        An optional one into which nothing is plugged is left out.
+        An optional one to which nothing is linked is left out.
 
         Raises:
             PenstockError: One can't be made.
@@ -239,7 +239,7 @@ class CopiedStores(Stores):
         for name in [name for name in self.names(app) if name not in keep]:
             try:
                 self.drop(app, name, now=True)
-            except NotAssigned:
+            except NotLinked:
                 continue
             except PenstockError as error:
                 errors.append(error)

@@ -48,7 +48,7 @@ def penstock_apps() -> Sequence[AppLike]:
 
 @pytest.fixture(scope="session")
 def penstock_service(pytestconfig: pytest.Config) -> Service | None:
-    """The service that is plugged into every setting: that of the option, else none, for SQLite files."""
+    """The service that is linked to every setting: that of the option, else none, for SQLite files."""
     name = pytestconfig.getoption(_OPTION) or pytestconfig.getini(_OPTION)
     if not name:
         return None

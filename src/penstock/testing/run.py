@@ -16,7 +16,7 @@ from penstock.connect import server_of
 from penstock.declare import AppDeclaration, Copies
 from penstock.errors import ConfigUnsafe
 from penstock.provision.dynamic import NewStore
-from penstock.registry import Assignment, FixedRegistry, LayeredRegistry, MemoryRegistry, Service
+from penstock.registry import FixedRegistry, LayeredRegistry, Link, MemoryRegistry, Service
 from penstock.secrets import Keyring
 from penstock.stores import Stores
 from penstock.testing.copies import CopiedStores
@@ -46,7 +46,7 @@ def stores_for_tests(
 
     Args:
         apps: The apps.
-        service: The service that is plugged into every setting; without it and `like`, a directory of SQLite
+        service: The service that is linked to every setting; without it and `like`, a directory of SQLite
             files in the folder for temporary files.
         like: A desk whose services and links are used where `service` is not given.
         run: Names the run; the workers of one run share its templates. By default a run of its own.
@@ -65,7 +65,7 @@ def stores_for_tests(
     if service is None and like is not None:
         layers = _layers_of(like)
     else:
-        layers = [_plugged_into_all(apps, service or _temporary())]
+        layers = [_linked_to_all(apps, service or _temporary())]
     with TestRun(layers, like=like, run=run, worker=worker) as made:
         made.add(*apps)
         yield made.copies
@@ -134,7 +134,7 @@ class TestRun:
                 self._servers.enter_context(test_server.held_by(self._digest))
 
 
-# --- what is plugged in ---------------------------------------------------------------------------
+# --- what is linked ---------------------------------------------------------------------------
 
 
 def _layers_of(stores: Stores) -> Sequence[Readable]:
@@ -142,9 +142,9 @@ def _layers_of(stores: Stores) -> Sequence[Readable]:
     return list(registry.layers) if isinstance(registry, LayeredRegistry) else [registry]
 
 
-def _plugged_into_all(apps: Sequence[AppLike], service: Service) -> FixedRegistry:
+def _linked_to_all(apps: Sequence[AppLike], service: Service) -> FixedRegistry:
     links = [
-        Assignment(app=app.package, setting=setting.name, service=service.name, source=MADE_HERE)
+        Link(app=app.package, setting=setting.name, service=service.name, source=MADE_HERE)
         for app in Stores(MemoryRegistry(), apps=apps).apps
         for setting in app.settings
     ]
@@ -165,8 +165,8 @@ def _temporary() -> Service:
 
 
 def _test_servers(app: AppDeclaration, layers: Sequence[Readable], keyring: Keyring) -> dict[str, TestServer]:
-    """The servers that are plugged into some setting of an app, by what they are called."""
-    wanted = {link.service for layer in layers for link in layer.assignments() if link.app == app.package}
+    """The servers that are linked to some setting of an app, by what they are called."""
+    wanted = {link.service for layer in layers for link in layer.links() if link.app == app.package}
     test_servers: dict[str, TestServer] = {}
     for service in (each for layer in layers for each in layer.services() if each.name in wanted):
         server = server_of(service, keyring)

@@ -62,7 +62,7 @@ class Templates:
 
 def _made(stores: CopiedStores, app: AppDeclaration) -> Iterator[Address]:
     for setting in app.databases:
-        if stores.book.find_assignment(app.package, setting.name) is None:
+        if stores.book.find_link(app.package, setting.name) is None:
             continue
         name = f"{setting.name}.{TEMPLATE}" if setting.many else setting.name
         address = stores.book.get(app, name)

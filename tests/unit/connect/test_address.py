@@ -9,16 +9,16 @@ from penstock.declare import AppDeclaration, ConnectionSetting, DatabaseSetting,
 from penstock.errors import (
     ConfigError,
     DefinedElsewhere,
-    NotAssigned,
+    NotLinked,
     UnknownService,
     UnknownStore,
     WrongSetting,
 )
 from penstock.registry import (
-    Assignment,
     Bindings,
     FixedRegistry,
     LayeredRegistry,
+    Link,
     MemoryRegistry,
     Service,
     Source,
@@ -37,7 +37,7 @@ def book(environment: dict[str, str] | None = None) -> tuple[AddressBook, Layere
     base = MemoryRegistry()
     for name in ("filed", "kept"):
         base.put_service(Service(name=name, url=f"sqlite:////base/{name}"))
-    base.put_assignment(Assignment(app="lab", setting="gages", service="kept"))
+    base.put_link(Link(app="lab", setting="gages", service="kept"))
     layer = FixedRegistry([Service(name="filed", url="sqlite:////file", source=FILE)], [])
     registry = LayeredRegistry([layer], base)
     return AddressBook(registry, Bindings(environment or {})), registry
@@ -50,9 +50,9 @@ def test_the_registry_answers_when_nothing_else_does() -> None:
 
 def test_a_file_comes_before_the_registry() -> None:
     base = MemoryRegistry()
-    base.put_assignment(Assignment(app="lab", setting="gages", service="kept"))
-    plugged = Assignment(app="lab", setting="gages", service="filed", source=FILE)
-    layer = FixedRegistry([Service(name="filed", url="sqlite:////file", source=FILE)], [plugged])
+    base.put_link(Link(app="lab", setting="gages", service="kept"))
+    linked = Link(app="lab", setting="gages", service="filed", source=FILE)
+    layer = FixedRegistry([Service(name="filed", url="sqlite:////file", source=FILE)], [linked])
     address = AddressBook(LayeredRegistry([layer], base), Bindings({})).get(LAB, "gages")
     assert (address.service, str(address.source)) == ("filed", "penstock.toml:3")
     assert address.database_address.server.login.url.database == "/file"
@@ -72,7 +72,7 @@ def test_database_url_is_the_last_resort_of_an_app_with_one_store() -> None:
     addresses, registry = book(environment)
     assert addresses.get(ONE, "only").database == "./one.db"
     assert addresses.get(LAB, "gages").service == "kept"
-    registry.put_assignment(Assignment(app="one", setting="only", service="kept"))
+    registry.put_link(Link(app="one", setting="only", service="kept"))
     assert addresses.get(ONE, "only").service == "kept"
 
 
@@ -83,9 +83,9 @@ def test_a_variable_that_is_no_address_is_refused_without_being_repeated() -> No
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_unassigned_unknown_or_other_setting_raises() -> None:
+def test_an_unlinked_unknown_or_other_setting_raises() -> None:
     addresses, registry = book()
-    with pytest.raises(NotAssigned):
+    with pytest.raises(NotLinked):
         addresses.get(ONE, "only")
     with pytest.raises(UnknownStore):
         addresses.get(LAB, "nobody")
@@ -94,7 +94,7 @@ def test_an_unassigned_unknown_or_other_setting_raises() -> None:
     with pytest.raises(WrongSetting):
         addresses.get(LAB, "c")
     assert addresses.find(ONE, "only") is None
-    registry.put_assignment(Assignment(app="one", setting="only", service="gone"))
+    registry.put_link(Link(app="one", setting="only", service="gone"))
     with pytest.raises(UnknownService, match="wanted at"):
         addresses.get(ONE, "only")
 
@@ -105,14 +105,14 @@ def test_the_physical_name_is_remembered_not_computed() -> None:
     assert addresses.get(LAB, "gages").database == "old-name"
 
 
-def test_a_store_plugged_in_elsewhere_gets_a_new_name_and_its_old_one_when_it_comes_back() -> None:
+def test_a_store_linked_elsewhere_gets_a_new_name_and_its_old_one_when_it_comes_back() -> None:
     addresses, registry = book()
     registry.put_store(StoreEntry(app="lab", name="gages", service="kept", database="old-name"))
-    registry.put_assignment(Assignment(app="lab", setting="gages", service="filed"))
+    registry.put_link(Link(app="lab", setting="gages", service="filed"))
     moved = addresses.get(LAB, "gages")
     assert (moved.service, moved.database) == ("filed", "lab_gages")
     registry.put_store(moved.entry())
-    registry.put_assignment(Assignment(app="lab", setting="gages", service="kept"))
+    registry.put_link(Link(app="lab", setting="gages", service="kept"))
     assert addresses.get(LAB, "gages").database == "old-name"
 
 
@@ -128,8 +128,8 @@ def test_what_a_file_defines_a_command_can_not_change() -> None:
     ]
 
 
-def test_members_of_a_kind_follow_the_kinds_assignment() -> None:
+def test_members_of_a_kind_follow_the_kinds_link() -> None:
     addresses, registry = book()
-    registry.put_assignment(Assignment(app="lab", setting="basins", service="kept"))
+    registry.put_link(Link(app="lab", setting="basins", service="kept"))
     address = addresses.get(LAB, "basins.logan")
     assert (address.store, address.database) == (StoreName("basins.logan"), "lab_basins_logan")

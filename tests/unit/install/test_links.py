@@ -1,4 +1,4 @@
-"""`services.yml` is read as Tethys writes it; what is plugged in already stays."""
+"""`services.yml` is read as Tethys writes it; what is linked already stays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from penstock import MemoryRegistry, Service, Stores
 from penstock.declare import AppDeclaration, DatabaseSetting
 from penstock.errors import ConfigProblems
-from penstock.install.links import Link, LinkFile, link_all, read_links
-from penstock.registry import Assignment
+from penstock.install.links import LinkFile, RequestedLink, link_all, read_links
+from penstock.registry import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Lin
 
 def test_links_are_read_and_what_is_for_others_is_known(read: Callable[[str], LinkFile]) -> None:
     assert read(WHOLE) == LinkFile(
-        links=(Link(setting="gages", service="main", where="services.yml:3"),),
+        links=(RequestedLink(setting="gages", service="main", where="services.yml:3"),),
         empty={"basins": "services.yml:4"},
         others={"spatial": "services.yml:5", "custom_settings": "services.yml:8"},
     )
@@ -54,7 +54,7 @@ def test_of_a_setting_that_is_there_twice_the_last_counts_and_it_is_said(
 ) -> None:
     twice = read("persistent:\n  gages: main\n  gages: other\n")
     assert twice == LinkFile(
-        links=(Link(setting="gages", service="other", where="services.yml:3"),),
+        links=(RequestedLink(setting="gages", service="other", where="services.yml:3"),),
         repeated=("services.yml:3: gages is there twice, and line 2 is not read",),
     )
 
@@ -90,15 +90,15 @@ def test_what_is_wrong_names_file_line_and_key(
     assert [str(problem).partition(" -> ")[0] for problem in caught.value.problems] == [expected]
 
 
-def test_each_is_plugged_in_unless_it_is_already_and_one_that_fails_stops_no_other() -> None:
+def test_each_is_linked_unless_it_is_already_and_one_that_fails_stops_no_other() -> None:
     lab = AppDeclaration("lab", "Lab", (DatabaseSetting("a"), DatabaseSetting("b"), DatabaseSetting("c")))
     registry = MemoryRegistry()
     for name in ("main", "other"):
         registry.put_service(Service(name=name, url=f"sqlite:///{name}"))
-    registry.put_assignment(Assignment(app="lab", setting="a", service="other"))
+    registry.put_link(Link(app="lab", setting="a", service="other"))
     desk = Stores(registry, apps=[lab])
     wanted = [("a", "main"), ("nothing", "main"), ("b", "nowhere"), ("c", "main")]
-    links = tuple(Link(setting=setting, service=service, where="") for setting, service in wanted)
+    links = tuple(RequestedLink(setting=setting, service=service, where="") for setting, service in wanted)
     results = list(link_all(desk, lab, links))
     assert [each.before.service if each.before else None for each in results] == ["other", None, None, None]
     assert [each.error.code if each.error else None for each in results] == [
@@ -107,4 +107,4 @@ def test_each_is_plugged_in_unless_it_is_already_and_one_that_fails_stops_no_oth
         "service-unknown",
         None,
     ]
-    assert [(a.setting, a.service) for a in registry.assignments()] == [("a", "other"), ("c", "main")]
+    assert [(a.setting, a.service) for a in registry.links()] == [("a", "other"), ("c", "main")]

@@ -121,7 +121,7 @@ def test_what_is_for_somebody_else_is_said(folder: Path) -> None:
         ("a", "main", "lab/services.yml:2")
     ]
     assert [remark.what for remark in plan.remarks] == [
-        "b is not plugged in: no service is named for it (lab/services.yml:3)",
+        "b is not linked: no service is named for it (lab/services.yml:3)",
         "not Penstock's, so left alone: spatial (lab/services.yml:4)",
     ]
 

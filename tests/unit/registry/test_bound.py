@@ -12,10 +12,10 @@ from penstock.connect import AddressBook, explain
 from penstock.declare import AppDeclaration, ConnectionSetting, DatabaseSetting
 from penstock.errors import ConfigError, DefinedElsewhere, InvalidName, PenstockError, SecretMissing
 from penstock.registry import (
-    Assignment,
     Bindings,
     FixedRegistry,
     LayeredRegistry,
+    Link,
     MemoryRegistry,
     Service,
     Source,
@@ -36,12 +36,12 @@ def services() -> dict[str, Service]:
     return {each.name: each for layer in bound_services() for each in layer.services()}
 
 
-def book(plugged: str = "main") -> tuple[AddressBook, LayeredRegistry]:
+def book(linked: str = "main") -> tuple[AddressBook, LayeredRegistry]:
     """The environment over a file and a registry that all know `main`."""
     base = MemoryRegistry()
     base.put_service(Service(name="main", url="sqlite:////base"))
     base.put_service(Service(name="kept", url="sqlite:////kept"))
-    base.put_assignment(Assignment(app="lab", setting="gages", service=plugged))
+    base.put_link(Link(app="lab", setting="gages", service=linked))
     file = FixedRegistry([Service(name="main", url="sqlite:////file", source=FILE)], [])
     registry = LayeredRegistry([*bound_services(), file], base)
     return AddressBook(registry, Bindings({})), registry
@@ -291,7 +291,7 @@ def test_an_explanation_says_where_everything_comes_from(
     found = explain(registry, addresses, LAB, "gages")
     assert [(each.says or each.why, each.answers) for each in found.places] == [
         ("not set", False),
-        ("nothing is plugged in there", False),
+        ("nothing is linked there", False),
         ("main", True),
         ("not set", False),
     ]

@@ -20,7 +20,7 @@ from penstock.registry.file import (
     check_secrets,
     read_config,
 )
-from penstock.registry.service import Assignment, Service
+from penstock.registry.service import Link, Service
 from penstock.secrets import SecretRef
 
 SECRET = "hunter2"
@@ -98,9 +98,9 @@ def test_a_whole_file_is_read(read, home):
     )
     local = Service(name="local", url=f"sqlite:///{home}/stores", pooled=True, max_connections=50)
     assert sorted(config.services, key=lambda service: service.name) == [local, main]
-    assert config.assignments == (
-        Assignment(app="my_first_app", setting="example_db", service="main"),
-        Assignment(app="stream_gages", setting="gages", service="elsewhere"),
+    assert config.links == (
+        Link(app="my_first_app", setting="example_db", service="main"),
+        Link(app="stream_gages", setting="gages", service="elsewhere"),
     )
     assert config.apps == {"my_first_app": "my_first_app.app:App"}
     assert config.engine == EngineOptions(max_connections=2, pool_timeout=3.0, echo=True)
@@ -115,19 +115,19 @@ def test_everything_knows_its_line(read):
         "main": "penstock.toml:3",
         "local": "penstock.toml:10",
     }
-    assert [str(each.source) for each in config.assignments] == ["penstock.toml:13", "penstock.toml:15"]
-    assert not any(each.source.writable for each in (*config.services, *config.assignments))
+    assert [str(each.source) for each in config.links] == ["penstock.toml:13", "penstock.toml:15"]
+    assert not any(each.source.writable for each in (*config.services, *config.links))
 
 
 @pytest.mark.parametrize("text", ["", "\n# nothing\n", b"\xef\xbb\xbf", "[services]\n[links]\n[links.lab]"])
 def test_a_file_that_says_nothing_is_read(read, text):
     config = read(text)
-    assert (config.services, config.assignments, config.apps, config.registry_url) == ((), (), {}, None)
+    assert (config.services, config.links, config.apps, config.registry_url) == ((), (), {}, None)
     assert config.engine == EngineOptions()
 
 
 def test_a_byte_order_mark_does_not_move_the_lines(read):
-    assert read(b'\xef\xbb\xbf[links]\r\n"a:b" = "c"').assignments[0].source.where == "penstock.toml:2"
+    assert read(b'\xef\xbb\xbf[links]\r\n"a:b" = "c"').links[0].source.where == "penstock.toml:2"
 
 
 def test_a_file_is_called_what_it_is_from_the_working_directory(home, monkeypatch):
@@ -136,11 +136,11 @@ def test_a_file_is_called_what_it_is_from_the_working_directory(home, monkeypatc
     beside.mkdir()
     path = below / "other.toml"
     path.write_text('[links]\n"a:b" = "c"')
-    assert read_config(path).assignments[0].source.where == "below/other.toml:2"
+    assert read_config(path).links[0].source.where == "below/other.toml:2"
     monkeypatch.chdir(beside)
-    assert read_config(path).assignments[0].source.where == f"{path}:2"
+    assert read_config(path).links[0].source.where == f"{path}:2"
     given = read_config(Path("../below/other.toml"))
-    assert given.assignments[0].source.where == "../below/other.toml:2"
+    assert given.links[0].source.where == "../below/other.toml:2"
     assert given.path.is_absolute()
 
 

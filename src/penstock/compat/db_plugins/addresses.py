@@ -83,7 +83,7 @@ def _read(address: Any) -> URL:
         raise ConfigError(f"{ADDRESS} is not a database address.") from None
 
 
-class Link:
+class DatabaseLookup:
     """An engine for an address, and how to make its database ready.
 
     Args:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session as PlainSession
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from penstock.compat.db_plugins import scopes
-from penstock.compat.db_plugins.addresses import Link, settings_map
+from penstock.compat.db_plugins.addresses import DatabaseLookup, settings_map
 from penstock.compat.db_plugins.base import Base as OwnBase
 from penstock.compat.db_plugins.generic import DatabaseConnection, DatabaseCreator
 from penstock.compat.db_plugins.query import SQLQuery
@@ -69,7 +69,7 @@ class SQLConnection(DatabaseConnection):
         self.use_scoped = isinstance(session, scoped_session)
         self._own_engine, self._own_factory = engine, Session
         self._engine = engine
-        self._link: Link | None = None
+        self._link: DatabaseLookup | None = None
         self._session = session
 
     @classmethod
@@ -82,7 +82,7 @@ class SQLConnection(DatabaseConnection):
 
         Raises:
             UnknownApp, UnknownStore, UnknownSetting: There is no such store.
-            NotAssigned: No service is plugged into its setting.
+            NotLinked: No service is linked to its setting.
         """
         if isinstance(store, str):
             app, _, name = store.partition(":")
@@ -122,7 +122,7 @@ class SQLConnection(DatabaseConnection):
             if self._link is None or self._link.url != url:
                 self.end_session()
                 self.dispose()
-                self._link = Link(url, owner=self)
+                self._link = DatabaseLookup(url, owner=self)
                 self._engine = self._link.engine
         self.config = config
         self._open(base, session_options, create_session, use_scoped, scope_func)

@@ -1,7 +1,7 @@
 """The errors of Tethys, which are errors of ours by their old names."""
 
 from penstock.errors import InitializerError as PersistentStoreInitializerError
-from penstock.errors import NotAssigned as TethysAppSettingNotAssigned
+from penstock.errors import NotLinked as TethysAppSettingNotAssigned
 from penstock.errors import PermissionRefused as PersistentStorePermissionError
 from penstock.errors import StoreExists as PersistentStoreExists
 from penstock.errors import StoreNotCreated as PersistentStoreDoesNotExist

@@ -28,7 +28,7 @@ class TestUser(Kept):
 
 
 class TethysTestCase(unittest.TestCase):
-    """A test case whose stores are test copies, on the servers that are plugged into the app.
+    """A test case whose stores are test copies, on the servers that are linked to the app.
 
     Override `set_up` and `tear_down`. Between `create_…` and `destroy_…`, all that asks for a store of
     the app, in any thread, gets the copy.
@@ -55,7 +55,7 @@ class TethysTestCase(unittest.TestCase):
     def create_test_persistent_stores_for_app(app_class: type[App]) -> None:
         """Make a copy of every declared store of an app, seeded as if for the first time.
 
-        An optional store into which nothing is plugged is left out. Of a store that the app has made at run
+        An optional store to which nothing is linked is left out. Of a store that the app has made at run
         time, `create_persistent_store(name, None)` makes a copy.
 
         Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.compat.tethys.app_settings import CustomSetting
 from penstock.current import current_stores
-from penstock.errors import ConfigError, NotAssigned, SecretError
+from penstock.errors import ConfigError, NotLinked, SecretError
 from penstock.registry.bindings import setting_variable
 from penstock.registry.file import FileConfig, absolute_ref
 from penstock.registry.locate import locate
@@ -57,7 +57,7 @@ def get_value(package: str, setting: CustomSetting) -> Any:
     """The value of a setting, of the type that the setting says.
 
     Raises:
-        NotAssigned: It is required, and nobody gives a value.
+        NotLinked: It is required, and nobody gives a value.
         ConfigError: What is given is no value of that type.
         SecretError: It is a secret, and can't be found.
     """
@@ -65,7 +65,7 @@ def get_value(package: str, setting: CustomSetting) -> Any:
     if found is None:
         if not setting.required:
             return None
-        raise NotAssigned(
+        raise NotLinked(
             f"Nobody gives custom setting {setting.name!r} of app {package} a value.",
             hint=f"Write it in penstock.toml, [apps.{package}.settings]; or set "
             f"{setting_variable(package, setting.name)}",

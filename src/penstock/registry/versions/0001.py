@@ -48,7 +48,7 @@ def _make_services(op: Operations) -> None:
         sa.UniqueConstraint("id", name="penstock_service_id_key"),
     )
     op.create_table(
-        "penstock_assignment",
+        "penstock_link",
         sa.Column("app", sa.String(200), primary_key=True),
         sa.Column("setting", sa.String(200), primary_key=True),
         sa.Column("service", sa.String(200), nullable=False),
