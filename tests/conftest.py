@@ -13,6 +13,7 @@ from penstock.errors import BinariesNotFound
 
 pytest_plugins = [
     "fix_servers",
+    "fix_packages",
     "fix_pgbouncer",
     "fix_mariadb",
     "fix_apps",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from sqlalchemy import URL
 
@@ -33,35 +34,60 @@ def portable(url: URL) -> str:
     return url.render_as_string(hide_password=False).replace(" ", "%20")
 
 
+class Account(Protocol):
+    """A password, and the user that it is of."""
+
+    @property
+    def user(self) -> str | None:
+        """The user; None for that of the address."""
+
+    @property
+    def password(self) -> str:
+        """The password."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """An address and the way to its password, which is read when a connection is made.
 
     Args:
         url: Driver, host, port, user and options; never a password.
-        password: Looks the password up; None means that there is none.
+        password: Looks the password up, perhaps with the user it is of; None means that there is none.
         reference: Where the password is; two logins are the same if they agree in this and the address.
         spare: Looks up the password that is about to take the other one's place; None if none is.
         spare_reference: Where that one is; logins are the same only if they agree in this, too.
     """
 
     url: URL
-    password: Callable[[], str | None] = field(default=no_password, repr=False, compare=False)
+    password: Callable[[], str | Account | None] = field(default=no_password, repr=False, compare=False)
     reference: str = field(default="", repr=False)
-    spare: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+    spare: Callable[[], str | Account | None] | None = field(default=None, repr=False, compare=False)
     spare_reference: str = field(default="", repr=False)
 
     def with_password(self) -> URL:
         """The address with its password in it, for a driver; its repr shows `***`."""
-        return _with(self.url, self.password())
+        return self.with_password_in(self.url)
+
+    def with_password_in(self, url: URL) -> URL:
+        """Another address of the same server, with the password in it.
+
+        Args:
+            url: The address. Where the password comes with a user, as a vault's lease does, that user is in
+                the answer, too.
+        """
+        return _with(url, self.password())
 
     def with_spare(self) -> URL | None:
         """The same with the password that is about to take the other one's place, if one is."""
         return None if self.spare is None else _with(self.url, self.spare())
 
 
-def _with(url: URL, password: str | None) -> URL:
-    return url.set(password=password) if password else url
+def _with(url: URL, found: str | Account | None) -> URL:
+    if found is None or isinstance(found, str):
+        return url.set(password=found) if found else url
+    if found.user is not None:
+        url = url.difference_update_query(["user"]).set(username=found.user)
+    return url.set(password=found.password) if found.password else url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,8 +128,7 @@ def _with_password(address: Address) -> URL:
             "The options of this store's address hold a password, which a program would show to all users.",
             hint="penstock stores url --reveal",
         )
-    password = address.database_address.login.password()
-    return found.set(password=password) if password else found
+    return address.database_address.login.with_password_in(found)
 
 
 def _file_argument(command: ClientCommand) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from penstock.backends import Login, Server, backend_for, parse_url
-from penstock.secrets import SEALED, Keyring, Seal, SecretRef, resolve
+from penstock.secrets import SEALED, Credentials, Keyring, Seal, SecretRef, look_up, resolve
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -143,9 +143,9 @@ def _login(service: Service, url: str, role: ServiceAccount, keyring: Keyring) -
     now, following = role.password(service), role.next_password(service)
     return Login(
         url=parse_url(url),
-        password=partial(read_password, service, role, keyring),
+        password=partial(_look_up, now, service, role, keyring),
         reference="" if now is None else str(now),
-        spare=None if following is None else partial(read_next, service, role, keyring),
+        spare=None if following is None else partial(_look_up, following, service, role, keyring),
         spare_reference="" if following is None else str(following),
     )
 
@@ -153,6 +153,15 @@ def _login(service: Service, url: str, role: ServiceAccount, keyring: Keyring) -
 def _read(ref: SecretRef | None, service: Service, role: ServiceAccount, keyring: Keyring) -> str | None:
     if ref is None or ref.scheme != SEALED:
         return resolve(ref)
+    return keyring.open(ref, _seal(service, role))
+
+
+def _look_up(
+    ref: SecretRef | None, service: Service, role: ServiceAccount, keyring: Keyring
+) -> str | Credentials | None:
+    """The same for a connection, with the user if it comes with one."""
+    if ref is None or ref.scheme != SEALED:
+        return look_up(ref)
     return keyring.open(ref, _seal(service, role))
 
 

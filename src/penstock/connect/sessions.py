@@ -161,9 +161,8 @@ class Sessions:
             NotSupported: The store has no login for readers.
         """
         address = self.book.get(self.declaration(app), name, _role(role))
-        return _with_password(
-            address.backend.store_url(address.database_address), address.database_address.login.password()
-        )
+        login = address.database_address.login
+        return login.with_password_in(address.backend.store_url(address.database_address))
 
     def address(self, app: AppLike, name: str) -> Address:
         """Where a store is, and who says so."""
@@ -192,10 +191,8 @@ class Sessions:
             NotSupported: Its server has no database to connect to, only stores have.
         """
         database_address = self.book.connection_address(self.declaration(app), setting)
-        return _with_password(
-            backend_for(database_address.login.url).store_url(database_address),
-            database_address.login.password(),
-        )
+        login = database_address.login
+        return login.with_password_in(backend_for(login.url).store_url(database_address))
 
     def store_engine(self, app: AppLike, name: str, role: RoleLike = StoreRole.APP) -> StoreEngine:
         """The engine of a store and what goes with it, for other ways to use it, as `penstock.aio`."""
@@ -218,7 +215,3 @@ def _role(role: RoleLike) -> StoreRole:
         return StoreRole(role)
     except ValueError:
         raise WrongObject(f"There is no role {role!r}.", hint='Write "app" or "reader".') from None
-
-
-def _with_password(url: URL, password: str | None) -> URL:
-    return url.set(password=password) if password else url

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.errors import SecretError
+from penstock.plugins import Plugins
 from penstock.spelling import did_you_mean
 
 SEALED = "sealed"
@@ -16,6 +17,9 @@ URI = "uri"
 """The scheme of a password inside a whole address: `uri:` and where that address is."""
 
 _SCHEMES = ("env", "file", SEALED)
+PLUGINS = Plugins(group="penstock.secrets", what="secret source", own=(*_SCHEMES, URI, "vcap"))
+"""The sources that other packages have."""
+
 _KEY_ID = re.compile(r"v1\.([0-9a-f]{8})\.")
 
 
@@ -24,7 +28,7 @@ class SecretRef:
     """Where a password is, not what it is: `env:NAME`, `file:/run/secrets/name`, or sealed in the registry.
 
     Args:
-        scheme: The source: `env`, `file` or `sealed`.
+        scheme: The source: `env`, `file`, `sealed`, or one that another package has.
         locator: What the source looks up: a variable's name, a file's path, a sealed text.
 
     >>> str(SecretRef.parse("env:MAIN_PW"))
@@ -38,7 +42,7 @@ class SecretRef:
     def parse(cls, text: str) -> SecretRef:
         """Read a reference; raises SecretError if it is not one (the text is not repeated)."""
         scheme, colon, locator = text.partition(":")
-        if not colon or scheme not in _SCHEMES or not locator.strip():
+        if not colon or not locator.strip() or not _is_scheme(scheme):
             raise SecretError(
                 "This is not a secret reference.",
                 why="A reference says where a password is, never what it is.",
@@ -68,8 +72,35 @@ class SecretRef:
         return f"SecretRef({self.shown})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """A password with the user that it is of, such as a vault leases.
+
+    Args:
+        password: The password.
+        user: The user, who is taken in place of the address's; None for that one.
+
+    >>> Credentials(user="v-lab-1a2b", password="Utah")
+    Credentials(user='v-lab-1a2b')
+    """
+
+    password: str = field(repr=False)
+    user: str | None = None
+
+
 class SecretSource(Protocol):
     """One place passwords come from."""
 
-    def __call__(self, locator: str, /) -> str:
-        """Look the password up; raises SecretMissing."""
+    def __call__(self, locator: str, /) -> str | Credentials:
+        """Look the password up; it is asked each time a connection is made.
+
+        Args:
+            locator: What stands behind the scheme in a reference.
+
+        Raises:
+            SecretMissing: It is not there.
+        """
+
+
+def _is_scheme(scheme: str) -> bool:
+    return scheme in _SCHEMES or scheme in PLUGINS.schemes()

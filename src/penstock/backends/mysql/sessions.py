@@ -101,9 +101,10 @@ def _either(mariadb: str, mysql: str) -> str:
     return f" /*M! , {mariadb} */ /*!80000 , {mysql} */"
 
 
-def password_of(url: URL) -> dict[str, bytes]:
-    """The password in an address as servers know it; drivers by themselves would write it in Latin-1."""
-    return {} if url.password is None else {"password": str(url.password).encode()}
+def password_of(url: URL) -> dict[str, str | bytes]:
+    """User and password of an address as servers know them; drivers would write the password in Latin-1."""
+    known: dict[str, str | bytes] = {"user": url.username} if url.username else {}
+    return known if url.password is None else {**known, "password": str(url.password).encode()}
 
 
 def until_ended(raw: Any) -> AbstractContextManager[None]:

@@ -185,8 +185,8 @@ def own_engine(
 
     def log_in(dialect: Any, record: object, args: Any, params: dict[str, Any]) -> Any:
         def attempt(url: URL) -> Any:
-            password = {} if url.password is None else {"password": str(url.password)}
-            return connect(dialect, args, params | password)
+            found = {"user": url.username, "password": url.password}  # A lease has a user of its own.
+            return connect(dialect, args, params | {name: str(each) for name, each in found.items() if each})
 
         key = SessionKey(login, database, purpose) if keep else None
         return kept.obtain(key, care_of(partial(with_either, login, attempt)), anywhere=anywhere)
