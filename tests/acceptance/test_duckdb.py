@@ -1,4 +1,4 @@
-"""A backend from outside: a package of its own, found by its entry point, for DuckDB's files."""
+"""A backend for DuckDB, in a package of its own, is found by its entry point."""
 
 from __future__ import annotations
 

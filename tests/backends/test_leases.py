@@ -1,4 +1,4 @@
-"""A secret source that names the user, too: that one logs in, anew for each connection."""
+"""The user that a secret source lends logs in, anew for each connection."""
 
 from __future__ import annotations
 

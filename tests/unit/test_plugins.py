@@ -1,4 +1,4 @@
-"""Backends and secret sources of other packages are found, and told of where they fail."""
+"""Backends and secret sources of other packages are found, or named as broken."""
 
 from __future__ import annotations
 
