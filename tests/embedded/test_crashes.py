@@ -29,7 +29,7 @@ Cluster(home / "pg", secrets=home / "secrets").configure()
 """
 MOMENTS = [
     "cluster:save_state",
-    "places:prepare",
+    "layout:prepare",
     "passwords:ensure_password",
     "Path:rename",  # The draft of a password file.
     "data:run",
@@ -130,7 +130,7 @@ def test_a_server_that_ignores_a_fast_shutdown_is_stopped_less_gently(cluster: C
 def test_a_removal_cut_short_is_finished_by_the_next(cluster: Cluster, folder: Path) -> None:
     cluster.configure()
     script = KILLED.replace(".configure()", ".remove()")
-    done = subprocess.run([sys.executable, "-c", script, folder, "places:forget_drafts"], check=False)
+    done = subprocess.run([sys.executable, "-c", script, folder, "layout:forget_drafts"], check=False)
     assert done.returncode == -signal.SIGKILL
     assert cluster.status().state is ServerState.NOT_CONFIGURED
     cluster.remove()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from penstock.backends import Login, StoreRole, parse_url
-from penstock.connect.servers import as_user, password_audience, past_pooler
+from penstock.connect.servers import as_user, password_audiences, past_pooler
 from penstock.registry import Credential, CredentialState
 from penstock.secrets import Seal
 
@@ -96,11 +96,7 @@ def _seal_of(service: Service, credential: Credential) -> Seal:
 
 def _seal(service: Service, identity: str, role: StoreRole, login: str, database: str) -> Seal:
     """What a password is bound to: the record, the role, and all that decides who is sent it."""
-    direct = past_pooler(service)
-    audiences = (
-        *password_audience(service.url, login),
-        *(password_audience(direct, login) if direct else ()),
-    )
+    audiences = password_audiences(service.url, past_pooler(service), login)
     return Seal(
         subject=f"the {role.value}'s password of database {database} on service {service.name!r}",
         renew=f"penstock stores rotate --service {service.name}",

@@ -124,6 +124,11 @@ def password_audience(address: str, user: str | None = None) -> tuple[object, ..
     return backend.name, url.username, url.host, url.port, url.database, options
 
 
+def password_audiences(address: str, direct: str | None, user: str | None = None) -> tuple[object, ...]:
+    """Who is sent a password: an address, and past a pooler the server itself as well."""
+    return tuple(part for each in (address, direct) if each for part in password_audience(each, user))
+
+
 def as_user(url: URL, user: str) -> URL:
     """The same address for somebody else."""
     return url.set(username=user).difference_update_query(["user"])
@@ -178,10 +183,7 @@ def _seal(service: Service, role: ServiceAccount) -> Seal:
 def _audiences(service: Service, role: ServiceAccount) -> tuple[object, ...]:
     """Who is sent a role's password: its address, and past a pooler the server itself as well."""
     direct = past_pooler(service) if role is ServiceAccount.SERVICE else None
-    return (
-        *password_audience(role.url(service) or service.url),
-        *(password_audience(direct) if direct else ()),
-    )
+    return password_audiences(role.url(service) or service.url, direct)
 
 
 def _listed(value: str | tuple[str, ...]) -> list[str]:

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from penstock.registry.conflicts import defined_elsewhere
 from penstock.registry.service import (
-    Credential,
-    JournalEntry,
     Link,
-    RegistryIdentity,
     Service,
-    StoreEntry,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +48,7 @@ class FixedRegistry:
 
 
 class LayeredRegistry:
-    """Read-only layers over one that can be written.
+    """Read-only layers over one that can be written, which alone remembers stores, logins and the journal.
 
     Args:
         layers: Registries that only answer, the strongest first (bindings, `penstock.toml`).
@@ -64,6 +60,12 @@ class LayeredRegistry:
         self._layers = layers
         self._base = base
         self.absent = absent
+        self.identity, self.close = base.identity, base.close
+        self.stores, self.find_store = base.stores, base.find_store
+        self.put_store, self.remove_store = base.put_store, base.remove_store
+        self.credentials, self.put_credentials = base.credentials, base.put_credentials
+        self.remove_credentials = base.remove_credentials
+        self.journal, self.write_journal = base.journal, base.write_journal
 
     @property
     def base(self) -> Registry:
@@ -84,10 +86,6 @@ class LayeredRegistry:
     def lasting(self) -> bool:
         """Whether the base is."""
         return self._base.lasting
-
-    def identity(self, *, make: bool = False) -> RegistryIdentity:
-        """That of the base."""
-        return self._base.identity(make=make)
 
     def services(self) -> Sequence[Service]:
         """Every service, by name."""
@@ -122,48 +120,6 @@ class LayeredRegistry:
         """Unlink, unless a file says what is linked."""
         self._refuse_link(app, setting)
         return self._base.remove_link(app, setting)
-
-    def stores(self, app: str | None = None, name: str | None = None) -> Sequence[StoreEntry]:
-        """What the base remembers."""
-        return self._base.stores(app, name)
-
-    def find_store(self, app: str, name: str) -> StoreEntry | None:
-        """What the base remembers."""
-        return self._base.find_store(app, name)
-
-    def put_store(self, entry: StoreEntry) -> None:
-        """Let the base remember."""
-        self._base.put_store(entry)
-
-    def remove_store(self, entry: StoreEntry) -> None:
-        """Let the base forget."""
-        self._base.remove_store(entry)
-
-    def credentials(self, service: str | None = None, database: str | None = None) -> Sequence[Credential]:
-        """What the base remembers."""
-        return self._base.credentials(service, database)
-
-    def put_credentials(
-        self, credentials: Sequence[Credential], *, instead_of: Sequence[Credential] = ()
-    ) -> None:
-        """Let the base remember."""
-        self._base.put_credentials(credentials, instead_of=instead_of)
-
-    def remove_credentials(self, credentials: Sequence[Credential]) -> None:
-        """Let the base forget."""
-        self._base.remove_credentials(credentials)
-
-    def write_journal(self, entry: JournalEntry) -> None:
-        """Let the base remember."""
-        self._base.write_journal(entry)
-
-    def journal(self, limit: int = 100) -> Sequence[JournalEntry]:
-        """What the base remembers."""
-        return self._base.journal(limit)
-
-    def close(self) -> None:
-        """Close the base."""
-        self._base.close()
 
     def _refuse_service(self, name: str) -> None:
         for layer in self._layers:
