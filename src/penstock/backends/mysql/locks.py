@@ -85,7 +85,7 @@ def _take_one(connection: Connection, name: str, end: float) -> bool:
 
 def _take_all(connection: Connection, name: str, end: float) -> bool:
     places = (f"{name} {number}" for number in range(_SHARERS))
-    return all(_take(connection, address, end - time.monotonic()) for address in places)
+    return all(_take(connection, place, end - time.monotonic()) for place in places)
 
 
 def _take(connection: Connection, name: str, seconds: float) -> bool:
