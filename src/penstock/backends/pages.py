@@ -46,8 +46,8 @@ class Carrier:
     selected: ColumnElement[Any]
     kinds: frozenset[str]
     bound: Callable[[Any], ColumnElement[Any]]
-    sure: Callable[[Any], bool] = lambda _: True
-    plain: bool = True
+    sure: Callable[[Any], bool]
+    plain: bool
 
 
 class PageBackend(Protocol):
@@ -106,6 +106,37 @@ def untyped(column: ColumnElement[Any]) -> ColumnElement[Any]:
 def given(value: Any) -> BindParameter[Any]:
     """A value that goes to the driver as it is; the server finds out by what it is compared with."""
     return bindparam(None, value, type_=NullType(), unique=True)
+
+
+def carried(
+    column: ColumnElement[Any],
+    kinds: frozenset[str],
+    bound: Callable[[Any], ColumnElement[Any]],
+    sure: Callable[[Any], bool] = lambda _: True,
+    **instead: ColumnElement[Any],
+) -> Carrier:
+    """How values of an expression travel, which is sorted by, compared and asked for as it is.
+
+    Args:
+        column: The expression.
+        kinds: See `Carrier`, also for those that follow.
+        bound: Makes of a value what is compared with.
+        sure: Whether the server takes every such value.
+        instead: What is `compared` or `selected` in its place.
+    """
+    compared = instead.get("compared", untyped(column))
+    selected = instead.get("selected", compared)
+    plain = selected is compared
+    return Carrier(
+        column=column,
+        ordered=untyped(column),
+        compared=compared,
+        selected=selected,
+        kinds=kinds,
+        bound=bound,
+        sure=sure,
+        plain=plain,
+    )
 
 
 def unordered(kind: object) -> NotSupported:

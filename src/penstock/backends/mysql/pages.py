@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from ipaddress import ip_address
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects.mysql.mariadb import INET4, INET6
 
 from penstock.backends.mysql.faults import number_of
-from penstock.backends.pages import Carrier, finite, given, plain_type, unordered, untyped
+from penstock.backends.pages import Carrier, carried, finite, given, plain_type, unordered, untyped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +54,7 @@ _DAY = re.compile(r"\d{4}-(0\d|1[0-2])-([0-2]\d|3[01])( ([01]\d|2[0-3])(:[0-5]\d
 _UNREAL = re.compile("0000|....-00|....-..-00")
 _CLOCK = re.compile(r"-?([0-7]?\d\d|8[0-3]\d)(:[0-5]\d){2}(\.\d{1,6})?")
 _ADDRESSES = (INET4, INET6)
+_carried = partial(carried, sure=lambda _: False)
 
 
 class MySQLPages:
@@ -75,7 +78,7 @@ class MySQLPages:
         if isinstance(kind, mysql.ENUM | mysql.SET | mysql.BIT | mysql.YEAR):
             # Sorted by their numbers, and compared with a text as texts.
             number = untyped(cast(untyped(column), mysql.INTEGER(unsigned=True)))
-            return [_made(column, number, number, frozenset({"int"}), _bound)]
+            return [_carried(column, frozenset({"int"}), _bound, compared=number)]
         if isinstance(kind, sqltypes.JSON) and not getattr(dialect, "is_mariadb", False):
             raise unordered("JSON")
         if isinstance(kind, (sqltypes.String, sqltypes.JSON, *_BINARIES)):
@@ -95,18 +98,18 @@ def _carrier(column: ColumnElement[Any], plain: ColumnElement[Any], kind: Any) -
     if isinstance(kind, sqltypes.Float):
         # As text, a FLOAT is rounded to six digits; what is added makes it a DOUBLE.
         exact = untyped(plain + literal_column("0e0", sqltypes.NullType()))
-        return _made(column, plain, exact, frozenset({"float"}), lambda value: given(finite(value)))
+        return _carried(column, frozenset({"float"}), lambda value: given(finite(value)), selected=exact)
     if isinstance(kind, sqltypes.Date | sqltypes.DateTime | sqltypes.Time):
         said = cast(plain, mysql.CHAR())  # Drivers have no date with a day or a year 0.
         check = _check_clock if isinstance(kind, sqltypes.Time) else _check_day
-        return _made(column, plain, said, _TEXT, _checked(check))
+        return _carried(column, _TEXT, _checked(check), selected=said)
     if isinstance(kind, sqltypes.Uuid):
-        return _made(column, plain, plain, _TEXT, _checked(_check_uuid))
+        return _carried(column, _TEXT, _checked(_check_uuid))
     if isinstance(kind, _ADDRESSES):
-        return _made(column, plain, plain, _TEXT, _checked(ip_address))
+        return _carried(column, _TEXT, _checked(ip_address))
     if isinstance(kind, sqltypes.Numeric | sqltypes.Integer | sqltypes.Boolean):
-        return _made(column, plain, plain, _NUMBERS, _bound)
-    return _made(column, plain, plain, _ALL, _bound)
+        return _carried(column, _NUMBERS, _bound)
+    return _carried(column, _ALL, _bound)
 
 
 def _pieces(column: ColumnElement[Any], kind: Any) -> list[Carrier]:
@@ -115,30 +118,10 @@ def _pieces(column: ColumnElement[Any], kind: Any) -> list[Carrier]:
     size, kinds = (_CHARACTERS, _TEXT) if is_text else (_BYTES, frozenset({"bytes"}))
     length, plain = getattr(kind, "length", None), untyped(column)
     if length is not None and length <= size:
-        return [_made(column, plain, plain, kinds, _bound)]
+        return [_carried(column, kinds, _bound)]
     count = 1 if length is None else min(ceil(length / size), _PIECES)
     pieces = (untyped(func.substr(plain, 1 + number * size, size)) for number in range(count))
-    return [_made(piece, piece, piece, kinds, _bound, plain=False) for piece in pieces]
-
-
-def _made(
-    column: ColumnElement[Any],
-    compared: ColumnElement[Any],
-    selected: ColumnElement[Any],
-    kinds: frozenset[str],
-    bound: Callable[[Any], ColumnElement[Any]],
-    plain: bool = True,
-) -> Carrier:
-    return Carrier(
-        column=column,
-        ordered=untyped(column),
-        compared=compared,
-        selected=selected,
-        kinds=kinds,
-        bound=bound,
-        sure=lambda _: False,
-        plain=plain and selected is compared,
-    )
+    return [replace(_carried(piece, kinds, _bound), plain=False) for piece in pieces]
 
 
 def _checked(read: Callable[[str], object]) -> Callable[[Any], ColumnElement[Any]]:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from penstock.backends.pages import (
     Carrier,
     StandardPages,
+    carried,
     given,
     integer,
     kind_of,
@@ -25,7 +26,7 @@ from penstock.backends.pages import (
 from penstock.backends.postgresql.faults import sqlstate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
@@ -99,29 +100,16 @@ def _carrier(column: ColumnElement[Any], kind: TypeEngine[Any]) -> Carrier:
         raise unordered("JSON")
     if isinstance(kind, sqltypes.Enum) and kind.native_enum:
         said = cast(plain, sqltypes.Text())
-        return _text(column, said, _name, sure=frozenset(kind.enums).__contains__)
+        return carried(column, _TEXT, _name, frozenset(kind.enums).__contains__, selected=said)
     if isinstance(kind, sqltypes.Float) or kind.__visit_name__ == "float":  # SQLAlchemy 2.0's for psycopg.
         # As text, it is rounded by a setting.
         sent = func.float8send(plain, type_=sqltypes.LargeBinary())
-        return Carrier(
-            column=column,
-            ordered=untyped(column),
-            compared=plain,
-            selected=sent,
-            kinds=frozenset({"bytes"}),
-            bound=_double,
-            plain=False,
-        )
+        return carried(column, frozenset({"bytes"}), _double, selected=sent)
     if isinstance(kind, sqltypes.Uuid):
-        names = frozenset({"uuid" if kind.native_uuid else "text"})
-        return Carrier(
-            column=column, ordered=plain, compared=plain, selected=plain, kinds=names, bound=_bound
-        )
+        return carried(column, frozenset({"uuid" if kind.native_uuid else "text"}), _bound)
     for kinds, names in _PLAIN.items():
         if isinstance(kind, kinds):
-            return Carrier(
-                column=column, ordered=plain, compared=plain, selected=plain, kinds=names, bound=_bound
-            )
+            return carried(column, names, _bound)
     return _said(column, plain, kind)
 
 
@@ -141,35 +129,19 @@ def _said(column: ColumnElement[Any], plain: ColumnElement[Any], kind: TypeEngin
     if isinstance(kind, sqltypes.Date | sqltypes.DateTime):
         # As JSON, it does not depend on a setting; drivers have no date that is infinite.
         said = func.to_json(plain).op("#>>")(literal_column("'{}'"))
-        return _text(column, said, _moment, sure=_is_usual)
+        return carried(column, _TEXT, _moment, _is_usual, selected=said)
     if isinstance(kind, sqltypes.Time):
         clock = postgresql.TIME(timezone=kind.timezone)
-        return _text(column, text, lambda value: _as(value, clock), sure=_is_usual)
+        return carried(column, _TEXT, lambda value: _as(value, clock), _is_usual, selected=text)
     if isinstance(kind, sqltypes.Interval | postgresql.INTERVAL):
         span = postgresql.INTERVAL()
-        return _text(column, text, lambda value: _as(value, span), sure=lambda v: bool(_SPAN.fullmatch(v)))
+        return carried(
+            column, _TEXT, lambda value: _as(value, span), lambda v: bool(_SPAN.fullmatch(v)), selected=text
+        )
     if isinstance(kind, sqltypes.NullType):
         named = cast(func.pg_typeof(plain), sqltypes.Text()).concat(":").concat(text)
-        return _text(column, named, _named, sure=_never)
-    return _text(column, text, lambda value: _as(value, kind), sure=_never)
-
-
-def _text(
-    column: ColumnElement[Any],
-    selected: ColumnElement[Any],
-    bound: Callable[[str], ColumnElement[Any]],
-    sure: Callable[[str], bool] = lambda _: True,
-) -> Carrier:
-    return Carrier(
-        column=column,
-        ordered=untyped(column),
-        compared=untyped(column),
-        selected=selected,
-        kinds=_TEXT,
-        bound=bound,
-        sure=sure,
-        plain=False,
-    )
+        return carried(column, _TEXT, _named, _never, selected=named)
+    return carried(column, _TEXT, lambda value: _as(value, kind), _never, selected=text)
 
 
 def _never(_: object) -> bool:

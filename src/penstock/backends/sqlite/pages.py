@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger
 
-from penstock.backends.pages import Carrier, StandardPages, given, integer, untyped
+from penstock.backends.pages import Carrier, StandardPages, carried, given, integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +25,7 @@ class SQLitePages(StandardPages):
 
     def carriers(self, column: ColumnElement[Any], dialect: Dialect) -> Sequence[Carrier]:
         """What the library gives is what it compares, if no type of Python's is between them."""
-        plain, kinds = untyped(column), frozenset({"int"}) if _is_row_number(column) else _STORED
-        return [
-            Carrier(column=column, ordered=plain, compared=plain, selected=plain, kinds=kinds, bound=_bound)
-        ]
+        return [carried(column, frozenset({"int"}) if _is_row_number(column) else _STORED, _bound)]
 
     def trial(self, connection: Connection) -> AbstractContextManager[object]:
         """Nothing is to be done: an error leaves the transaction as it was."""
