@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from alerts import Lab, detection, generated
-from measure import arguments, desk, met, progress, server, table
+from measure import arguments, met, progress, server, stores_of, table
 from sqlalchemy import func, select
 
 from penstock.query import bulk_insert
@@ -24,7 +24,7 @@ def main() -> None:
     """Store them in one call, and look at the process whenever so many more were taken."""
     count, step = arguments(__doc__, rows=ROWS, step=STEP)
     seen: list[tuple[int, float, float]] = []
-    with server() as found, desk(found.service, Lab, "alerts") as stores:
+    with server() as found, stores_of(found.service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         start = time.perf_counter()
         done = bulk_insert(engine, detection, watched(count, step, seen))

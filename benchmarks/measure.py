@@ -121,8 +121,8 @@ def mariadb(options: str = "") -> Iterator[Service]:
 
 
 @contextmanager
-def desk(service: Service, app: type[App], setting: str, *, sync: bool = True) -> Iterator[Stores]:
-    """A desk with the service linked to a setting of the app, whose store is made."""
+def stores_of(service: Service, app: type[App], setting: str, *, sync: bool = True) -> Iterator[Stores]:
+    """`Stores` with the service linked to a setting of the app, whose store is made."""
     registry = MemoryRegistry()
     registry.put_service(service)
     with Stores(registry, apps=[app]) as stores:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from alerts import Lab, detection, empty, generated
-from measure import Target, Way, arguments, desk, interleaved, report, server
+from measure import Target, Way, arguments, interleaved, report, server, stores_of
 from sqlalchemy import Engine, insert, text
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
@@ -30,7 +30,7 @@ def main() -> None:
     """Store the rows in every way in turn."""
     rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
     given = list(generated(count))
-    with server() as found, desk(found.service, Lab, "alerts") as stores:
+    with server() as found, stores_of(found.service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         bulk_insert(engine, detection, given)
         times = interleaved(ways(engine, given, copied_out(engine)), rounds, unit="ms")

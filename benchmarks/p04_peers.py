@@ -9,7 +9,7 @@ import django
 from advanced_alchemy.repository import SQLAlchemySyncRepository
 from alerts import Detection, Lab, detection, empty, generated
 from django.conf import settings
-from measure import Target, Way, arguments, desk, interleaved, report, server
+from measure import Target, Way, arguments, interleaved, report, server, stores_of
 from sqlalchemy.orm import Session
 
 from penstock.query import bulk_insert
@@ -34,7 +34,7 @@ def main() -> None:
     """Store the rows in every way in turn."""
     rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
     given = list(generated(count))
-    with server() as found, desk(found.service, Lab, "alerts") as stores:
+    with server() as found, stores_of(found.service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         model = django_model(stores.url(Lab, "alerts"))
         done: dict[str, Callable[[], object]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from measure import Target, Way, arguments, desk, interleaved, report, server
+from measure import Target, Way, arguments, interleaved, report, server, stores_of
 from sqlalchemy import Engine, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -59,7 +59,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 def main() -> None:
     """Get the rows in every way in turn: missing, then there."""
     [rounds] = arguments(__doc__, rounds=ROUNDS)
-    with server() as found, desk(found.service, Lab, "objects") as stores:
+    with server() as found, stores_of(found.service, Lab, "objects") as stores:
         times = interleaved(ways(stores.engine(Lab, "objects")), rounds, unit="us")
     report("One key", times, TARGETS, unit="us")
 

@@ -1,10 +1,10 @@
-"""P7: what a request through the desk costs beside one through SQLAlchemy alone."""
+"""P7: what a request through Penstock costs beside one through SQLAlchemy alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from measure import Target, Way, arguments, desk, interleaved, report, server
+from measure import Target, Way, arguments, interleaved, report, server, stores_of
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROUNDS = 9
 REQUESTS = 400
 
-DESK, SAME, PLAIN = "through the desk", "Session, same engine", "Session, create_engine"
+DESK, SAME, PLAIN = "through Penstock", "Session, same engine", "Session, create_engine"
 
 
 class Base(DeclarativeBase):
@@ -44,7 +44,7 @@ class Lab(App):
 def main() -> None:
     """Run the three in turn."""
     rounds, count = arguments(__doc__, rounds=ROUNDS, requests=REQUESTS)
-    with server() as found, desk(found.service, Lab, "gages") as stores:
+    with server() as found, stores_of(found.service, Lab, "gages") as stores:
         with stores.begin(Lab, "gages") as session:
             session.add(Gage(number="1", altitude=838.4))
         plain = create_engine(stores.url(Lab, "gages"))
@@ -55,11 +55,11 @@ def main() -> None:
     report(f"A session, one get, release; {count} in a round", times, targets, unit="us")
 
 
-def requests(desk: Stores, plain: Engine) -> dict[str, Callable[[], None]]:
+def requests(stores: Stores, plain: Engine) -> dict[str, Callable[[], None]]:
     """One request in each way: a session, one get, release."""
 
-    def through_the_desk() -> None:
-        with desk.session(Lab, "gages") as session:
+    def through_the_stores_object() -> None:
+        with stores.session(Lab, "gages") as session:
             assert session.get(Gage, "1") is not None
 
     def on_the_same_engine() -> None:
@@ -70,8 +70,8 @@ def requests(desk: Stores, plain: Engine) -> dict[str, Callable[[], None]]:
         with Session(plain) as session:
             assert session.get(Gage, "1") is not None
 
-    same = desk.engine(Lab, "gages")
-    return {DESK: through_the_desk, SAME: on_the_same_engine, PLAIN: on_a_plain_engine}
+    same = stores.engine(Lab, "gages")
+    return {DESK: through_the_stores_object, SAME: on_the_same_engine, PLAIN: on_a_plain_engine}
 
 
 if __name__ == "__main__":

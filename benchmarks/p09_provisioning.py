@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
-from measure import Target, Way, arguments, desk, interleaved, report, server
+from measure import Target, Way, arguments, interleaved, report, server, stores_of
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 
 from penstock import App, Database, use
@@ -43,7 +43,7 @@ class Lab(App):
 def main() -> None:
     """Make so many stores in every way in turn."""
     rounds, count = arguments(__doc__, rounds=ROUNDS, stores=STORES)
-    with server() as found, desk(found.service, Lab, "tenants", sync=False) as stores, use(stores):
+    with server() as found, stores_of(found.service, Lab, "tenants", sync=False) as stores, use(stores):
         Lab.tenants.create("model")
         makers = {LIMIT: cloner(address_of(found.made))}
         makers |= {f"penstock, jobs={jobs}": by_jobs(jobs) for jobs in (1, 2, 4, 8)}

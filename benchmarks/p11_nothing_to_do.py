@@ -38,8 +38,8 @@ def main() -> None:
     rounds, count = arguments(__doc__, rounds=ROUNDS, stores=STORES)
     names = [f"t{number:04}" for number in range(count)]
     with server() as found, tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
-        file = desk_over(DatabaseRegistry.at(Path(folder) / "registry.sqlite3"), found)
-        memory = desk_over(MemoryRegistry(), found)
+        file = stores_over(DatabaseRegistry.at(Path(folder) / "registry.sqlite3"), found)
+        memory = stores_over(MemoryRegistry(), found)
         progress(f"making {count:,} stores")
         made(file, names)
         made(memory, names, adopt=True)
@@ -57,8 +57,8 @@ def main() -> None:
     report(f"{count:,} stores with nothing to do; each", times, targets, unit="ms")
 
 
-def desk_over(registry: Registry, found: Server) -> Stores:
-    """A desk over a registry, with the service linked."""
+def stores_over(registry: Registry, found: Server) -> Stores:
+    """`Stores` over a registry, with the service linked."""
     registry.put_service(found.service)
     stores = Stores(registry, apps=[Lab])
     stores.link(found.service.name, Lab, "tenants")

@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
-from measure import VERDICT, arguments, desk, files, progress, server, table, verdict
+from measure import VERDICT, arguments, files, progress, server, stores_of, table, verdict
 from p07_request import Base, Gage
 from sqlalchemy import Engine, create_engine, func, select
 
@@ -55,8 +55,8 @@ def main() -> None:
 
 @contextmanager
 def on_files(count: int) -> Iterator[tuple[Stores, list[str]]]:
-    """So many files, copies of one that was made through the desk."""
-    with files() as service, desk(service, Lab, "basins", sync=False) as stores:
+    """So many files, copies of one that was made through Penstock."""
+    with files() as service, stores_of(service, Lab, "basins", sync=False) as stores:
         progress(f"making {count:,} files")
         names = [f"basins.b{number:05}" for number in range(count)]
         stores.create(Lab, names[0])
@@ -74,8 +74,8 @@ def on_files(count: int) -> Iterator[tuple[Stores, list[str]]]:
 
 @contextmanager
 def on_databases(service: Service, count: int) -> Iterator[tuple[Stores, list[str]]]:
-    """So many databases, made through the desk."""
-    with desk(service, Lab, "basins", sync=False) as stores:
+    """So many databases, made through Penstock."""
+    with stores_of(service, Lab, "basins", sync=False) as stores:
         progress(f"making {count:,} databases")
         names = [f"basins.b{number:05}" for number in range(count)]
         made = stores.create_many(Lab, names, options=SyncOptions(jobs=4))
@@ -110,13 +110,13 @@ def report(title: str, stores: Stores, names: list[str], rounds: int, count: Cal
     limit = pool.budget.limit
     mine, theirs = statistics.median(ours), statistics.median(plain)
     heads = ["way", "bytes for each used store", "rounds"]
-    each_takes = {"the desk": mine, "create_engine each": theirs}
+    each_takes = {"the `Stores` object": mine, "create_engine each": theirs}
     table(title, heads, [[name, f"{each:,.0f}", str(rounds)] for name, each in each_takes.items()])
     kept = verdict(
         "P12", "bytes for each used store", f"{mine:,.0f}", f"<= {MAX_BYTES:,}", so=mine <= MAX_BYTES
     )
     budget = verdict("P12", "most connections", f"{most}", f"<= budget of {limit}", so=most <= limit)
-    ratio = ["", "the desk / create_engine each", f"{mine / theirs:.2f}x", "", "", ""]
+    ratio = ["", "Penstock / create_engine each", f"{mine / theirs:.2f}x", "", "", ""]
     table("", VERDICT, [kept, budget, ratio])
 
 

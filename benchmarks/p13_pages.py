@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from measure import Target, Way, arguments, desk, interleaved, progress, report, server
+from measure import Target, Way, arguments, interleaved, progress, report, server, stores_of
 from sqlalchemy import Column, Double, Index, Integer, MetaData, Table, Text, desc, text
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -60,7 +60,7 @@ def main() -> None:
     """Ask for both pages in both orders, in turn."""
     rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
     last = count // PER_PAGE * 9 // 10
-    with server() as found, desk(found.service, Lab, "observations") as stores:
+    with server() as found, stores_of(found.service, Lab, "observations") as stores:
         engine = stores.engine(Lab, "observations")
         fill(engine, count)
         ways: dict[str, Way] = {}

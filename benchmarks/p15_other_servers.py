@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from alerts import Lab, detection, empty, generated
-from measure import Target, Way, arguments, desk, files, interleaved, mariadb, report
+from measure import Target, Way, arguments, files, interleaved, mariadb, report, stores_of
 from sqlalchemy import insert
 
 from penstock.query import bulk_insert
@@ -33,9 +33,9 @@ def main() -> None:
 
 
 def sqlite(given: list[dict[str, Any]], rounds: int) -> None:
-    """A file, through the desk and through the library alone."""
+    """A file, through Penstock and through the library alone."""
     limit, ours, core = "executemany of ready tuples", "bulk_insert", "Core executemany"
-    with files() as service, desk(service, Lab, "alerts") as stores:
+    with files() as service, stores_of(service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         done: dict[str, Callable[[], object]] = {
             limit: partial(library, str(engine.url.database), [tuple(row.values()) for row in given]),
@@ -55,7 +55,7 @@ def other(given: list[dict[str, Any]], rounds: int) -> None:
     limit, ours, core = "LOAD DATA LOCAL of a ready file", "bulk_insert", "Core executemany"
     with (
         mariadb("?local_infile=1") as service,
-        desk(service, Lab, "alerts") as stores,
+        stores_of(service, Lab, "alerts") as stores,
         NamedTemporaryFile("w") as file,
     ):
         engine = stores.engine(Lab, "alerts")

@@ -9,7 +9,7 @@ import adbc_driver_postgresql
 import pandas as pd
 import pyarrow as pa
 from adbc_driver_manager import AdbcConnection, AdbcStatement
-from measure import Target, Way, arguments, desk, interleaved, report, server
+from measure import Target, Way, arguments, interleaved, report, server, stores_of
 from sqlalchemy import Column, DateTime, Double, Engine, Integer, MetaData, Table, Text, select
 
 from penstock import App, Database
@@ -73,7 +73,7 @@ def rows(count: int) -> pa.Table:
 def main() -> None:
     """Read the rows in every way in turn."""
     rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
-    with server() as found, desk(found.service, Lab, "alerts") as stores:
+    with server() as found, stores_of(found.service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         bulk_insert(engine, detection, rows(count))
         url = stores.url(Lab, "alerts").set(drivername="postgresql")

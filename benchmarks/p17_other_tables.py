@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from measure import Target, Way, arguments, desk, files, interleaved, mariadb, report
+from measure import Target, Way, arguments, files, interleaved, mariadb, report, stores_of
 from p16_tables import Lab, detection, everything, execute, rows
 
 from penstock.query import bulk_insert, to_pandas
@@ -38,7 +38,7 @@ def main() -> None:
 
 def measured(name: str, where: AbstractContextManager[Service], rounds: int, count: int) -> None:
     """One of them."""
-    with where as service, desk(service, Lab, "alerts") as stores:
+    with where as service, stores_of(service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         bulk_insert(engine, detection, rows(count))
         ways = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import adbc_driver_postgresql
 import pyarrow as pa
 from adbc_driver_manager import AdbcConnection, AdbcStatement, StatementOptions
-from measure import Target, Way, arguments, desk, interleaved, progress, report, server
+from measure import Target, Way, arguments, interleaved, progress, report, server, stores_of
 from p16_tables import Lab, detection, rows
 from sqlalchemy import Engine, text
 
@@ -38,7 +38,7 @@ def main() -> None:
     rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
     table = rows(count)
     progress(f"{count:,} rows are made")
-    with server() as found, desk(found.service, Lab, "alerts") as stores:
+    with server() as found, stores_of(found.service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         url = stores.url(Lab, "alerts").set(drivername="postgresql")
         with adbc_driver_postgresql.connect(url.render_as_string(hide_password=False)) as driver:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from measure import Target, Way, arguments, desk, interleaved, report, server
+from measure import Target, Way, arguments, interleaved, report, server, stores_of
 from sqlalchemy import URL, Engine, bindparam, create_engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
@@ -73,7 +73,7 @@ def main() -> None:
     """Store rows, then get and make single ones, in both ways in turn."""
     rounds, count = arguments(__doc__, rounds=ROUNDS, rows=ROWS)
     given = detections(count)
-    with server() as found, desk(found.service, Lab, "alerts") as stores:
+    with server() as found, stores_of(found.service, Lab, "alerts") as stores:
         engine = stores.engine(Lab, "alerts")
         peer = peers_engine(stores.url(Lab, "alerts"))
         bulk = interleaved(bulk_ways(engine, peer, given), rounds, unit="ms")

@@ -45,8 +45,10 @@ def async_server(request: pytest.FixtureRequest) -> TestServer:
 
 
 @pytest.fixture
-def async_desk(async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    """A desk in use whose store `gages` is there."""
-    with use(desk_on(async_ground, lab)) as stores:
+def async_stores(
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
+) -> Iterator[Stores]:
+    """`Stores` in use whose store `gages` is there."""
+    with use(stores_on(async_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].error is None
         yield stores

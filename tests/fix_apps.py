@@ -1,4 +1,4 @@
-"""An app to test with, and a desk over a registry in memory."""
+"""An app to test with, and `Stores` over a registry in memory."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def lab() -> type[App]:
 
 
 @pytest.fixture
-def desk_on() -> Iterator[Callable[..., Stores]]:
-    """Makes desks over memory registries, closed after the test."""
+def stores_on() -> Iterator[Callable[..., Stores]]:
+    """Makes `Stores` over memory registries, closed after the test."""
     made: list[Stores] = []
 
     def make(
@@ -90,9 +90,9 @@ def desk_on() -> Iterator[Callable[..., Stores]]:
 
 
 @pytest.fixture
-def desk(ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    """A desk in use, on every kind of server, with all of lab's settings linked."""
-    with use(desk_on(ground, lab)) as stores:
+def stores(ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """`Stores` in use, on every kind of server, with all of lab's settings linked."""
+    with use(stores_on(ground, lab)) as stores:
         yield stores
 
 
@@ -109,15 +109,15 @@ def count(store: Store) -> int:
         return session.scalar(select(func.count()).select_from(Gage)) or 0
 
 
-def all_ok(desk: Stores, app: type[App], **options: bool) -> None:
+def all_ok(stores: Stores, app: type[App], **options: bool) -> None:
     """Sync all of an app's stores; none may fail."""
-    results = desk.sync(app, options=SyncOptions(**options))
+    results = stores.sync(app, options=SyncOptions(**options))
     assert [str(result.error) for result in results if not result.ok] == []
 
 
 @contextmanager
 def stores_of(ground: TestServer, app: type[App], name: str) -> Iterator[Stores]:
-    """A desk with one store of an app, which is made."""
+    """`Stores` with one store of an app, which is made."""
     registry = MemoryRegistry()
     registry.put_service(ground.service)
     with Stores(registry, apps=[app]) as stores:

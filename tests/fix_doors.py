@@ -53,7 +53,7 @@ Doors = Callable[..., Door]
 
 
 @pytest.fixture(params=[*GROUNDS, *(f"{driver}-async" for driver in KINDS)])
-def door_to(request: pytest.FixtureRequest, desk_on: Callable[..., Stores]) -> Iterator[Doors]:
+def door_to(request: pytest.FixtureRequest, stores_on: Callable[..., Stores]) -> Iterator[Doors]:
     """Makes a store with the tables given, and opens it by one driver after the other."""
     kind, _, waiting = request.param.partition("-")
     ground: TestServer = (
@@ -72,37 +72,41 @@ def door_to(request: pytest.FixtureRequest, desk_on: Callable[..., Stores]) -> I
                 package = "lab"
                 rows = Database("Rows.", metadata=tables, initializer=initializer)
 
-            desk = desk_on(ground, Lab, links=("rows",))
-            all_ok(desk, Lab)
+            stores = stores_on(ground, Lab, links=("rows",))
+            all_ok(stores, Lab)
             make = _awaited_door if waiting else _plain_door
-            return make(ground, desk, Lab, runner, opened)
+            return make(ground, stores, Lab, runner, opened)
 
         yield open_door
         for close in opened:
             close()
 
 
-def _plain_door(ground: TestServer, desk: Stores, app: type[App], *_: Any) -> Door:
+def _plain_door(ground: TestServer, stores: Stores, app: type[App], *_: Any) -> Door:
     def sessions(work: Callable[[Session], Any]) -> Any:
-        with desk.session(app, "rows") as session:
+        with stores.session(app, "rows") as session:
             result = work(session)
             session.commit()
             return result
 
-    return Door(ground, "lab_rows", desk.engine(app, "rows").dialect, sessions)
+    return Door(ground, "lab_rows", stores.engine(app, "rows").dialect, sessions)
 
 
 def _awaited_door(
-    ground: TestServer, desk: Stores, app: type[App], runner: asyncio.Runner, opened: list[Callable[[], None]]
+    ground: TestServer,
+    stores: Stores,
+    app: type[App],
+    runner: asyncio.Runner,
+    opened: list[Callable[[], None]],
 ) -> Door:
-    stores = AsyncStores(desk)
+    async_stores = AsyncStores(stores)
 
     async def run(work: Callable[[Session], Any]) -> Any:
-        async with stores.session(app, "rows") as session:
+        async with async_stores.session(app, "rows") as session:
             result = await session.run_sync(work)
             await session.commit()
             return result
 
-    engine = stores.engine(app, "rows")
+    engine = async_stores.engine(app, "rows")
     opened.append(lambda: runner.run(engine.dispose()))
     return Door(ground, "lab_rows", engine.dialect, lambda work: runner.run(run(work)))

@@ -1,4 +1,4 @@
-"""Desks whose stores get roles of their own, on every server that has roles."""
+"""Stores that get roles of their own, on every server that has roles."""
 
 from __future__ import annotations
 
@@ -154,8 +154,8 @@ def keyring(tmp_path: Path) -> Keyring:
 
 
 @pytest.fixture
-def role_desk_on(tmp_path: Path, keyring: Keyring) -> Iterator[Callable[..., Stores]]:
-    """Makes desks over one registry that lasts, with a key to seal with; closed after the test."""
+def role_stores_on(tmp_path: Path, keyring: Keyring) -> Iterator[Callable[..., Stores]]:
+    """Makes `Stores` over one registry that lasts, with a key to seal with; closed after the test."""
     made: list[Stores] = []
 
     def make(ground: TestServer, app: type[App], options: EngineOptions | None = None) -> Stores:
@@ -174,21 +174,21 @@ def role_desk_on(tmp_path: Path, keyring: Keyring) -> Iterator[Callable[..., Sto
 
 
 @pytest.fixture
-def role_desk(
-    role_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+def role_stores(
+    role_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> Iterator[Stores]:
-    """A desk in use whose store `gages` is there, with roles of its own."""
-    with use(role_desk_on(role_ground, lab)) as stores:
+    """`Stores` in use whose store `gages` is there, with roles of its own."""
+    with use(role_stores_on(role_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].error is None
         yield stores
 
 
 @pytest.fixture
-def owner_desk(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+def owner_stores(
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> Iterator[Stores]:
     """The same where a store has an owner of its own."""
-    with use(role_desk_on(owner_ground, lab)) as stores:
+    with use(role_stores_on(owner_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].error is None
         yield stores
 
@@ -217,10 +217,10 @@ def logged_in(url: URL) -> Iterator[LoggedIn]:
 
 
 def log_in(
-    desk: Stores, app: type[App], name: str, role: StoreRole = StoreRole.APP
+    stores: Stores, app: type[App], name: str, role: StoreRole = StoreRole.APP
 ) -> AbstractContextManager[LoggedIn]:
     """A session of a store's own login, that does not go through Penstock's engines."""
-    return logged_in(desk.url(app, name, role=role))
+    return logged_in(stores.url(app, name, role=role))
 
 
 def code_of(error: DBAPIError) -> str | int | None:
@@ -237,14 +237,14 @@ def denied() -> Iterator[None]:
     assert code_of(caught.value) in _DENIED
 
 
-def steps_of(desk: Stores, app: type[App], name: str = "gages") -> list[str]:
+def steps_of(stores: Stores, app: type[App], name: str = "gages") -> list[str]:
     """What a sync would do."""
-    plan = desk.plan(app, name)
+    plan = stores.plan(app, name)
     assert plan.refused is None
     return [str(step) for step in plan.steps]
 
 
-def edit(desk: Stores, **changes: object) -> None:
+def edit(stores: Stores, **changes: object) -> None:
     """Change the service `main`."""
-    [service] = desk.registry.services()
-    desk.operator.edit_service(replace(service, **changes))
+    [service] = stores.registry.services()
+    stores.operator.edit_service(replace(service, **changes))

@@ -102,22 +102,22 @@ class Laboratory(App):
 
 
 @pytest.fixture
-def samples(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def samples(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Engine]:
     """The engine of a store whose table of samples is empty."""
-    yield from samples_on(ground, desk_on)
+    yield from samples_on(ground, stores_on)
 
 
 @pytest.fixture
-def postgresql_samples(postgresql_ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
+def postgresql_samples(postgresql_ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Engine]:
     """The same, on PostgreSQL."""
-    yield from samples_on(postgresql_ground, desk_on)
+    yield from samples_on(postgresql_ground, stores_on)
 
 
-def samples_on(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
-    desk = desk_on(ground, Laboratory, links=("samples",))
-    all_ok(desk, Laboratory)
-    yield desk.engine(Laboratory, "samples")
-    desk.close()
+def samples_on(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Engine]:
+    stores = stores_on(ground, Laboratory, links=("samples",))
+    all_ok(stores, Laboratory)
+    yield stores.engine(Laboratory, "samples")
+    stores.close()
 
 
 EARLY, LATE = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  (of any time zone)

@@ -51,7 +51,7 @@ class FoundApp:
 
 
 def find_apps(stores: Stores, given: Sequence[str] = ()) -> FoundApps:
-    """Register every app there is with a desk; one that is broken does not hide the others.
+    """Register every app there is with `Stores`; one that is broken does not hide the others.
 
     The first one of a package wins, in this order: `given`, `[apps]` of `penstock.toml`, entry points
     of the group `penstock.apps`, and packages beside `penstock.toml`. The working directory is looked in only
@@ -59,7 +59,7 @@ def find_apps(stores: Stores, given: Sequence[str] = ()) -> FoundApps:
     could have written there is not imported; see `importing`.
 
     Args:
-        stores: The desk.
+        stores: The `Stores` object.
         given: Classes as `module:Class`.
 
     >>> from penstock import MemoryRegistry, Stores
@@ -85,7 +85,7 @@ def named_packages(stores: Stores, given: Sequence[str] = ()) -> list[str]:
     """The packages of the apps that `find_apps` would look for, without importing any of them.
 
     Args:
-        stores: The desk.
+        stores: The `Stores` object.
         given: Classes as `module:Class`.
 
     >>> from penstock import MemoryRegistry, Stores
@@ -102,7 +102,7 @@ class FoundApps:
     """The apps that were found, whole and broken.
 
     Args:
-        stores: The desk that gets to know them.
+        stores: The `Stores` object that gets to know them.
         folders: Where apps are that are not installed.
     """
 

@@ -1,4 +1,4 @@
-"""The desk that apps use: that of `use`, else one made from the configuration."""
+"""The `Stores` that apps use: those of `use`, else made from the configuration."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _default: dict[str, Stores] = {}
 
 
 def current_stores() -> Stores:
-    """The desk in use here: that of `use`, else one made from the configuration on first use.
+    """The current `Stores`: those of `use`, else made from the configuration on first use.
 
-    In code that a desk runs, such as an initializer, it is that desk.
+    In code that `Stores` runs, such as an initializer, it is that very object.
     """
     stores = in_use.get()
     if stores is not None:
         return cast("Stores", stores)
-    found = _default.get("desk")
+    found = _default.get("stores")
     if found is None:  # Two threads may both make one; a lock could be held while the process forks.
-        found = _default.setdefault("desk", Stores.from_config())
+        found = _default.setdefault("stores", Stores.from_config())
     return found
 
 
 @contextmanager
 def use(stores: Stores, *, everywhere: bool = False) -> Iterator[Stores]:
-    """Let every app inside the `with` block use this desk.
+    """Make this `Stores` the current one for every app inside the `with` block.
 
     Args:
-        stores: The desk.
+        stores: The `Stores` object.
         everywhere: Whether all other threads and tasks use it too meanwhile, unless they are in such a block
             of their own; otherwise, as `contextvars` have it, tasks that begin in the block do, new threads
             don't.
@@ -45,7 +45,7 @@ def use(stores: Stores, *, everywhere: bool = False) -> Iterator[Stores]:
     """
     token, before = in_use.set(stores), dict(_default)
     if everywhere:
-        _default["desk"] = stores
+        _default["stores"] = stores
     try:
         with stores.standing_in():
             yield stores

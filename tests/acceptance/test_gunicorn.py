@@ -93,10 +93,10 @@ def test_e7_workers_forked_after_the_store_was_used_work_and_share_no_connection
     postgresql_ground: TestServer, sqlite_registry: RegistryHome, tmp_path: Path, kind: str
 ) -> None:
     lab = make_lab()
-    with Stores(sqlite_registry.open(), apps=[lab]) as desk:
-        desk.registry.put_service(postgresql_ground.service)
-        desk.link("main", lab, "gages")
-        assert desk.sync(lab, ["gages"])[0].ok
+    with Stores(sqlite_registry.open(), apps=[lab]) as stores:
+        stores.registry.put_service(postgresql_ground.service)
+        stores.link("main", lab, "gages")
+        assert stores.sync(lab, ["gages"])[0].ok
     path, log = tmp_path / "gunicorn.sock", tmp_path / "gunicorn.log"
     with gunicorn(kind, sqlite_registry.url, path, log) as master:
         with ThreadPoolExecutor(8) as threads:

@@ -48,8 +48,8 @@ def script(folder: Path, name: str, text: str) -> None:
 
 def journal(site: Terminal) -> list[tuple[str, str, str]]:
     """What was done in a site, and how it ended; the oldest first."""
-    with Stores.from_config(site.folder / "penstock.toml") as desk:
-        entries = desk.registry.journal()
+    with Stores.from_config(site.folder / "penstock.toml") as stores:
+        entries = stores.registry.journal()
     return [(e.action, e.subject, e.result.partition(":")[0]) for e in reversed(entries)][1:]
 
 

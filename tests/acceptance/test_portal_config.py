@@ -84,11 +84,11 @@ def test_servers_links_and_values_are_taken_over_and_the_rest_is_said(portal: Te
     assert rows["primary_db"].startswith("local ")
     assert "hidden" not in "".join(portal.printed)
     assert "hidden" not in (portal.folder / "penstock.toml").read_text()
-    with Stores.from_config(portal.folder / "penstock.toml") as desk:
-        service = desk.operator.get_service("portal")
+    with Stores.from_config(portal.folder / "penstock.toml") as stores:
+        service = stores.operator.get_service("portal")
         assert service.password is not None
         assert service.password.scheme == "sealed"
-        assert read_password(service, ServiceAccount.SERVICE, desk.keyring) == "hidden-pass"
+        assert read_password(service, ServiceAccount.SERVICE, stores.keyring) == "hidden-pass"
 
 
 def test_a_secret_stays_one_where_something_else_of_the_app_has_its_name(portal: Terminal) -> None:

@@ -127,8 +127,8 @@ def test_the_journal_knows_of_seals_and_rotations(site: Terminal) -> None:
     [first] = key_ids(site)
     site.ok("secrets", "rotate-key", "--drop-old", "--yes")
     [second] = key_ids(site)
-    with Stores.from_config(site.folder / "penstock.toml") as desk:
-        lines = [(entry.action, entry.subject, dict(entry.detail)) for entry in desk.registry.journal(4)]
+    with Stores.from_config(site.folder / "penstock.toml") as stores:
+        lines = [(entry.action, entry.subject, dict(entry.detail)) for entry in stores.registry.journal(4)]
     assert lines == [
         ("drop keys", first, {}),
         ("seal again", "main", {"key": second}),

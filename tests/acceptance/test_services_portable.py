@@ -48,13 +48,13 @@ def here(site: Terminal) -> Terminal:
 
 
 def services(site: Terminal) -> dict[str, Service]:
-    with Stores.from_config(site.folder / "penstock.toml") as desk:
-        return {service.name: service for service in desk.registry.services()}
+    with Stores.from_config(site.folder / "penstock.toml") as stores:
+        return {service.name: service for service in stores.registry.services()}
 
 
 def opened(site: Terminal, name: str = "main") -> str | None:
-    with Stores.from_config(site.folder / "penstock.toml") as desk:
-        return read_password(desk.operator.get_service(name), ServiceAccount.SERVICE, desk.keyring)
+    with Stores.from_config(site.folder / "penstock.toml") as stores:
+        return read_password(stores.operator.get_service(name), ServiceAccount.SERVICE, stores.keyring)
 
 
 # --- out and in -----------------------------------------------------------------------------------
@@ -142,8 +142,8 @@ def test_each_says_whether_it_needs_its_password(here: Terminal, there: Terminal
         "service by_file is postgresql://me@db2/postgres",
         f"  has the service's password at file:{here.folder}/pw",
     ]
-    with Stores.from_config(there.folder / "penstock.toml") as desk:
-        assert [(e.action, e.subject) for e in desk.registry.journal(2)] == [
+    with Stores.from_config(there.folder / "penstock.toml") as stores:
+        assert [(e.action, e.subject) for e in stores.registry.journal(2)] == [
             ("add service", "by_file"),
             ("add service", "main"),
         ]

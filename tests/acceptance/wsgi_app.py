@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Lab = make_lab()
-desk = Stores(
+stores = Stores(
     DatabaseRegistry(os.environ["LAB_REGISTRY"]),
     apps=[Lab],
     engine_options=EngineOptions(max_connections=4),
@@ -25,9 +25,9 @@ desk = Stores(
 
 def look(number: str) -> dict[str, Any]:
     """Write a row, count the rows, and tell who did it."""
-    with desk.begin(Lab, "gages") as session:
+    with stores.begin(Lab, "gages") as session:
         session.add(Gage(number=number, altitude=1))
-    with desk.session(Lab, "gages") as session:
+    with stores.session(Lab, "gages") as session:
         return {
             "worker": os.getpid(),
             "backend": session.scalar(text("SELECT pg_backend_pid()")),
@@ -38,7 +38,7 @@ def look(number: str) -> dict[str, Any]:
 
 MASTER: dict[str, Any] | None = None
 MASTER = look("by the master")
-held = desk.engine(Lab, "gages").connect()  # stays out across the fork
+held = stores.engine(Lab, "gages").connect()  # stays out across the fork
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -62,20 +62,20 @@ def added() -> Iterator[type[Step]]:
 
 @pytest.mark.usefixtures("added")
 def test_a_step_from_outside_is_in_plan_sync_and_journal(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    words = f"make the notes of {desk.address(lab, 'gages').database}"
-    planned = [str(step) for step in desk.plan(lab, "gages").steps]
-    done = [str(done.step) for result in desk.sync(lab) for done in result.or_raise().steps]
-    entry = desk.registry.journal()[0]
+    words = f"make the notes of {stores.address(lab, 'gages').database}"
+    planned = [str(step) for step in stores.plan(lab, "gages").steps]
+    done = [str(done.step) for result in stores.sync(lab) for done in result.or_raise().steps]
+    entry = stores.registry.journal()[0]
     place = planned.index(words)
     assert planned[place - 1].startswith(("create missing tables", "let the logins"))
     assert planned[place + 1].startswith(("let the logins", "run initializer"))
     assert entry.action == "sync store"
     assert entry.detail["steps"] == "; ".join(done)
     assert words in done
-    ground.run_sql(desk.address(lab, "gages").database, "INSERT INTO notes VALUES (1)")
-    assert words not in [str(step) for step in desk.plan(lab, "gages").steps]
+    ground.run_sql(stores.address(lab, "gages").database, "INSERT INTO notes VALUES (1)")
+    assert words not in [str(step) for step in stores.plan(lab, "gages").steps]
 
 
 @pytest.mark.usefixtures("added")

@@ -1,4 +1,4 @@
-"""What a desk does for the tasks of an event loop, the same with every driver."""
+"""What `Stores` does for the tasks of an event loop, the same with every driver."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def count(store: AsyncStore) -> int:
 # --- engines and sessions -------------------------------------------------------------------------
 
 
-def test_tasks_write_and_read_what_threads_do(async_desk: Stores, lab: type[App]) -> None:
+def test_tasks_write_and_read_what_threads_do(async_stores: Stores, lab: type[App]) -> None:
     async def use_it() -> list[str]:
         async with lab.gages.aio.begin() as session:
             session.add(Gage(number="by a task", altitude=1))
@@ -54,7 +54,7 @@ def test_tasks_write_and_read_what_threads_do(async_desk: Stores, lab: type[App]
 
 
 def test_a_transaction_that_fails_is_undone_with_the_tables_it_made(
-    async_desk: Stores, lab: type[App], async_ground: TestServer
+    async_stores: Stores, lab: type[App], async_ground: TestServer
 ) -> None:
     if not async_ground.can.transactional_ddl:
         pytest.skip("this server commits at every CREATE TABLE")
@@ -75,7 +75,7 @@ def test_a_transaction_that_fails_is_undone_with_the_tables_it_made(
 
 
 def test_the_engine_is_one_object_for_every_loop_and_every_way_to_ask(
-    async_desk: Stores, lab: type[App]
+    async_stores: Stores, lab: type[App]
 ) -> None:
     engine = lab.gages.aio.engine
     assert isinstance(engine, AsyncEngine)
@@ -87,10 +87,10 @@ def test_the_engine_is_one_object_for_every_loop_and_every_way_to_ask(
         return current_stores().engine(lab, "gages")
 
     assert asyncio.run(use_it()) is asyncio.run(use_it()) is engine
-    assert lab.gages.aio.sessionmaker is AsyncStores(async_desk).sessionmaker("lab", "gages")
+    assert lab.gages.aio.sessionmaker is AsyncStores(async_stores).sessionmaker("lab", "gages")
 
 
-def test_an_engine_can_be_disposed_of_and_used_again(async_desk: Stores, lab: type[App]) -> None:
+def test_an_engine_can_be_disposed_of_and_used_again(async_stores: Stores, lab: type[App]) -> None:
     async def use_it() -> int:
         await count(lab.gages.aio)
         assert state(lab).open == 1
@@ -107,18 +107,18 @@ def state(lab: type[App]) -> Any:
 
 
 def test_a_dialect_of_its_own_does_as_well(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     options = EngineOptions(share_statements=False)
-    registry = desk_on(async_ground, lab).registry
-    with use(Stores(registry, apps=[lab], engine_options=options)) as desk:
-        assert desk.sync(lab, ["gages"])[0].ok
+    registry = stores_on(async_ground, lab).registry
+    with use(Stores(registry, apps=[lab], engine_options=options)) as stores:
+        assert stores.sync(lab, ["gages"])[0].ok
         assert asyncio.run(count(lab.gages.aio)) == 2
-        desk.close()
+        stores.close()
 
 
 def test_read_only_sessions_are_read_only(
-    async_desk: Stores, lab: type[App], async_ground: TestServer
+    async_stores: Stores, lab: type[App], async_ground: TestServer
 ) -> None:
     if async_ground.kind != "sqlite":
         pytest.skip("a read-only role is what enforces it on a server")
@@ -135,7 +135,7 @@ def test_read_only_sessions_are_read_only(
     assert asyncio.run(use_it()) == 1
 
 
-def test_two_writers_wait_for_each_other_and_the_loop_goes_on(async_desk: Stores, lab: type[App]) -> None:
+def test_two_writers_wait_for_each_other_and_the_loop_goes_on(async_stores: Stores, lab: type[App]) -> None:
     async def add(number: int) -> None:
         async with lab.gages.aio.begin() as session:
             session.add(Gage(number=str(number), altitude=1))
@@ -149,7 +149,7 @@ def test_two_writers_wait_for_each_other_and_the_loop_goes_on(async_desk: Stores
     assert asyncio.run(use_it()) == 14
 
 
-# --- the desk's verbs -----------------------------------------------------------------------------
+# --- verbs of `Stores` -----------------------------------------------------------------------------
 
 SYNC = {
     "apps",
@@ -162,27 +162,27 @@ SYNC = {
     "standing_in",
     "store_engine",
 }
-"""What a desk answers out of its own head, or hands out for others to build on."""
+"""What `Stores` answers out of its own head, or hands out for others to build on."""
 
 
-def test_every_verb_of_the_desk_is_awaited() -> None:
+def test_every_verb_of_stores_is_awaited() -> None:
     def verbs(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
     assert verbs(Stores) - verbs(AsyncStores) == SYNC
-    assert verbs(AsyncStores) - verbs(Stores) == {"desk"}
+    assert verbs(AsyncStores) - verbs(Stores) == {"stores"}
     assert AsyncStores.sync.__doc__ == Stores.sync.__doc__
 
 
 def test_stores_are_made_and_dropped_while_the_loop_goes_on(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     async def use_it() -> None:
         assert not await lab.gages.aio.exists()
-        async with AsyncStores(desk_on(async_ground, lab)) as desk:
-            assert [result.error for result in await desk.sync(lab)] == [None]
+        async with AsyncStores(stores_on(async_ground, lab)) as stores:
+            assert [result.error for result in await stores.sync(lab)] == [None]
             assert (await lab.gages.aio.status()).exists
-            assert await desk.exists(lab, "gages")
+            assert await stores.exists(lab, "gages")
             logan = await lab.basins.aio.create("logan")
             await lab.basins.aio.create_many(["weber", "bear"], jobs=2)
             assert await lab.basins.aio.names() == ["bear", "logan", "weber"]
@@ -191,7 +191,7 @@ def test_stores_are_made_and_dropped_while_the_loop_goes_on(
             with pytest.raises(PenstockError):
                 await count(logan)
 
-    with use(desk_on(async_ground, lab)):
+    with use(stores_on(async_ground, lab)):
         asyncio.run(use_it())
 
 
@@ -214,35 +214,35 @@ def test_m5_a_service_whose_address_names_an_async_driver_is_provisioned_and_use
     registry = MemoryRegistry()
     service = async_ground.service
     registry.put_service(Service(name="only", url=named(service.url), password=service.password))
-    with use(Stores(registry, apps=[lab])) as desk:
-        desk.link("only", lab, "gages")
-        assert [result.error for result in desk.sync(lab, ["gages"])] == [None]
+    with use(Stores(registry, apps=[lab])) as stores:
+        stores.link("only", lab, "gages")
+        assert [result.error for result in stores.sync(lab, ["gages"])] == [None]
         assert lab.gages.aio.engine.driver == driver
         assert lab.gages.engine.driver == lab.gages.url.get_driver_name() == threads
         assert asyncio.run(count(lab.gages.aio)) == 2
-        assert desk.drop(lab, "gages")
+        assert stores.drop(lab, "gages")
         monkeypatch.setenv("PENSTOCK_STORE__LAB__GAGES", named(async_ground.address_of("from_outside")))
-        assert desk.sync(lab, ["gages"])[0].ok
+        assert stores.sync(lab, ["gages"])[0].ok
         assert async_ground.databases() == {"from_outside"}
-        desk.close()
+        stores.close()
 
 
 def test_a_connection_has_an_async_engine_too(
-    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     async def use_it() -> Any:
         async with lab.servers.aio.sessionmaker() as session:
             return await session.scalar(text("SELECT current_database()"))
 
-    with use(desk_on(async_server, lab)):
+    with use(stores_on(async_server, lab)):
         assert asyncio.run(use_it()) == "postgres"
         assert lab.servers.url.get_driver_name() == "psycopg"
 
 
 def test_a_connection_over_sqlite_is_no_async_engine_either(
-    sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    with use(desk_on(sqlite_ground, lab)), pytest.raises(NotSupported):
+    with use(stores_on(sqlite_ground, lab)), pytest.raises(NotSupported):
         _ = lab.servers.aio.engine
 
 
@@ -250,29 +250,29 @@ def test_a_connection_over_sqlite_is_no_async_engine_either(
 
 
 def test_a_session_says_whose_it_is_and_has_its_settings(
-    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    registry = desk_on(async_server, lab).registry
+    registry = stores_on(async_server, lab).registry
     asked = ("application_name", "search_path", "statement_timeout")
 
     async def use_it() -> list[Any]:
         async with lab.gages.aio.engine.connect() as connection:
             return [await connection.scalar(text(f"SHOW {name}")) for name in asked]
 
-    with use(Stores(registry, apps=[lab], engine_options=EngineOptions(statement_timeout=2.5))) as desk:
-        assert desk.sync(lab, ["gages"])[0].ok
+    with use(Stores(registry, apps=[lab], engine_options=EngineOptions(statement_timeout=2.5))) as stores:
+        assert stores.sync(lab, ["gages"])[0].ok
         assert asyncio.run(use_it()) == ["penstock lab:gages", "public", "2500ms"]
-        desk.close()
+        stores.close()
 
 
 def test_options_of_an_address_are_understood_by_every_driver(
-    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     service = async_server.service
     url = f"{service.url}?sslmode=disable&connect_timeout=7&keepalives=1&target_session_attrs=any"
     ground = replace(async_server, service=replace(service, url=url))
-    with use(desk_on(ground, lab)) as desk:
-        assert desk.sync(lab, ["gages"])[0].ok
+    with use(stores_on(ground, lab)) as stores:
+        assert stores.sync(lab, ["gages"])[0].ok
         assert asyncio.run(count(lab.gages.aio)) == 2
 
 
@@ -289,14 +289,14 @@ def test_z6_tasks_share_the_poolers_few_sessions_without_an_error(
             await session.scalar(GAGES)
             return await session.scalar(text("SELECT count(*) FROM pg_prepared_statements")) or 0
 
-    with use(Stores(registry, apps=[lab])) as desk:
-        desk.link("main", lab, "gages")
-        assert desk.sync(lab, ["gages"])[0].error is None
+    with use(Stores(registry, apps=[lab])) as stores:
+        stores.link("main", lab, "gages")
+        assert stores.sync(lab, ["gages"])[0].error is None
         prepared = asyncio.run(use_it())
         assert prepared == 0 or driver.endswith("asyncpg"), (
             "asyncpg prepares everything, under names of its own"
         )
-        desk.close()
+        stores.close()
 
 
 # --- errors are those of threads ------------------------------------------------------------------
@@ -321,33 +321,33 @@ def told_twice(lab: type[App]) -> list[BaseException]:
 
 
 def test_a_store_that_was_never_made_is_told_as_such(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    with use(desk_on(async_ground, lab)):
+    with use(stores_on(async_ground, lab)):
         by_a_thread, by_a_task = told_twice(lab)
         assert isinstance(by_a_task, StoreNotCreated)
         assert str(by_a_task) == str(by_a_thread)
 
 
 def test_a_store_nothing_is_linked_to_is_told_as_such(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    with use(desk_on(async_ground, lab, links=())):
+    with use(stores_on(async_ground, lab, links=())):
         for error in told_twice(lab):
             assert isinstance(error, NotLinked)
 
 
 def test_a_refused_password_is_the_same_error_and_is_nowhere_in_it(
-    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+    async_server: TestServer, lab: type[App], stores_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     canary = Search()
     wrong = tmp_path / "password"
     wrong.write_text(PASSWORD, "utf-8")
     service = replace(async_server.service, password=SecretRef("file", str(wrong)))
-    with use(desk_on(replace(async_server, service=service), lab)) as desk:
+    with use(stores_on(replace(async_server, service=service), lab)) as stores:
         by_a_thread, by_a_task = told_twice(lab)
         assert type(by_a_task) is type(by_a_thread)
-        backend = desk.address(lab, "gages").backend
+        backend = stores.address(lab, "gages").backend
         codes = [backend.translate(error, "x").code for error in (by_a_thread, by_a_task)]
         assert codes == ["login-refused", "login-refused"]
         canary.error("a refused login", by_a_task)
@@ -356,13 +356,13 @@ def test_a_refused_password_is_the_same_error_and_is_nowhere_in_it(
 
 
 def test_a_server_that_is_not_there_is_the_same_error(
-    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     service = replace(async_server.service, url=async_server.service.url.rpartition(":")[0] + ":1")
-    with use(desk_on(replace(async_server, service=service), lab)) as desk:
+    with use(stores_on(replace(async_server, service=service), lab)) as stores:
         by_a_thread, by_a_task = told_twice(lab)
         assert type(by_a_task) is type(by_a_thread)
-        backend = desk.address(lab, "gages").backend
+        backend = stores.address(lab, "gages").backend
         assert backend.translate(by_a_task, "x").code == "server-unreachable"
 
 
@@ -379,8 +379,8 @@ def test_a_missing_package_is_told_with_the_line_that_installs_it(
 ) -> None:
     registry = MemoryRegistry()
     registry.put_service(Service(name="main", url=scheme))
-    with use(Stores(registry, apps=[lab])) as desk:
-        desk.link("main", lab, "gages")
+    with use(Stores(registry, apps=[lab])) as stores:
+        stores.link("main", lab, "gages")
         monkeypatch.setitem(sys.modules, driver, None)
         with pytest.raises(MissingExtra) as caught:
             _ = lab.gages.aio.engine

@@ -52,11 +52,11 @@ def parts_of(ground: TestServer) -> dict[str, str]:
 
 def use_it(config: Path, lab: type[App]) -> str:
     """Make the store and read from it; where its address came from."""
-    with Stores.from_config(config) as desk, use(desk):
-        desk.register(lab)
-        assert [str(r.error) for r in desk.sync(lab, ["gages"]) if not r.ok] == []
+    with Stores.from_config(config) as stores, use(stores):
+        stores.register(lab)
+        assert [str(r.error) for r in stores.sync(lab, ["gages"]) if not r.ok] == []
         assert count(lab.gages) == 2
-        return str(desk.address(lab, "gages").source)
+        return str(stores.address(lab, "gages").source)
 
 
 def test_a_store_lives_on_a_service_that_kubernetes_mounts(
@@ -82,17 +82,17 @@ def test_a_rotated_password_is_used_by_the_next_connection_of_the_same_engine(
 ) -> None:
     parts = {"type": "postgresql", "host": "127.0.0.1", "port": str(tenant.port), "username": "tenant"}
     mounted.put("main", **parts, database="given", password="first")
-    with Stores.from_config(site) as desk, use(desk):
-        desk.register(lab)
-        desk.adopt(lab, "gages", "given")
-        all_ok(desk, lab)
+    with Stores.from_config(site) as stores, use(stores):
+        stores.register(lab)
+        stores.adopt(lab, "gages", "given")
+        all_ok(stores, lab)
         engine = lab.gages.engine
         assert count(lab.gages) == 0
         with tenant.connect() as connection:
             connection.execute("ALTER ROLE tenant PASSWORD 'second'")
         engine.dispose()
         with pytest.raises(LoginRefused):
-            desk.exists(lab, "gages")
+            stores.exists(lab, "gages")
         mounted.put("main", **parts, database="given", password="second")
         assert count(lab.gages) == 0
         assert lab.gages.engine is engine
@@ -103,13 +103,13 @@ def test_a_role_that_may_make_no_database_gives_the_one_it_has(
 ) -> None:
     address = f"postgresql://tenant:first@127.0.0.1:{tenant.port}/given"
     mounted.put("main", type="postgresql", uri=address)
-    with Stores.from_config(site) as desk, use(desk):
-        desk.register(lab)
-        (refused, *_) = desk.sync(lab, ["gages"])
+    with Stores.from_config(site) as stores, use(stores):
+        stores.register(lab)
+        (refused, *_) = stores.sync(lab, ["gages"])
         assert isinstance(refused.error, PermissionRefused)
-        adopted = desk.adopt(lab, "gages", "given")
+        adopted = stores.adopt(lab, "gages", "given")
         assert adopted.database == "given"
-        all_ok(desk, lab)
+        all_ok(stores, lab)
         assert count(lab.gages) == 0
     assert tenant.databases() == {"given"}
 
@@ -119,10 +119,10 @@ def test_a_new_user_of_a_rotated_binding_is_used_after_the_first_refused_login(
 ) -> None:
     parts = {"type": "postgresql", "host": "127.0.0.1", "port": str(tenant.port), "password": "first"}
     mounted.put("main", **parts, username="tenant", database="given")
-    with Stores.from_config(site) as desk, use(desk):
-        desk.register(lab)
-        desk.adopt(lab, "gages", "given")
-        all_ok(desk, lab)
+    with Stores.from_config(site) as stores, use(stores):
+        stores.register(lab)
+        stores.adopt(lab, "gages", "given")
+        all_ok(stores, lab)
         assert count(lab.gages) == 0
         with tenant.connect() as connection:
             connection.execute("CREATE ROLE second LOGIN PASSWORD 'first' IN ROLE tenant")
@@ -132,6 +132,6 @@ def test_a_new_user_of_a_rotated_binding_is_used_after_the_first_refused_login(
             mounted.put("main", **parts, username="second", database="given")
             assert count(lab.gages) == 0
         finally:
-            desk.close()
+            stores.close()
             with tenant.connect() as connection:
                 connection.execute(sql.SQL("DROP ROLE second"))

@@ -18,7 +18,7 @@ from penstock.provision.steps import StepDone, StepEvent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fix_servers import Ground
+    from fix_servers import TestServer
 
 
 def heard(events: Iterable[StepEvent]) -> set[str]:
@@ -29,10 +29,10 @@ def ended(events: Iterable[StepEvent]) -> list[StepEvent]:
     return [event for event in events if isinstance(event, StepDone)]
 
 
-def test_a_result_has_address_steps_and_seconds(desk: Stores, lab: type[App]) -> None:
+def test_a_result_has_address_steps_and_seconds(stores: Stores, lab: type[App]) -> None:
     events: list[StepEvent] = []
-    [result] = desk.sync(lab, ["gages"], on_event=events.append)
-    address = desk.address(lab, "gages")
+    [result] = stores.sync(lab, ["gages"], on_event=events.append)
+    address = stores.address(lab, "gages")
     assert result.address is not None
     assert (result.address.database, result.address.service) == (address.database, address.service)
     assert list(result.steps) == ended(events) != []
@@ -42,7 +42,7 @@ def test_a_result_has_address_steps_and_seconds(desk: Stores, lab: type[App]) ->
 
 
 def test_a_result_of_a_failure_has_the_steps_that_went_well(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     def seed(session: object, first_time: bool) -> None:
         raise RuntimeError("not today")
@@ -51,8 +51,8 @@ def test_a_result_of_a_failure_has_the_steps_that_went_well(
         package = "lab"
         gages = Database(metadata=Base.metadata, initializer=seed)
 
-    desk = desk_on(ground, Lab)
-    [result] = desk.sync(Lab)
+    stores = stores_on(ground, Lab)
+    [result] = stores.sync(Lab)
     assert isinstance(result.error, InitializerError)
     assert result.steps
     assert "run initializer" not in str(result.steps[-1].step)
@@ -62,9 +62,9 @@ def test_a_result_of_a_failure_has_the_steps_that_went_well(
 
 
 def test_what_is_dropped_and_brought_back_is_told_and_said(
-    ground: Ground, role_desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, role_stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
-    keeping = role_desk_on(ground, lab)
+    keeping = role_stores_on(ground, lab)
     all_ok(keeping, lab)
     events: list[StepEvent] = []
     dropped = keeping.drop(lab, "gages", on_event=events.append)
@@ -79,7 +79,7 @@ def test_what_is_dropped_and_brought_back_is_told_and_said(
     assert keeping.drop(lab, "gages").existed is False
 
 
-def test_calls_in_threads_hear_their_own_steps_and_no_others(desk: Stores, lab: type[App]) -> None:
+def test_calls_in_threads_hear_their_own_steps_and_no_others(stores: Stores, lab: type[App]) -> None:
     together = threading.Barrier(2, timeout=60)
     events: dict[str, list[StepEvent]] = {"a": [], "b": []}
 
@@ -89,7 +89,7 @@ def test_calls_in_threads_hear_their_own_steps_and_no_others(desk: Stores, lab: 
                 together.wait()
             events[name].append(event)
 
-        return desk.create(lab, f"basins.{name}", on_event=hear)
+        return stores.create(lab, f"basins.{name}", on_event=hear)
 
     with ThreadPoolExecutor(2) as threads:
         results = dict(zip("ab", threads.map(make, "ab"), strict=True))
@@ -98,7 +98,9 @@ def test_calls_in_threads_hear_their_own_steps_and_no_others(desk: Stores, lab: 
         assert ended(events[name]) == list(result.steps)
 
 
-def test_calls_in_tasks_hear_their_own_steps_in_the_thread_of_the_loop(desk: Stores, lab: type[App]) -> None:
+def test_calls_in_tasks_hear_their_own_steps_in_the_thread_of_the_loop(
+    stores: Stores, lab: type[App]
+) -> None:
     events: dict[str, list[StepEvent]] = {"a": [], "b": []}
     threads: set[int] = set()
 
@@ -107,7 +109,7 @@ def test_calls_in_tasks_hear_their_own_steps_in_the_thread_of_the_loop(desk: Sto
             threads.add(threading.get_ident())
             events[name].append(event)
 
-        result = await AsyncStores(desk).create(lab, f"basins.{name}", on_event=hear)
+        result = await AsyncStores(stores).create(lab, f"basins.{name}", on_event=hear)
         assert ended(events[name]) == list(result.steps)
         return result
 
@@ -119,10 +121,10 @@ def test_calls_in_tasks_hear_their_own_steps_in_the_thread_of_the_loop(desk: Sto
     assert threads == {threading.get_ident()}
 
 
-def test_a_queue_of_a_task_takes_the_steps_while_they_are_done(desk: Stores, lab: type[App]) -> None:
+def test_a_queue_of_a_task_takes_the_steps_while_they_are_done(stores: Stores, lab: type[App]) -> None:
     async def follow() -> list[StepEvent]:
         queue: asyncio.Queue[StepEvent] = asyncio.Queue()
-        sync = asyncio.create_task(AsyncStores(desk).sync(lab, ["gages"], on_event=queue.put_nowait))
+        sync = asyncio.create_task(AsyncStores(stores).sync(lab, ["gages"], on_event=queue.put_nowait))
         first = await queue.get()
         [result] = await sync
         assert not isinstance(first, StepDone)
@@ -132,7 +134,7 @@ def test_a_queue_of_a_task_takes_the_steps_while_they_are_done(desk: Stores, lab
 
 
 def test_who_stops_waiting_is_told_no_more_and_the_work_goes_on(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -144,10 +146,10 @@ def test_who_stops_waiting_is_told_no_more_and_the_work_goes_on(
         package = "lab"
         gages = Database(metadata=Base.metadata, initializer=seed)
 
-    desk, events = desk_on(ground, Lab), list[StepEvent]()
+    stores, events = stores_on(ground, Lab), list[StepEvent]()
 
     async def leave() -> None:
-        sync = asyncio.create_task(AsyncStores(desk).sync(Lab, on_event=events.append))
+        sync = asyncio.create_task(AsyncStores(stores).sync(Lab, on_event=events.append))
         await asyncio.to_thread(begun.wait, 60)
         sync.cancel()
 
@@ -156,13 +158,13 @@ def test_who_stops_waiting_is_told_no_more_and_the_work_goes_on(
     loop.close()
     told = len(events)
     go_on.set()
-    [result] = desk.sync(Lab)  # Waits for the other one.
+    [result] = stores.sync(Lab)  # Waits for the other one.
     assert result.ok, result.error
     assert len(events) == told > 0
 
 
 def test_an_initializer_that_makes_another_store_has_steps_of_its_own(
-    ground: Ground, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     inner: list[StepEvent] = []
 
@@ -175,8 +177,8 @@ def test_an_initializer_that_makes_another_store_has_steps_of_its_own(
         basins = Database(metadata=Base.metadata, many=True)
 
     outer: list[StepEvent] = []
-    desk = desk_on(ground, Lab)
-    [result] = desk.sync(Lab, ["gages"], on_event=outer.append)
+    stores = stores_on(ground, Lab)
+    [result] = stores.sync(Lab, ["gages"], on_event=outer.append)
     assert result.ok, result.error
     assert (heard(outer), heard(inner)) == ({"gages"}, {"basins.inner"})
     assert heard(result.steps) == {"gages"}
@@ -184,15 +186,15 @@ def test_an_initializer_that_makes_another_store_has_steps_of_its_own(
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_many_stores_tell_one_listener_and_each_result_its_own_steps(
-    jobs: int, desk: Stores, lab: type[App]
+    jobs: int, stores: Stores, lab: type[App]
 ) -> None:
     events: list[StepEvent] = []
-    with use(desk):
+    with use(stores):
         names = ["a", "b", "c"]
         results = lab.basins.create_many(names, jobs=jobs, on_event=events.append)
     assert heard(events) == {f"basins.{name}" for name in names}
     for result in results:
         assert heard(result.steps) == {result.store}
         assert [step for step in ended(events) if step.store == result.store] == list(result.steps)
-    again = desk.sync(lab, ["basins"], SyncOptions(jobs=jobs), on_event=events.append)
+    again = stores.sync(lab, ["basins"], SyncOptions(jobs=jobs), on_event=events.append)
     assert [heard(result.steps) for result in again] == [{result.store} for result in results]

@@ -44,9 +44,9 @@ def one_of(initializer: str | Callable[..., object] = seed_with_tables) -> type[
     return One
 
 
-def failure(desk: Stores, app: type[App]) -> PenstockError:
+def failure(stores: Stores, app: type[App]) -> PenstockError:
     """Why the sync of an app with one store to sync failed."""
-    (result,) = desk.sync(app)
+    (result,) = stores.sync(app)
     assert result.error is not None
     return result.error
 
@@ -57,39 +57,39 @@ def away(ground: TestServer) -> Service:
 
 
 def test_a_server_that_does_not_answer_leaves_no_entry(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     app = one_of()
-    desk = desk_on(replace(ground, service=away(ground)), app)
-    assert isinstance(failure(desk, app), ServerError)
-    assert desk.registry.stores() == []
-    assert desk.status(app)[0].health is Health.UNREACHABLE
+    stores = stores_on(replace(ground, service=away(ground)), app)
+    assert isinstance(failure(stores, app), ServerError)
+    assert stores.registry.stores() == []
+    assert stores.status(app)[0].health is Health.UNREACHABLE
 
 
 @pytest.mark.parametrize("path", ["nowhere.seed", "fix_apps.sow", "fix_apps.Gage"])
 def test_an_initializer_that_can_not_be_called_leaves_no_entry(
-    ground: TestServer, desk_on: Callable[..., Stores], path: str
+    ground: TestServer, stores_on: Callable[..., Stores], path: str
 ) -> None:
     app = one_of(path)
-    desk = desk_on(ground, app)
-    assert isinstance(failure(desk, app), InitializerError)
-    assert desk.registry.stores() == []
+    stores = stores_on(ground, app)
+    assert isinstance(failure(stores, app), InitializerError)
+    assert stores.registry.stores() == []
     assert ground.databases() == set()
 
 
 def test_a_database_of_somebody_else_leaves_no_entry(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     app = one_of()
     ground.make_database("one_gages")
     ground.run_sql("one_gages", "CREATE TABLE theirs (id integer)")
-    desk = desk_on(ground, app)
-    assert isinstance(failure(desk, app), StoreNotOurs)
-    assert desk.registry.stores() == []
+    stores = stores_on(ground, app)
+    assert isinstance(failure(stores, app), StoreNotOurs)
+    assert stores.registry.stores() == []
 
 
 def test_a_database_that_the_server_refuses_to_make_leaves_no_entry(
-    server_ground: TestServer, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    server_ground: TestServer, stores_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, home = one_of(), WORDS[server_ground.kind].home
     make, drop = _POOR[server_ground.kind]
@@ -98,63 +98,63 @@ def test_a_database_that_the_server_refuses_to_make_leaves_no_entry(
         url = make_url(server_ground.service.url).set(username="poor").render_as_string()
         monkeypatch.setenv("POOR", "poor")
         poor = Service(name="poor", url=url, password=SecretRef("env", "POOR"))
-        desk = desk_on(replace(server_ground, service=poor), app)
-        assert isinstance(failure(desk, app), PermissionRefused)
-        assert desk.registry.stores() == []
+        stores = stores_on(replace(server_ground, service=poor), app)
+        assert isinstance(failure(stores, app), PermissionRefused)
+        assert stores.registry.stores() == []
     finally:
         server_ground.run_sql(home, drop)
 
 
 def test_what_was_made_is_remembered_with_the_reason(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     app = one_of(refuse)
-    desk = desk_on(ground, app)
-    assert isinstance(failure(desk, app), InitializerError)
-    [entry] = desk.registry.stores()
+    stores = stores_on(ground, app)
+    assert isinstance(failure(stores, app), InitializerError)
+    [entry] = stores.registry.stores()
     assert (entry.state, entry.database) == (StoreState.FAILED, "one_gages")
     assert "no seeds today" in entry.problem
     assert ground.databases() == {"one_gages"}
 
 
 def test_a_store_that_is_known_keeps_its_entry_when_its_server_goes_away(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     app = one_of()
-    desk = desk_on(ground, app)
-    all_ok(desk, app)
+    stores = stores_on(ground, app)
+    all_ok(stores, app)
     nowhere = away(ground)
-    desk.operator.edit_service(replace(nowhere, name=ground.service.name))
-    assert isinstance(failure(desk, app), ServerError)
-    [entry] = desk.registry.stores()
+    stores.operator.edit_service(replace(nowhere, name=ground.service.name))
+    assert isinstance(failure(stores, app), ServerError)
+    [entry] = stores.registry.stores()
     assert entry.state is StoreState.FAILED
-    desk.operator.edit_service(ground.service)
-    all_ok(desk, app)
-    assert desk.registry.stores()[0].state is StoreState.READY
+    stores.operator.edit_service(ground.service)
+    all_ok(stores, app)
+    assert stores.registry.stores()[0].state is StoreState.READY
 
 
 def test_a_store_that_could_not_move_is_not_left_behind(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     app = one_of()
-    with use(desk_on(ground, app)) as desk:
-        all_ok(desk, app)
-        desk.registry.put_service(away(ground))
-        desk.link("away", app, "gages")
-        assert isinstance(failure(desk, app), ServerError)
-        [entry] = desk.registry.stores()
+    with use(stores_on(ground, app)) as stores:
+        all_ok(stores, app)
+        stores.registry.put_service(away(ground))
+        stores.link("away", app, "gages")
+        assert isinstance(failure(stores, app), ServerError)
+        [entry] = stores.registry.stores()
         assert (entry.service, entry.state) == (ground.service.name, StoreState.READY)
-        desk.link(ground.service.name, app, "gages")
-        assert desk.orphans() == []
+        stores.link(ground.service.name, app, "gages")
+        assert stores.orphans() == []
         assert count(app.gages) == 2
 
 
 def test_a_store_of_a_kind_that_could_not_be_made_is_not_listed(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     lab = make_lab()
-    desk = desk_on(replace(ground, service=away(ground)), lab)
+    stores = stores_on(replace(ground, service=away(ground)), lab)
     with pytest.raises(ServerError):
-        desk.create(lab, "basins.logan")
-    assert desk.names(lab) == ["gages"]
-    assert desk.registry.stores() == []
+        stores.create(lab, "basins.logan")
+    assert stores.names(lab) == ["gages"]
+    assert stores.registry.stores() == []

@@ -50,28 +50,28 @@ class Lab(App):
 
 @pytest.mark.usefixtures("_no_collector")
 def test_who_waits_for_a_connection_gets_one_of_a_session_that_was_forgotten(
-    server_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+    server_ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     options = EngineOptions(max_connections=4, pool_timeout=15)
-    desk = desk_on(server_ground, lab, options=options)
-    all_ok(desk, lab)
+    stores = stores_on(server_ground, lab, options=options)
+    all_ok(stores, lab)
     for _ in range(14):
-        assert desk.session(lab, "gages").scalar(select(func.count()).select_from(Gage)) == 2
-    kept = [desk.session(lab, "gages") for _ in range(4)]
+        assert stores.session(lab, "gages").scalar(select(func.count()).select_from(Gage)) == 2
+    kept = [stores.session(lab, "gages") for _ in range(4)]
     for session in kept:
         session.scalars(select(Gage)).all()
     with pytest.raises(BudgetExhausted, match="lab:gages 4"):
-        desk.session(lab, "gages").scalars(select(Gage)).all()
+        stores.session(lab, "gages").scalars(select(Gage)).all()
     for session in kept:
         session.close()
 
 
 @pytest.mark.usefixtures("_no_collector")
 def test_a_session_that_an_initializer_forgot_keeps_no_sync_and_no_copy_waiting(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
-    desk = desk_on(ground, Lab)
+    stores = stores_on(ground, Lab)
     for _ in range(2):
-        all_ok(desk, Lab)
+        all_ok(stores, Lab)
     with stores_for_tests([Lab], service=ground.service) as copies, copies.session(Lab, "gages") as session:
         assert session.scalar(select(func.count()).select_from(Gage)) == 1

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from fix_servers import TestServer
 
 
-def test_check_tells_of_every_service_how_it_answers(desk: Stores, ground: TestServer) -> None:
-    desk.operator.add_service(Service(name="gone", url="sqlite:////nowhere/at/all"))
-    gone, main = desk.check()
+def test_check_tells_of_every_service_how_it_answers(stores: Stores, ground: TestServer) -> None:
+    stores.operator.add_service(Service(name="gone", url="sqlite:////nowhere/at/all"))
+    gone, main = stores.check()
     assert (gone.service, gone.ok, type(gone.problem)) == ("gone", False, StorageUnavailable)
     assert (main.service, main.ok, main.problem) == ("main", True, None)
     assert main.version.split()[0] in ("SQLite", "PostgreSQL", "MariaDB")
@@ -28,33 +28,33 @@ def test_check_tells_of_every_service_how_it_answers(desk: Stores, ground: TestS
 
 
 def test_check_and_status_name_who_has_the_connections(
-    desk_on: Callable[..., Stores], ground: TestServer, lab: type[App]
+    stores_on: Callable[..., Stores], ground: TestServer, lab: type[App]
 ) -> None:
     options = EngineOptions(max_connections=7, share_statements=False)
-    desk = desk_on(ground, lab, options=options)
-    assert desk.sync(lab, ["gages"])[0].ok
-    with desk.engine(lab, "gages").connect() as one, desk.engine(lab, "gages").connect() as other:
+    stores = stores_on(ground, lab, options=options)
+    assert stores.sync(lab, ["gages"])[0].ok
+    with stores.engine(lab, "gages").connect() as one, stores.engine(lab, "gages").connect() as other:
         for connection in (one, other):
             connection.execution_options(penstock_readonly=True).execute(text("SELECT 1"))
-        [health] = desk.check()
-        status = desk.store_status(lab, "gages")
+        [health] = stores.check()
+        status = stores.store_status(lab, "gages")
         for state in (health.connections, status.connections):
             assert state is not None
             assert (state.limit, state.open - state.idle) == (7, 2)
             assert state.holders == {"lab:gages": 2}
             assert str(state) == "lab:gages 2"
-        assert "2 of 7 open" in desk.engine(lab, "gages").pool.status()
+        assert "2 of 7 open" in stores.engine(lab, "gages").pool.status()
     assert not health.shares_statements
 
 
-def test_a_services_own_figure_wins_over_that_of_the_desk(
-    desk_on: Callable[..., Stores], ground: TestServer, lab: type[App]
+def test_a_services_own_figure_wins_over_that_of_the_stores_object(
+    stores_on: Callable[..., Stores], ground: TestServer, lab: type[App]
 ) -> None:
-    desk = desk_on(ground, lab, options=EngineOptions(max_connections=9))
-    service = desk.operator.get_service("main")
-    desk.operator.edit_service(
+    stores = stores_on(ground, lab, options=EngineOptions(max_connections=9))
+    service = stores.operator.get_service("main")
+    stores.operator.edit_service(
         Service(name="main", url=service.url, password=service.password, max_connections=5)
     )
-    [health] = desk.check()
+    [health] = stores.check()
     assert health.connections is not None
     assert health.connections.limit == 5

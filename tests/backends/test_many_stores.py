@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def test_stores_made_several_at_a_time_are_complete_and_their_results_in_order(
-    desk: Stores, lab: type[App]
+    stores: Stores, lab: type[App]
 ) -> None:
     names = [f"b{number}" for number in range(6)]
     results = lab.basins.create_many(names, jobs=3)
@@ -32,7 +32,7 @@ def test_stores_made_several_at_a_time_are_complete_and_their_results_in_order(
 
 
 def test_several_at_a_time_run_on_several_threads_and_never_hold_more_than_the_budget(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     threads: set[int] = set()
     together = threading.Barrier(2, timeout=30)
@@ -92,7 +92,9 @@ def test_a_budget_too_small_for_a_sync_says_so_and_makes_nothing(ground: TestSer
         assert ground.databases() == set()
 
 
-def test_t11_stores_that_come_and_go_leave_no_engine_and_no_connection(desk: Stores, lab: type[App]) -> None:
+def test_t11_stores_that_come_and_go_leave_no_engine_and_no_connection(
+    stores: Stores, lab: type[App]
+) -> None:
     def engines() -> int:
         gc.collect()
         return sum(isinstance(each, StoreEngine) for each in gc.get_objects())
@@ -103,16 +105,16 @@ def test_t11_stores_that_come_and_go_leave_no_engine_and_no_connection(desk: Sto
         assert count(store) == 0
         assert lab.basins.drop(f"b{number}")
     assert engines() == before
-    assert sum(state.open for state in desk.budgets()) == 0
+    assert sum(state.open for state in stores.budgets()) == 0
 
 
 def test_t11_an_unlinked_optional_store_stops_nothing(
-    ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     class Wide(lab):  # type: ignore[valid-type, misc]
         extra = Database("Not linked.", metadata=Base.metadata, required=False)
 
-    stores = desk_on(ground, Wide)
+    stores = stores_on(ground, Wide)
     results = stores.sync(Wide, options=SyncOptions(jobs=2))
     assert {result.store: (result.ok, result.skipped) for result in results} == {
         "gages": (True, False),
@@ -121,7 +123,7 @@ def test_t11_an_unlinked_optional_store_stops_nothing(
 
 
 def test_the_engine_of_a_store_that_was_dropped_and_made_again_is_the_same_for_who_kept_it(
-    desk: Stores, lab: type[App]
+    stores: Stores, lab: type[App]
 ) -> None:
     engine = lab.basins.create("logan").engine
     assert lab.basins.drop("logan")
@@ -131,12 +133,12 @@ def test_the_engine_of_a_store_that_was_dropped_and_made_again_is_the_same_for_w
 
 
 def test_t18_threads_that_sync_the_same_stores_several_at_a_time_all_succeed(
-    desk: Stores, lab: type[App]
+    stores: Stores, lab: type[App]
 ) -> None:
     lab.basins.create_many("abc", jobs=3)
 
     def sync(_: int) -> list[bool]:
-        return [result.ok for result in desk.sync(lab, options=SyncOptions(jobs=3))]
+        return [result.ok for result in stores.sync(lab, options=SyncOptions(jobs=3))]
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(sync, range(4))) == [[True] * 4] * 4
@@ -145,7 +147,7 @@ def test_t18_threads_that_sync_the_same_stores_several_at_a_time_all_succeed(
 
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_what_was_asked_for_first_is_done_first_and_an_interrupt_leaves_the_rest(
-    jobs: int, desk: Stores, lab: type[App]
+    jobs: int, stores: Stores, lab: type[App]
 ) -> None:
     made: list[str] = []
 

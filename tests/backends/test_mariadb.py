@@ -134,29 +134,29 @@ def test_t17_a_server_that_does_not_answer_is_unreachable(mariadb_ground: TestSe
 
 
 def test_t17_a_missing_right_and_other_refusals_are_told_apart_by_their_numbers(
-    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    desk = desk_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
-    [result] = desk.sync(lab, ["gages"])
+    stores = stores_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
+    [result] = stores.sync(lab, ["gages"])
     assert isinstance(result.error, PermissionRefused)
     assert "user limited@% of service main may not create it" in result.error.why
     mariadb.run("CREATE DATABASE lab_gages")
     mariadb.run("GRANT ALL ON `lab\\_%`.* TO limited WITH MAX_QUERIES_PER_HOUR 3")
-    [result] = desk.sync(lab, ["gages"])
+    [result] = stores.sync(lab, ["gages"])
     assert type(result.error) is ServerError
     assert "User 'limited' has exceeded the 'max_queries_per_hour' resource" in result.error.why
 
 
 def test_t20_a_user_who_may_create_nothing_uses_databases_that_were_made_for_it(
-    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    mariadb: MariaDBServer, mariadb_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    desk = desk_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
-    [result] = desk.sync(lab, ["gages"])
+    stores = stores_on(limited(mariadb, mariadb_ground, "USAGE ON *.*"), lab)
+    [result] = stores.sync(lab, ["gages"])
     assert "GRANT ALL ON `lab\\_gages`.* TO 'limited'@'%'" in result.error.hint
     mariadb.run(result.error.hint.partition(": ")[2])
     mariadb.run("CREATE DATABASE lab_gages")
-    all_ok(desk, lab)
-    assert desk.store_status(lab, "gages").health is Health.READY
+    all_ok(stores, lab)
+    assert stores.store_status(lab, "gages").health is Health.READY
 
 
 def test_a_registry_is_refused_and_nothing_is_made(mariadb_ground: TestServer) -> None:
@@ -169,7 +169,7 @@ _TRAP = "BEGIN INSERT INTO ran VALUES ('peek'); RETURN 1; END"
 
 
 def test_z2_what_stands_in_the_records_place_is_neither_read_nor_run(
-    mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    mariadb_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     mariadb_ground.make_database("lab_gages")
     for statement in (
@@ -178,18 +178,18 @@ def test_z2_what_stands_in_the_records_place_is_neither_read_nor_run(
         "CREATE SQL SECURITY INVOKER VIEW penstock_store AS SELECT 'lab' AS app, peek() AS store",
     ):
         mariadb_ground.run_sql("lab_gages", statement)
-    desk = desk_on(mariadb_ground, lab)
-    assert desk.store_status(lab, "gages").health is Health.NOT_OURS
-    assert isinstance(desk.sync(lab, ["gages"])[0].error, StoreNotOurs)
+    stores = stores_on(mariadb_ground, lab)
+    assert stores.store_status(lab, "gages").health is Health.NOT_OURS
+    assert isinstance(stores.sync(lab, ["gages"])[0].error, StoreNotOurs)
     with pytest.raises(PenstockError):
-        desk.adopt(lab, "gages")
+        stores.adopt(lab, "gages")
     with pytest.raises(StoreNotOurs):
-        desk.drop(lab, "gages", now=True)
+        stores.drop(lab, "gages", now=True)
     assert mariadb_ground.run_sql("lab_gages", "SELECT * FROM ran") == []
 
 
 def test_a_table_that_the_server_can_not_have_is_named(
-    mariadb_ground: TestServer, desk_on: Callable[..., Stores]
+    mariadb_ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     metadata = MetaData()
     Table("note", metadata, Column("id", Integer, primary_key=True), Column("words", String))
@@ -198,7 +198,7 @@ def test_a_table_that_the_server_can_not_have_is_named(
         package = "lab"
         gages = Database(metadata=metadata)
 
-    [result] = desk_on(mariadb_ground, Lab).sync(Lab)
+    [result] = stores_on(mariadb_ground, Lab).sync(Lab)
     assert isinstance(result.error, NotSupported)
     assert "'words'" in result.error.why
 
@@ -220,14 +220,14 @@ def session_of(lab: type[App], statement: str) -> Any:
 
 
 @pytest.fixture
-def mariadb_desk(mariadb_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Any:
-    """A desk in use, whose store `gages` is there."""
-    with use(desk_on(mariadb_ground, lab, options=EngineOptions(statement_timeout=0.5))) as desk:
-        all_ok(desk, lab)
-        yield desk
+def mariadb_stores(mariadb_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]) -> Any:
+    """`Stores` in use, whose store `gages` is there."""
+    with use(stores_on(mariadb_ground, lab, options=EngineOptions(statement_timeout=0.5))) as stores:
+        all_ok(stores, lab)
+        yield stores
 
 
-def test_a_session_is_as_other_servers_are(mariadb_desk: Stores, lab: type[App]) -> None:
+def test_a_session_is_as_other_servers_are(mariadb_stores: Stores, lab: type[App]) -> None:
     assert session_of(lab, "SELECT @@tx_isolation, @@time_zone, @@collation_database") == (
         "READ-COMMITTED",
         "+00:00",
@@ -240,7 +240,7 @@ def test_a_session_is_as_other_servers_are(mariadb_desk: Stores, lab: type[App])
     assert session_of(lab, "SELECT COUNT(*) FROM gage WHERE number = 'a'") == (1,)
 
 
-def test_an_update_sets_all_columns_from_what_was_there(mariadb_desk: Stores, lab: type[App]) -> None:
+def test_an_update_sets_all_columns_from_what_was_there(mariadb_stores: Stores, lab: type[App]) -> None:
     swap = Table("swap", MetaData(), Column("a", Integer, primary_key=True), Column("b", Integer))
     with lab.gages.engine.begin() as connection:
         swap.create(connection)
@@ -249,24 +249,26 @@ def test_an_update_sets_all_columns_from_what_was_there(mariadb_desk: Stores, la
         assert connection.execute(select(swap)).one() == (2, 1)
 
 
-def test_a_statement_that_takes_too_long_is_ended_by_the_server(mariadb_desk: Stores, lab: type[App]) -> None:
+def test_a_statement_that_takes_too_long_is_ended_by_the_server(
+    mariadb_stores: Stores, lab: type[App]
+) -> None:
     with lab.gages.session() as session, pytest.raises(DBAPIError, match="max_statement_time"):
         session.execute(text("SELECT SLEEP(60)"))
     assert count(lab.gages) == 2
 
 
-def test_a_plain_connection_is_in_no_database(mariadb_desk: Stores, lab: type[App]) -> None:
-    with mariadb_desk.connection_engine(lab, "servers").connect() as connection:
+def test_a_plain_connection_is_in_no_database(mariadb_stores: Stores, lab: type[App]) -> None:
+    with mariadb_stores.connection_engine(lab, "servers").connect() as connection:
         assert connection.execute(select(func.database())).scalar() is None
 
 
 def test_the_sessions_of_a_dropped_store_are_ended(
-    mariadb_desk: Stores, lab: type[App], mariadb: MariaDBServer, mariadb_ground: TestServer
+    mariadb_stores: Stores, lab: type[App], mariadb: MariaDBServer, mariadb_ground: TestServer
 ) -> None:
     with mariadb.connect("lab_gages") as mine, mariadb.connect("lab_gages") as busy:
         busy.cursor().execute("BEGIN")
         busy.cursor().execute("SELECT * FROM gage")
-        assert mariadb_desk.drop(lab, "gages", now=True)
+        assert mariadb_stores.drop(lab, "gages", now=True)
         for each in (mine, busy):
             with pytest.raises(Exception, match=r"Lost connection|gone away|closed"):
                 each.cursor().execute("SELECT 1")
@@ -288,19 +290,19 @@ BESIDES = [
 def test_a_store_with_more_than_tables_is_dropped_at_once_or_not_at_all(
     mariadb_ground: TestServer,
     lab: type[App],
-    role_desk_on: Callable[..., Stores],
+    role_stores_on: Callable[..., Stores],
     mariadb: MariaDBServer,
     what: str,
 ) -> None:
-    desk = role_desk_on(mariadb_ground, lab)
-    with use(desk):
-        assert desk.sync(lab, ["gages"])[0].ok
+    stores = role_stores_on(mariadb_ground, lab)
+    with use(stores):
+        assert stores.sync(lab, ["gages"])[0].ok
         mariadb.run(f"CREATE {what}", "lab_gages")
         with pytest.raises(NotSupported, match="can't be set aside"):
-            desk.drop(lab, "gages")
-        assert desk.store_status(lab, "gages").health is Health.READY
+            stores.drop(lab, "gages")
+        assert stores.store_status(lab, "gages").health is Health.READY
         assert count(lab.gages) == 2
-        assert desk.drop(lab, "gages", now=True)
+        assert stores.drop(lab, "gages", now=True)
     assert not [name for name in mariadb_ground.databases() if name.startswith("lab_gages")]
 
 

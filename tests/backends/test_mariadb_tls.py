@@ -53,31 +53,31 @@ def server(authority: Authority) -> Iterator[MariaDBServer]:
         yield running
 
 
-def desk_to(server: MariaDBServer, lab: type[App], options: str) -> Stores:
+def stores_to(server: MariaDBServer, lab: type[App], options: str) -> Stores:
     registry = MemoryRegistry()
     password = SecretRef("file", str(server.password_file))
     registry.put_service(Service(name="main", url=f"{server.url}/?{options}", password=password))
-    desk = Stores(registry, apps=[lab])
-    desk.link("main", lab, "gages")
-    return desk
+    stores = Stores(registry, apps=[lab])
+    stores.link("main", lab, "gages")
+    return stores
 
 
 def test_a_server_that_is_vouched_for_is_spoken_to_in_secret_by_every_driver(
     server: MariaDBServer, authority: Authority, lab: type[App]
 ) -> None:
-    async def cipher(desk: Stores) -> str:
-        stores = AsyncStores(desk)
-        async with stores.session(lab, "gages") as session:
+    async def cipher(stores: Stores) -> str:
+        async_stores = AsyncStores(stores)
+        async with async_stores.session(lab, "gages") as session:
             [(_, found)] = (await session.execute(CIPHER)).all()
-        await stores.engine(lab, "gages").dispose()
+        await async_stores.engine(lab, "gages").dispose()
         return str(found)
 
-    with desk_to(server, lab, f"ssl_ca={authority.certificate}") as desk:
-        assert desk.sync(lab, ["gages"])[0].ok
-        with desk.session(lab, "gages") as session:
+    with stores_to(server, lab, f"ssl_ca={authority.certificate}") as stores:
+        assert stores.sync(lab, ["gages"])[0].ok
+        with stores.session(lab, "gages") as session:
             [(_, found)] = session.execute(CIPHER).all()
         assert found.startswith("TLS")
-        assert asyncio.run(cipher(desk)).startswith("TLS")
+        assert asyncio.run(cipher(stores)).startswith("TLS")
 
 
 @ways("mariadb")
@@ -90,5 +90,5 @@ def test_a_server_that_somebody_else_vouches_for_gets_no_password(
     error = told(way, service, lab)
     assert type(error) is TlsFailed
     assert "certificate verify failed" in error.why
-    with desk_to(server, lab, f"ssl_ca={stranger.certificate}") as desk:
-        assert type(desk.sync(lab, ["gages"])[0].error) is TlsFailed
+    with stores_to(server, lab, f"ssl_ca={stranger.certificate}") as stores:
+        assert type(stores.sync(lab, ["gages"])[0].error) is TlsFailed

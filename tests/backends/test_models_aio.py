@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("driver", KINDS)
 async def test_attributes_are_known_after_a_flush_and_deleted_rows_hidden(
-    driver: str, request: pytest.FixtureRequest, desk_on: Callable[..., Stores]
+    driver: str, request: pytest.FixtureRequest, stores_on: Callable[..., Stores]
 ) -> None:
     class Lab(App):
         package = "lab"
         rows = Database("Rows.", metadata=Declared.metadata)
 
-    desk = desk_on(async_ground_of(request, driver), Lab, links=("rows",))
-    all_ok(desk, Lab)
-    engine = AsyncStores(desk).engine(Lab, "rows")
+    stores = stores_on(async_ground_of(request, driver), Lab, links=("rows",))
+    all_ok(stores, Lab)
+    engine = AsyncStores(stores).engine(Lab, "rows")
     async with AsyncSession(engine, expire_on_commit=False) as session:
         river, dam = River(id=1, name="Logan"), Dam(name="a")
         session.add_all([river, dam])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Callable[[MetaData], Engine]]:
+def store(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Callable[[MetaData], Engine]]:
     """Makes a store with these tables."""
 
     def make(tables: MetaData) -> Engine:
@@ -34,9 +34,9 @@ def store(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Callab
             package = "lab"
             rows = Database("Rows.", metadata=tables)
 
-        desk = desk_on(ground, Lab, links=("rows",))
-        all_ok(desk, Lab)
-        return desk.engine(Lab, "rows")
+        stores = stores_on(ground, Lab, links=("rows",))
+        all_ok(stores, Lab)
+        return stores.engine(Lab, "rows")
 
     return make
 

@@ -88,7 +88,7 @@ def is_refused(door: Door, value: Any) -> None:
         assert "2026" not in str(raised.value)
 
 
-def test_a_span_of_time_is_added_to_a_datetime(postgresql_ground: Any, desk_on: Any) -> None:
+def test_a_span_of_time_is_added_to_a_datetime(postgresql_ground: Any, stores_on: Any) -> None:
     """SQLite and MariaDB have no spans of time."""
     from fix_apps import all_ok
     from penstock import App, Database
@@ -97,9 +97,9 @@ def test_a_span_of_time_is_added_to_a_datetime(postgresql_ground: Any, desk_on: 
         package = "lab"
         rows = Database("Rows.", metadata=Declared.metadata)
 
-    desk = desk_on(postgresql_ground, Lab, links=("rows",))
-    all_ok(desk, Lab)
-    with desk.session(Lab, "rows") as session:
+    stores = stores_on(postgresql_ground, Lab, links=("rows",))
+    all_ok(stores, Lab)
+    with stores.session(Lab, "rows") as session:
         session.add(Dam(name="Logan", inspected=MICROSECOND))
         session.flush()
         later = session.scalar(select(Dam.inspected + timedelta(days=1)))
@@ -193,7 +193,7 @@ def test_subclasses_have_their_parent_s_timestamps_and_keys(door: Door, model: A
     assert (changed, known) == (made, True)
 
 
-def test_the_session_s_time_zone_does_not_matter(mariadb_ground: Any, desk_on: Any) -> None:
+def test_the_session_s_time_zone_does_not_matter(mariadb_ground: Any, stores_on: Any) -> None:
     """Connections that are none of Penstock's may have any."""
     from sqlalchemy import create_engine
 
@@ -204,7 +204,7 @@ def test_the_session_s_time_zone_does_not_matter(mariadb_ground: Any, desk_on: A
         package = "lab"
         rows = Database("Rows.", metadata=Declared.metadata)
 
-    all_ok(desk_on(mariadb_ground, Lab, links=("rows",)), Lab)
+    all_ok(stores_on(mariadb_ground, Lab, links=("rows",)), Lab)
     address = mariadb_ground.address_of("lab_rows").replace("mariadb://", "mariadb+pymysql://")
     engine = create_engine(address)
     with Session(engine) as session:

@@ -75,9 +75,9 @@ def test_t4_different_long_or_odd_names_stay_different(pairs: list[tuple[str, st
         assert plain[0] == plain[1]
 
 
-def _round_trip(desk: Stores, app: type[App], name: str) -> None:
-    with use(desk):
-        (result,) = desk.sync(app)
+def _round_trip(stores: Stores, app: type[App], name: str) -> None:
+    with use(stores):
+        (result,) = stores.sync(app)
         assert result.error is None, str(result.error)
         assert app.persistent_store_exists(name)
         with app.get_persistent_store_database(name).connect() as connection:
@@ -101,13 +101,13 @@ def test_t4_any_text_as_app_store_and_service_works_or_is_refused(
         Operator(registry).add_service(
             Service(name=service, url=ground.service.url, password=ground.service.password)
         )
-        desk = Stores(registry, apps=[app])
-        desk.link(service, app, name or "one")
+        stores = Stores(registry, apps=[app])
+        stores.link(service, app, name or "one")
     except PenstockError:
         assert ground.databases() == before
         return
-    _round_trip(desk, app, name or "one")
-    desk.close()
+    _round_trip(stores, app, name or "one")
+    stores.close()
     assert ground.databases() == before
 
 
@@ -191,18 +191,18 @@ def _use_as(url: str, password: str) -> None:
     app = type("Odd", (App,), {"package": "odd", "one": Database()})
     registry = MemoryRegistry()
     registry.put_service(Service(name="main", url=url, password=SecretRef("env", "ODD_PW")))
-    desk = Stores(registry, apps=[app])
-    desk.link("main", app, "one")
+    stores = Stores(registry, apps=[app])
+    stores.link("main", app, "one")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ODD_PW", password)
-        assert desk.sync(app)[0].error is None
-        assert asyncio.run(_in_loop(desk, app)) == 1
-        _round_trip(desk, app, "one")
-        desk.close()
+        assert stores.sync(app)[0].error is None
+        assert asyncio.run(_in_loop(stores, app)) == 1
+        _round_trip(stores, app, "one")
+        stores.close()
 
 
-async def _in_loop(desk: Stores, app: type[App]) -> object:
-    engine = AsyncStores(desk).engine(app, "one")
+async def _in_loop(stores: Stores, app: type[App]) -> object:
+    engine = AsyncStores(stores).engine(app, "one")
     async with engine.connect() as connection:
         found = (await connection.exec_driver_sql("SELECT 1")).scalar()
     await engine.dispose()

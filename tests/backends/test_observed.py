@@ -42,7 +42,7 @@ class Pair:
 
 @pytest.fixture(params=[*GROUNDS, *(f"{driver}-async" for driver in KINDS)])
 def make_pair(
-    request: pytest.FixtureRequest, lab: type[App], desk_on: Callable[..., Stores]
+    request: pytest.FixtureRequest, lab: type[App], stores_on: Callable[..., Stores]
 ) -> Iterator[Callable[[], Pair]]:
     """Makes two stores, and their engines; of every driver, one after the other."""
     kind, _, waiting = request.param.partition("-")
@@ -52,12 +52,12 @@ def make_pair(
         opened: list[Any] = []
 
         def make() -> Pair:
-            desk = desk_on(ground, lab)
-            desk.create(lab, "basins.logan")
-            all_ok(desk, lab)
+            stores = stores_on(ground, lab)
+            stores.create(lab, "basins.logan")
+            all_ok(stores, lab)
             if not waiting:
-                return Pair(*(desk.engine(lab, name) for name in names), do=_do)
-            opened.extend(AsyncStores(desk).engine(lab, name) for name in names)
+                return Pair(*(stores.engine(lab, name) for name in names), do=_do)
+            opened.extend(AsyncStores(stores).engine(lab, name) for name in names)
             of = {engine.sync_engine: engine for engine in opened}
             return Pair(*of, do=lambda engine, work: runner.run(_do_awaited(of[engine], work)))
 

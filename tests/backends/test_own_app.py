@@ -57,10 +57,10 @@ def seed_run_time(engine: object, first_time: bool) -> None:
 
 
 @pytest.fixture
-def stores(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Stores]:
     """Stores that are not the current ones."""
     with use(Stores(MemoryRegistry())):  # What is current knows no server at all.
-        yield desk_on(ground, Rivers)
+        yield stores_on(ground, Rivers)
 
 
 def written(stores: Stores) -> int:

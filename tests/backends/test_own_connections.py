@@ -70,29 +70,29 @@ def began(role_ground: TestServer, request: pytest.FixtureRequest) -> Iterator[C
 
 
 def test_a_new_store_costs_two_connections_of_penstocks_own(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores], began: Callable[[], int]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores], began: Callable[[], int]
 ) -> None:
-    with use(role_desk_on(role_ground, Bare)) as stores:
+    with use(role_stores_on(role_ground, Bare)) as stores:
         all_ok(stores, Bare)
         assert stores.registry.credentials()
         assert began() == 2
 
 
 def test_a_sync_with_nothing_to_do_costs_one_connection_even_as_the_first_of_its_process(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores], began: Callable[[], int]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores], began: Callable[[], int]
 ) -> None:
-    all_ok(role_desk_on(role_ground, Bare), Bare)
+    all_ok(role_stores_on(role_ground, Bare), Bare)
     began()
-    with use(role_desk_on(role_ground, Bare)) as stores:
+    with use(role_stores_on(role_ground, Bare)) as stores:
         for _ in range(3):
             all_ok(stores, Bare)
             assert began() == 1
 
 
 def test_tables_and_an_initializer_cost_one_connection_more_which_is_the_owners(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores], began: Callable[[], int]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores], began: Callable[[], int]
 ) -> None:
-    with use(role_desk_on(role_ground, Full)) as stores:
+    with use(role_stores_on(role_ground, Full)) as stores:
         all_ok(stores, Full)
         first = began()
         all_ok(stores, Full)
@@ -100,9 +100,9 @@ def test_tables_and_an_initializer_cost_one_connection_more_which_is_the_owners(
 
 
 def test_a_sync_with_nothing_to_do_waits_for_nobodys_lock(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
-    with use(role_desk_on(role_ground, Bare)) as stores:
+    with use(role_stores_on(role_ground, Bare)) as stores:
         all_ok(stores, Bare)
         address = stores.address(Bare, "gages")
         with address.backend.lock(address.database_address, 1):

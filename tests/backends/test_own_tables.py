@@ -43,9 +43,9 @@ def make_first(engine: object, first_time: bool) -> None:
 
 
 @pytest.fixture
-def stores(role_ground: TestServer, role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(role_ground: TestServer, role_stores_on: Callable[..., Stores]) -> Iterator[Stores]:
     """Stores with roles of their own."""
-    with use(role_desk_on(role_ground, Mine)) as stores:
+    with use(role_stores_on(role_ground, Mine)) as stores:
         assert [result.error for result in stores.sync(Mine)] == [None] * 4
         yield stores
 

@@ -78,19 +78,19 @@ EXPECTED = {
 class Actors:
     """Everybody who might want something of the store `gages`."""
 
-    desk: Stores
+    stores: Stores
     app: type[App]
     ground: TestServer
 
     def url(self, actor: str) -> URL:
         """With what an actor logs in."""
         if actor in ("owner", "service"):  # Nobody logs in as the owner; the service's role becomes it.
-            address = self.desk.address(self.app, "gages").database_address
+            address = self.stores.address(self.app, "gages").database_address
             return address.server.login.with_password().set(database=address.database)
         if actor == "another store's app":
-            return self.desk.url(self.app, "basins.logan").set(database="lab_gages")
+            return self.stores.url(self.app, "basins.logan").set(database="lab_gages")
         role = StoreRole.READER if actor == "reader" else StoreRole.APP
-        return self.desk.url(self.app, "gages", role=role)
+        return self.stores.url(self.app, "gages", role=role)
 
     @contextmanager
     def connected(self, actor: str) -> Iterator[psycopg.Connection[Any]]:
@@ -111,10 +111,10 @@ class Actors:
 
 
 @pytest.fixture
-def actors(owner_desk: Stores, lab: type[App], owner_ground: TestServer) -> Actors:
+def actors(owner_stores: Stores, lab: type[App], owner_ground: TestServer) -> Actors:
     """Two stores of one app, and everybody around them."""
     lab.basins.create("logan")
-    found = Actors(owner_desk, lab, owner_ground)
+    found = Actors(owner_stores, lab, owner_ground)
     with found.connected("owner") as owner:
         owner.execute("CREATE SEQUENCE counter")
         owner.commit()
@@ -219,16 +219,16 @@ MARIADB_EXPECTED: dict[str, dict[str, str | int]] = {
 
 @pytest.mark.parametrize("actor", MARIADB_EXPECTED)
 def test_on_mariadb_each_may_do_what_it_is_for_and_nothing_else(
-    actor: str, mariadb_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    actor: str, mariadb_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    with use(role_desk_on(mariadb_ground, lab)) as desk:
-        all_ok(desk, lab)
+    with use(role_stores_on(mariadb_ground, lab)) as stores:
+        all_ok(stores, lab)
         lab.basins.create("logan")
         for made in ("SEQUENCE counter", "FUNCTION one() RETURNS int DETERMINISTIC RETURN 1"):
             mariadb_ground.run_sql("lab_gages", f"CREATE {made}")
-        all_ok(desk, lab)
-        url = Actors(desk, lab, mariadb_ground).url(actor)
-        app, other = (str(desk.url(lab, name).username)[:-7] for name in ("gages", "basins.logan"))
+        all_ok(stores, lab)
+        url = Actors(stores, lab, mariadb_ground).url(actor)
+        app, other = (str(stores.url(lab, name).username)[:-7] for name in ("gages", "basins.logan"))
         tries = {name: each.format(app=app, other_app=other) for name, each in MARIADB_TRIES.items()}
         found = {name: outcome_at(url, statement) for name, statement in tries.items()}
     assert found == MARIADB_EXPECTED[actor]
@@ -248,7 +248,7 @@ def outcome_at(url: URL, statement: str) -> str | int | None:
 
 
 def test_a_reader_begins_every_transaction_for_reading(actors: Actors) -> None:
-    with log_in(actors.desk, actors.app, "gages", StoreRole.READER) as reader:
+    with log_in(actors.stores, actors.app, "gages", StoreRole.READER) as reader:
         for name in ("insert", "delete", "create table", "drop table"):
             with pytest.raises(DBAPIError) as caught:
                 reader.execute(TRIES[name])

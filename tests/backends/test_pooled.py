@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(pooled_service: Service, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    """A desk whose one service is pooled."""
+def stores(pooled_service: Service, lab: type[App], stores_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """`Stores` whose one service is pooled."""
     registry = MemoryRegistry()
     registry.put_service(pooled_service)
     stores = Stores(registry, apps=[lab])
@@ -38,22 +38,22 @@ def desk(pooled_service: Service, lab: type[App], desk_on: Callable[..., Stores]
     stores.close()
 
 
-def test_a_pooled_store_is_made_past_the_pooler_and_used_through_it(desk: Stores, lab: type[App]) -> None:
-    assert desk.sync(lab, ["gages"])[0].error is None
+def test_a_pooled_store_is_made_past_the_pooler_and_used_through_it(stores: Stores, lab: type[App]) -> None:
+    assert stores.sync(lab, ["gages"])[0].error is None
     assert count(lab.gages) == 2
-    assert desk.exists(lab, "gages")
-    assert desk.drop(lab, "gages")
+    assert stores.exists(lab, "gages")
+    assert stores.drop(lab, "gages")
 
 
 def test_z6_many_threads_share_the_poolers_few_sessions_without_an_error(
-    desk: Stores, lab: type[App], postgresql_ground: TestServer
+    stores: Stores, lab: type[App], postgresql_ground: TestServer
 ) -> None:
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     most = 0
 
     def work(number: int) -> int:
         nonlocal most
-        with desk.session(lab, "gages") as session:
+        with stores.session(lab, "gages") as session:
             found = session.scalar(select(func.count()).select_from(Gage).where(Gage.altitude > number % 7))
             if number % 20 == 0:
                 sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'lab_gages'"
@@ -66,9 +66,9 @@ def test_z6_many_threads_share_the_poolers_few_sessions_without_an_error(
 
 
 def test_z6_nothing_is_prepared_in_a_session_that_the_next_transaction_may_not_have(
-    desk: Stores, lab: type[App]
+    stores: Stores, lab: type[App]
 ) -> None:
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     with lab.gages.engine.connect() as connection:
         for number in range(20):
             connection.execute(select(Gage.number).where(Gage.altitude > number)).all()
@@ -76,14 +76,14 @@ def test_z6_nothing_is_prepared_in_a_session_that_the_next_transaction_may_not_h
 
 
 def test_z6_nothing_is_left_in_a_session_that_others_have_next(
-    desk: Stores, lab: type[App], postgresql_ground: TestServer
+    stores: Stores, lab: type[App], postgresql_ground: TestServer
 ) -> None:
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     before = everything_set(lab)
 
     def work(number: int) -> int:
         rows = [{"number": str(key), "altitude": float(number)} for key in range(500)]
-        with desk.begin(lab, "gages") as session:
+        with stores.begin(lab, "gages") as session:
             done = upsert(session, Gage, rows[number:])
             return done.inserted + done.updated
 
@@ -108,10 +108,10 @@ def everything_set(lab: type[App]) -> set[tuple[str, str]]:
 
 
 def test_a_pooled_address_that_is_not_called_pooled_says_what_the_pooler_refuses(
-    pooled_service: Service, lab: type[App], desk: Stores
+    pooled_service: Service, lab: type[App], stores: Stores
 ) -> None:
-    assert desk.sync(lab, ["gages"])[0].ok
-    desk.operator.edit_service(replace(desk.operator.get_service("main"), pooled=False))
+    assert stores.sync(lab, ["gages"])[0].ok
+    stores.operator.edit_service(replace(stores.operator.get_service("main"), pooled=False))
     lab.gages.engine.dispose()
     with pytest.raises(OperationalError, match="options"):
         count(lab.gages)
@@ -136,13 +136,13 @@ def test_without_a_word_of_roles_apps_go_through_the_pooler_as_the_service_which
     pooled_service: Service,
     postgresql_ground: TestServer,
     lab: type[App],
-    role_desk_on: Callable[..., Stores],
+    role_stores_on: Callable[..., Stores],
 ) -> None:
-    desk = role_desk_on(replace(postgresql_ground, service=pooled_service), lab)
-    assert desk.sync(lab, ["gages"])[0].ok
-    assert desk.url(lab, "gages").username == "penstock"
-    assert "pooler" in desk.store_status(lab, "gages").no_roles
-    with use(desk):
+    stores = role_stores_on(replace(postgresql_ground, service=pooled_service), lab)
+    assert stores.sync(lab, ["gages"])[0].ok
+    assert stores.url(lab, "gages").username == "penstock"
+    assert "pooler" in stores.store_status(lab, "gages").no_roles
+    with use(stores):
         assert count(lab.gages) == 2
 
 
@@ -150,32 +150,32 @@ def test_a_pooler_that_asks_the_server_lets_the_logins_of_stores_in_also_new_one
     asking_service: Service,
     postgresql_ground: TestServer,
     lab: type[App],
-    role_desk_on: Callable[..., Stores],
+    role_stores_on: Callable[..., Stores],
 ) -> None:
-    desk = role_desk_on(replace(postgresql_ground, service=asking_service), lab)
-    assert desk.sync(lab, ["gages"])[0].ok
-    before = desk.url(lab, "gages").username
-    with use(desk):
+    stores = role_stores_on(replace(postgresql_ground, service=asking_service), lab)
+    assert stores.sync(lab, ["gages"])[0].ok
+    before = stores.url(lab, "gages").username
+    with use(stores):
         assert count(lab.gages) == 2
-        with desk.begin(lab, "gages") as session:
+        with stores.begin(lab, "gages") as session:
             assert session.scalar(text("SELECT current_user")) == before
             assert session.scalar(text("SHOW search_path")) == "public"
-        desk.logins.renew(lab, "gages")
+        stores.logins.renew(lab, "gages")
         lab.gages.engine.dispose()
-        with desk.begin(lab, "gages") as session:
+        with stores.begin(lab, "gages") as session:
             assert session.scalar(text("SELECT current_user")) != before
-    reader = create_engine(desk.url(lab, "gages", role=StoreRole.READER), poolclass=NullPool)
+    reader = create_engine(stores.url(lab, "gages", role=StoreRole.READER), poolclass=NullPool)
     with reader.connect() as connection, pytest.raises(DBAPIError, match="read-only"):
         connection.execute(text("DELETE FROM gage"))
     until(
-        lambda: desk.logins.retire(lab, "gages", grace=0).left == (), "the pooler has let the old logins go"
+        lambda: stores.logins.retire(lab, "gages", grace=0).left == (), "the pooler has let the old logins go"
     )
-    until(partial(dropped, desk, lab), "the pooler has let go of the session in which it asked")
+    until(partial(dropped, stores, lab), "the pooler has let go of the session in which it asked")
 
 
-def dropped(desk: Stores, lab: type[App]) -> bool:
+def dropped(stores: Stores, lab: type[App]) -> bool:
     """Drop the store; nobody but an administrator ends a session of an administrator's."""
     try:
-        return desk.drop(lab, "gages", now=True)
+        return stores.drop(lab, "gages", now=True)
     except PermissionRefused:
         return False

@@ -50,11 +50,11 @@ def test_z1_nobody_else_may_connect_to_a_store(
     postgresql_ground: TestServer,
     role: Callable[..., Service],
     lab: type[App],
-    desk_on: Callable[..., Stores],
+    stores_on: Callable[..., Stores],
 ) -> None:
     role("stranger", "")
-    desk = desk_on(postgresql_ground, lab)
-    assert all(result.ok for result in desk.sync(lab))
+    stores = stores_on(postgresql_ground, lab)
+    assert all(result.ok for result in stores.sync(lab))
     server = postgresql_ground.server
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(
@@ -65,18 +65,18 @@ def test_z1_nobody_else_may_connect_to_a_store(
 
 
 def test_z1_no_database_that_is_made_is_open_to_everybody(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     open_to_all = "SELECT datname FROM pg_database WHERE has_database_privilege('public', oid, 'CONNECT')"
     service = postgresql_ground.service
     registry = DatabaseRegistry(f"{service.url}/registry", password=service.password)
     registry.put_service(service)
     registry.close()
-    desk = desk_on(postgresql_ground, lab)
-    assert desk.sync(lab)[0].ok
-    desk.create(lab, "basins.logan")
-    assert desk.drop(lab, "gages")
-    with stores_for_tests([lab], like=desk) as copies, copies.fresh("other"):
+    stores = stores_on(postgresql_ground, lab)
+    assert stores.sync(lab)[0].ok
+    stores.create(lab, "basins.logan")
+    assert stores.drop(lab, "gages")
+    with stores_for_tests([lab], like=stores) as copies, copies.fresh("other"):
         copies.create(lab, "basins.provo")
         found = {name for (name,) in postgresql_ground.run_sql("postgres", open_to_all)}
         made = postgresql_ground.databases()
@@ -85,11 +85,11 @@ def test_z1_no_database_that_is_made_is_open_to_everybody(
 
 
 def test_z2_names_planted_in_a_store_are_not_run_by_our_own_connections(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    desk = desk_on(postgresql_ground, lab)
-    with use(desk):
-        assert all(result.ok for result in desk.sync(lab))
+    stores = stores_on(postgresql_ground, lab)
+    with use(stores):
+        assert all(result.ok for result in stores.sync(lab))
         with lab.gages.engine.begin() as connection:
             connection.execute(text("CREATE SEQUENCE trapped"))
             connection.execute(text(_TRAP))
@@ -102,8 +102,8 @@ def test_z2_names_planted_in_a_store_are_not_run_by_our_own_connections(
                     "'SELECT public.spring(0)' LANGUAGE sql"
                 )
             )
-        desk.status()
-        assert all(result.ok for result in desk.sync(lab))
+        stores.status()
+        assert all(result.ok for result in stores.sync(lab))
         with postgresql_ground.server.connect("lab_gages") as connection:
             assert connection.execute("SELECT is_called FROM trapped").fetchone() == (False,)
 
@@ -118,25 +118,25 @@ CREATE OPERATOR public.= (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = publi
 
 
 def test_z2_a_view_in_the_records_place_is_not_read(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     postgresql_ground.make_database("lab_gages")
     run = postgresql_ground.run_sql
     run("lab_gages", "CREATE SEQUENCE trapped")
     run("lab_gages", _TRAP)
     run("lab_gages", "CREATE VIEW penstock_store AS SELECT public.spring(1)")
-    with use(desk_on(postgresql_ground, lab)) as desk:
-        assert [s.health for s in desk.status(lab)] == [Health.NOT_OURS]
+    with use(stores_on(postgresql_ground, lab)) as stores:
+        assert [s.health for s in stores.status(lab)] == [Health.NOT_OURS]
     assert run("lab_gages", "SELECT is_called FROM trapped") == [(False,)]
 
 
 def test_an_app_finds_its_tables_in_public_whatever_its_roles_search_path(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    with use(desk_on(postgresql_ground, lab)) as desk:
+    with use(stores_on(postgresql_ground, lab)) as stores:
         postgresql_ground.run_sql("postgres", "ALTER ROLE penstock SET search_path = elsewhere")
         try:
-            assert all(result.ok for result in desk.sync(lab))
+            assert all(result.ok for result in stores.sync(lab))
             with lab.gages.engine.connect() as connection:
                 assert connection.scalar(text("SHOW search_path")) == "public"
                 assert connection.scalar(text("SHOW application_name")) == "penstock lab:gages"
@@ -181,30 +181,30 @@ def test_t5_the_users_own_database_is_tried_after_postgres(
 
 
 def _syncs(service: Service, lab: type[App]) -> None:
-    with use(_desk(service, lab)) as desk:
-        assert [str(r.error) for r in desk.sync(lab) if not r.ok] == []
+    with use(_stores(service, lab)) as stores:
+        assert [str(r.error) for r in stores.sync(lab) if not r.ok] == []
         assert lab.gages.exists()
         assert lab.drop_persistent_store("gages")
-        desk.close()
+        stores.close()
 
 
-def _desk(service: Service, lab: type[App]) -> Stores:
+def _stores(service: Service, lab: type[App]) -> Stores:
     registry = MemoryRegistry()
     registry.put_service(service)
-    desk = Stores(registry, apps=[lab])
-    desk.link("main", lab, "gages")
-    return desk
+    stores = Stores(registry, apps=[lab])
+    stores.link("main", lab, "gages")
+    return stores
 
 
 def test_t17_a_missing_privilege_and_other_refusals_are_told_apart_by_sqlstate(
     postgresql: PostgreSQLServer, role: Callable[..., Service], lab: type[App]
 ) -> None:
-    (result,) = _desk(role("plain", ""), lab).sync(lab)
+    (result,) = _stores(role("plain", ""), lab).sync(lab)
     assert isinstance(result.error, PermissionRefused)
     assert "role plain of service main may not create databases" in result.error.why
 
     full = role("full", "CREATEDB CONNECTION LIMIT 0")
-    (result,) = _desk(full, lab).sync(lab)
+    (result,) = _stores(full, lab).sync(lab)
     assert not isinstance(result.error, PermissionRefused)
     assert "too many connections for role" in result.error.why
     with postgresql.connect() as connection:
@@ -218,16 +218,16 @@ def test_t17_the_servers_own_words_are_kept_in_its_own_language(
     wrong = tmp_path / "wrong"
     wrong.write_text("not the password")
     service = replace(postgresql_ground.service, password=SecretRef("file", str(wrong)))
-    (result,) = _desk(service, lab).sync(lab)
+    (result,) = _stores(service, lab).sync(lab)
     assert isinstance(result.error, LoginRefused)
     assert "password authentication failed" in result.error.why
     assert "not the password" not in str(result.error)
 
-    (result,) = _desk(replace(service, url="postgresql://penstock@127.0.0.1:1"), lab).sync(lab)
+    (result,) = _stores(replace(service, url="postgresql://penstock@127.0.0.1:1"), lab).sync(lab)
     assert isinstance(result.error, ServerUnreachable)
     assert "refused" in result.error.why
 
-    (result,) = _desk(replace(service, url="postgresql://penstock@nowhere.invalid"), lab).sync(lab)
+    (result,) = _stores(replace(service, url="postgresql://penstock@nowhere.invalid"), lab).sync(lab)
     assert isinstance(result.error, ServerUnreachable)
     assert "resolve host" in result.error.why
 
@@ -239,10 +239,10 @@ def test_t20_a_database_made_by_somebody_else_for_us_is_finished(
     with postgresql.connect() as connection:
         connection.execute("CREATE DATABASE lab_gages OWNER plain TEMPLATE template0")
     try:
-        with use(_desk(service, lab)) as desk:
-            assert all(result.ok for result in desk.sync(lab))
+        with use(_stores(service, lab)) as stores:
+            assert all(result.ok for result in stores.sync(lab))
             assert lab.gages.exists()
-            desk.close()
+            stores.close()
     finally:
         with postgresql.connect() as connection:
             connection.execute("DROP DATABASE lab_gages WITH (FORCE)")
@@ -250,9 +250,9 @@ def test_t20_a_database_made_by_somebody_else_for_us_is_finished(
 
 
 def test_a_connection_setting_is_an_engine_on_the_server(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    with use(desk_on(postgresql_ground, lab)):
+    with use(stores_on(postgresql_ground, lab)):
         engine = lab.get_persistent_store_connection("servers")
         assert engine is lab.servers.engine
         with engine.connect() as connection:
@@ -266,11 +266,11 @@ def test_an_interrupted_preparation_is_finished_by_the_next_sync(
     postgresql_ground: TestServer,
     role: Callable[..., Service],
     lab: type[App],
-    desk_on: Callable[..., Stores],
+    stores_on: Callable[..., Stores],
 ) -> None:
     postgresql_ground.make_database("lab_gages")
-    desk = desk_on(postgresql_ground, lab)
-    assert all(result.ok for result in desk.sync(lab))
+    stores = stores_on(postgresql_ground, lab)
+    assert all(result.ok for result in stores.sync(lab))
     (acl,) = postgresql_ground.run_sql(
         "postgres", "SELECT has_database_privilege('public', 'lab_gages', 'CONNECT')"
     )
@@ -278,7 +278,7 @@ def test_an_interrupted_preparation_is_finished_by_the_next_sync(
 
 
 def test_a_spatial_store_on_a_server_without_postgis_fails_before_anything_is_made(
-    postgresql_ground: TestServer, desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     class Lab(App):
         package = "lab"
@@ -287,8 +287,8 @@ def test_a_spatial_store_on_a_server_without_postgis_fails_before_anything_is_ma
     has = postgresql_ground.run_sql(
         "postgres", "SELECT 1 FROM pg_available_extensions WHERE name = 'postgis'"
     )
-    with use(desk_on(postgresql_ground, Lab)) as desk:
-        (result,) = desk.sync(Lab)
+    with use(stores_on(postgresql_ground, Lab)) as stores:
+        (result,) = stores.sync(Lab)
         if has:
             assert result.ok
             with Lab.gages.engine.connect() as connection:
@@ -301,12 +301,12 @@ def test_a_spatial_store_on_a_server_without_postgis_fails_before_anything_is_ma
 
 
 def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_never_there(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    desk = desk_on(postgresql_ground, lab)
-    assert desk.sync(lab, ["gages"])[0].ok
-    backend = backend_for(desk.address(lab, "gages").database_address.server.login.url)
-    url = make_url(desk.url(lab, "gages").render_as_string(hide_password=False))
+    stores = stores_on(postgresql_ground, lab)
+    assert stores.sync(lab, ["gages"])[0].ok
+    backend = backend_for(stores.address(lab, "gages").database_address.server.login.url)
+    url = make_url(stores.url(lab, "gages").render_as_string(hide_password=False))
 
     def cut(raw: psycopg.Connection[Any], record: object) -> None:
         with socket.socket(fileno=os.dup(raw.fileno())) as line:
@@ -324,11 +324,11 @@ def test_a_session_that_is_cut_while_it_is_set_up_is_told_from_one_that_was_neve
 
 
 def test_a_connection_that_was_read_only_is_read_write_for_the_next_one_and_the_other_way_round(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    desk = desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=4))
-    assert desk.sync(lab, ["gages"])[0].ok
-    engine = desk.engine(lab, "gages")
+    stores = stores_on(postgresql_ground, lab, options=EngineOptions(max_connections=4))
+    assert stores.sync(lab, ["gages"])[0].ok
+    engine = stores.engine(lab, "gages")
     for _ in range(2):
         reading = engine.execution_options(postgresql_readonly=True)
         with reading.connect() as connection, pytest.raises(InternalError, match="read-only"):

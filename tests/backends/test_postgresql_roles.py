@@ -33,7 +33,7 @@ OWNERS = """
 
 
 def test_a_store_has_an_owner_and_two_groups_that_nobody_logs_in_as_and_a_login_for_each_group(
-    owner_desk: Stores, lab: type[App], owner_ground: TestServer
+    owner_stores: Stores, lab: type[App], owner_ground: TestServer
 ) -> None:
     roles = roles_on(owner_ground)
     may = owner_ground.run_sql("postgres", "SELECT rolname, rolcanlogin FROM pg_roles")
@@ -45,7 +45,7 @@ def test_a_store_has_an_owner_and_two_groups_that_nobody_logs_in_as_and_a_login_
 
 
 def test_what_an_initializer_makes_is_the_owners_and_the_app_may_use_it(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
     def make(connection, first_time):
         if first_time:
@@ -53,24 +53,24 @@ def test_what_an_initializer_makes_is_the_owners_and_the_app_may_use_it(
             connection.execute(text("CREATE TABLE more.note (id serial PRIMARY KEY, word text)"))
 
     lab.gages.initializer(make)
-    desk = role_desk_on(owner_ground, lab)
-    all_ok(desk, lab)
+    stores = role_stores_on(owner_ground, lab)
+    all_ok(stores, lab)
     assert len(owner_ground.run_sql("lab_gages", OWNERS)) == 1
-    with desk.begin(lab, "gages") as session:
+    with stores.begin(lab, "gages") as session:
         session.execute(text("INSERT INTO more.note (word) VALUES ('wet')"))
-    with log_in(desk, lab, "gages", StoreRole.READER) as reader:
+    with log_in(stores, lab, "gages", StoreRole.READER) as reader:
         assert reader.execute("SELECT * FROM more.note").fetchall() == [(1, "wet")]
 
 
 def test_t20_a_role_that_may_only_create_databases_owns_the_stores_and_status_says_what_it_lacks(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    desk = role_desk_on(limited(owner_ground, "CREATEDB"), lab)
-    all_ok(desk, lab)
-    status = desk.store_status(lab, "gages")
+    stores = role_stores_on(limited(owner_ground, "CREATEDB"), lab)
+    all_ok(stores, lab)
+    status = stores.store_status(lab, "gages")
     assert (status.roles, status.health.value) == ("service", "ready")
     assert "limited may not create roles" in status.no_roles
-    [health] = desk.check()
+    [health] = stores.check()
     assert health.no_roles is not None
     assert "ALTER ROLE limited CREATEROLE" in health.no_roles.hint
     public = "SELECT has_database_privilege('public', 'lab_gages', 'CONNECT')"
@@ -78,35 +78,35 @@ def test_t20_a_role_that_may_only_create_databases_owns_the_stores_and_status_sa
 
 
 def test_t20_a_service_that_must_give_roles_and_cannot_makes_no_database(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    desk = role_desk_on(limited(owner_ground, "CREATEDB"), lab)
-    edit(desk, roles=RoleMode.STORE)
-    [result] = desk.sync(lab, ["gages"])
+    stores = role_stores_on(limited(owner_ground, "CREATEDB"), lab)
+    edit(stores, roles=RoleMode.STORE)
+    [result] = stores.sync(lab, ["gages"])
     assert isinstance(result.error, PermissionRefused)
     assert owner_ground.databases() == set()
 
 
 def test_t20_a_role_that_may_create_nothing_uses_databases_that_were_made_for_it(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    desk = role_desk_on(limited(owner_ground, ""), lab)
-    [result] = desk.sync(lab, ["gages"])
+    stores = role_stores_on(limited(owner_ground, ""), lab)
+    [result] = stores.sync(lab, ["gages"])
     assert isinstance(result.error, PermissionRefused)
     assert 'CREATE DATABASE "lab_gages" OWNER "limited"' in result.error.hint
     owner_ground.run_sql("postgres", 'CREATE DATABASE "lab_gages" OWNER "limited"')
-    all_ok(desk, lab)
-    assert desk.store_status(lab, "gages").health.value == "ready"
+    all_ok(stores, lab)
+    assert stores.store_status(lab, "gages").health.value == "ready"
 
 
 def test_a_role_of_the_same_name_that_is_somebody_elses_is_left_alone(
-    owner_desk: Stores, lab: type[App], owner_ground: TestServer
+    owner_stores: Stores, lab: type[App], owner_ground: TestServer
 ) -> None:
     [name] = [each for (each,) in owner_ground.run_sql("postgres", OWNER)]
     owner_ground.run_sql("postgres", f"COMMENT ON ROLE {name} IS 'the boss'")
     owner_ground.run_sql("lab_gages", "ALTER TABLE gage OWNER TO penstock")
     try:
-        [result] = owner_desk.sync(lab, ["gages"])
+        [result] = owner_stores.sync(lab, ["gages"])
         assert isinstance(result.error, StoreNotOurs)
         assert name in result.error.what
     finally:
@@ -129,20 +129,20 @@ def service_of(ground: TestServer, user: str) -> Service:
 
 
 def test_a_store_made_without_roles_gets_them_by_the_next_sync_with_all_that_is_in_it(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    desk = role_desk_on(owner_ground, lab)
-    edit(desk, roles=RoleMode.SERVICE)
-    all_ok(desk, lab)
-    with desk.begin(lab, "gages") as session:
+    stores = role_stores_on(owner_ground, lab)
+    edit(stores, roles=RoleMode.SERVICE)
+    all_ok(stores, lab)
+    with stores.begin(lab, "gages") as session:
         for statement in _EVERYTHING:
             session.execute(text(statement))
-    edit(desk, roles=RoleMode.AUTO)
-    assert "give lab_gages roles of its own" in steps_of(desk, lab)
-    assert desk.store_status(lab, "gages").no_roles == "The next sync gives it its own."
-    all_ok(desk, lab)
+    edit(stores, roles=RoleMode.AUTO)
+    assert "give lab_gages roles of its own" in steps_of(stores, lab)
+    assert stores.store_status(lab, "gages").no_roles == "The next sync gives it its own."
+    all_ok(stores, lab)
     assert owner_ground.run_sql("lab_gages", _LEFT) == []
-    with log_in(desk, lab, "gages") as app:
+    with log_in(stores, lab, "gages") as app:
         app.execute("INSERT INTO more.counted (word) VALUES ('wet')")
         assert app.execute("SELECT * FROM more.seen").fetchall() == [(1, "wet")]
         assert app.execute("SELECT more.twice(2)").fetchone() == (4,)
@@ -171,15 +171,15 @@ _LEFT = """
 
 
 def test_a_database_with_tables_is_adopted_and_its_app_gets_no_more_than_rows(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    desk = role_desk_on(owner_ground, lab)
+    stores = role_stores_on(owner_ground, lab)
     owner_ground.make_database("legacy-gages")
     make = "SET ROLE penstock; CREATE TABLE gage (number text PRIMARY KEY, altitude float); RESET ROLE"
     owner_ground.run_sql("legacy-gages", f"{make}; INSERT INTO gage VALUES ('7', 7.5)")
-    desk.adopt(lab, "gages", "legacy-gages")
-    all_ok(desk, lab)
-    with log_in(desk, lab, "gages") as app:
+    stores.adopt(lab, "gages", "legacy-gages")
+    all_ok(stores, lab)
+    with log_in(stores, lab, "gages") as app:
         assert app.execute("SELECT number FROM gage").fetchall() == [("7",)]
         with denied():
             app.execute("ALTER TABLE gage ADD more text")
@@ -188,7 +188,7 @@ def test_a_database_with_tables_is_adopted_and_its_app_gets_no_more_than_rows(
 def test_a_store_of_another_deployment_is_taken_over_and_its_roles_may_do_nothing_in_it_any_more(
     owner_ground: TestServer,
     lab: type[App],
-    role_desk_on: Callable[..., Stores],
+    role_stores_on: Callable[..., Stores],
     tmp_path: Path,
     keyring: Keyring,
 ) -> None:
@@ -197,11 +197,11 @@ def test_a_store_of_another_deployment_is_taken_over_and_its_roles_may_do_nothin
         other.link("main", lab, "basins")
         assert other.create(lab, "basins.logan")
         theirs = other.url(lab, "basins.logan")
-    desk = role_desk_on(owner_ground, lab)
-    desk.adopt(lab, "gages", "lab_basins_logan")
-    all_ok(desk, lab)
+    stores = role_stores_on(owner_ground, lab)
+    stores.adopt(lab, "gages", "lab_basins_logan")
+    all_ok(stores, lab)
     assert len(owner_ground.run_sql("lab_basins_logan", OWNERS)) == 1
-    with log_in(desk, lab, "gages") as app:
+    with log_in(stores, lab, "gages") as app:
         app.execute("INSERT INTO gage VALUES ('1', 1.0)")
     address = theirs.set(drivername="postgresql").render_as_string(hide_password=False)
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
@@ -221,7 +221,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_z2_a_record_at_which_somebodys_code_would_run_is_none_and_the_code_is_not_run(
-    what: str, owner_desk: Stores, lab: type[App], owner_ground: TestServer
+    what: str, owner_stores: Stores, lab: type[App], owner_ground: TestServer
 ) -> None:
     owner_ground.run_sql(
         "lab_gages",
@@ -234,11 +234,11 @@ def test_z2_a_record_at_which_somebodys_code_would_run_is_none_and_the_code_is_n
           $$ BEGIN INSERT INTO ran VALUES ('spy'); RETURN NEW; END $$;""",
     )
     owner_ground.run_sql("lab_gages", f"{HOSTILE[what]}; DELETE FROM ran")
-    assert owner_desk.store_status(lab, "gages").health.value == "not ours"
-    [result] = owner_desk.sync(lab, ["gages"])
+    assert owner_stores.store_status(lab, "gages").health.value == "not ours"
+    [result] = owner_stores.sync(lab, ["gages"])
     assert isinstance(result.error, StoreNotOurs)
     with pytest.raises(ServerError):
-        owner_desk.adopt(lab, "gages")
+        owner_stores.adopt(lab, "gages")
     with pytest.raises(StoreNotOurs):
-        owner_desk.drop(lab, "gages", now=True)
+        owner_stores.drop(lab, "gages", now=True)
     assert owner_ground.run_sql("lab_gages", "SELECT * FROM ran") == []

@@ -285,7 +285,7 @@ def test_d2_with_hide_parameters_no_value_is_in_the_traceback_either(door_to: Do
 
 
 def test_d2_no_value_is_in_the_error_of_an_initializer_that_stores_it(
-    ground: TestServer, desk_on: Callable[..., Stores], log: Log
+    ground: TestServer, stores_on: Callable[..., Stores], log: Log
 ) -> None:
     def seed(connection: Connection, first_time: bool) -> None:
         for number in (1, 2):
@@ -295,7 +295,7 @@ def test_d2_no_value_is_in_the_error_of_an_initializer_that_stores_it(
         package = "lab"
         rows = Database("Rows.", metadata=tables, initializer=seed)
 
-    [result] = desk_on(ground, Lab, links=("rows",)).sync(Lab)
+    [result] = stores_on(ground, Lab, links=("rows",)).sync(Lab)
     assert isinstance(result.error, InitializerError)
     assert "have to be unique" in result.error.why
     assert not leaks(shown(result.error))

@@ -55,11 +55,11 @@ class Lab(App):
 
 
 @pytest.fixture
-def engine(postgresql_ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
-    desk = desk_on(postgresql_ground, Lab, links=("pairs",))
-    all_ok(desk, Lab)
-    yield desk.engine(Lab, "pairs")
-    desk.close()
+def engine(postgresql_ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Engine]:
+    stores = stores_on(postgresql_ground, Lab, links=("pairs",))
+    all_ok(stores, Lab)
+    yield stores.engine(Lab, "pairs")
+    stores.close()
 
 
 def names(engine: Engine, table: sa.Table) -> list[Any]:

@@ -71,11 +71,11 @@ class Survey(App):
 
 
 @pytest.fixture
-def rivers(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Engine]:
-    desk = desk_on(ground, Survey, links=("rivers",))
-    all_ok(desk, Survey)
-    yield desk.engine(Survey, "rivers")
-    desk.close()
+def rivers(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Engine]:
+    stores = stores_on(ground, Survey, links=("rivers",))
+    all_ok(stores, Survey)
+    yield stores.engine(Survey, "rivers")
+    stores.close()
 
 
 @contextmanager

@@ -30,12 +30,12 @@ ALL = select(Gage.number).order_by(Gage.number)
 
 
 def test_a_table_is_read_by_the_user_path_timeout_and_name_of_the_engine(
-    postgresql_ground: TestServer, desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     options = EngineOptions(statement_timeout=77)
-    desk = desk_on(postgresql_ground, Laboratory, links=("samples",), options=options)
-    all_ok(desk, Laboratory)
-    engine = desk.engine(Laboratory, "samples")
+    stores = stores_on(postgresql_ground, Laboratory, links=("samples",), options=options)
+    all_ok(stores, Laboratory)
+    engine = stores.engine(Laboratory, "samples")
     with engine.connect() as connection:
         expected = dict(connection.execute(WHO).mappings().one())
     assert to_arrow(engine, WHO).to_pylist() == [expected]
@@ -43,8 +43,8 @@ def test_a_table_is_read_by_the_user_path_timeout_and_name_of_the_engine(
     assert expected["name"] == "penstock laboratory:samples"
 
 
-def test_a_table_is_read_by_the_role_of_the_store(role_desk: Stores, lab: type[App]) -> None:
-    engine = role_desk.engine(lab, "gages")
+def test_a_table_is_read_by_the_role_of_the_store(role_stores: Stores, lab: type[App]) -> None:
+    engine = role_stores.engine(lab, "gages")
     who = select(cast(func.current_user(), Text).label("user"))
     with engine.connect() as connection:
         expected = dict(connection.execute(who).mappings().one())
@@ -53,7 +53,7 @@ def test_a_table_is_read_by_the_role_of_the_store(role_desk: Stores, lab: type[A
 
 
 def test_a_password_that_has_changed_is_looked_up_again(
-    postgresql_ground: TestServer, desk_on: Callable[..., Stores], tmp_path: Path
+    postgresql_ground: TestServer, stores_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
     file.touch(mode=0o600)
@@ -63,22 +63,22 @@ def test_a_password_that_has_changed_is_looked_up_again(
     url = server.url.replace("penstock@", "maker@")
     service = Service(name="main", url=url, password=SecretRef("file", str(file)))
     postgresql_ground.run_sql("postgres", "CREATE ROLE maker LOGIN CREATEDB PASSWORD 'old'")
-    desk = desk_on(replace(postgresql_ground, service=service), Laboratory, links=("samples",))
-    all_ok(desk, Laboratory)
-    engine = desk.engine(Laboratory, "samples")
+    stores = stores_on(replace(postgresql_ground, service=service), Laboratory, links=("samples",))
+    all_ok(stores, Laboratory)
+    engine = stores.engine(Laboratory, "samples")
     assert to_arrow(engine, select(Sample)).num_rows == 0
     postgresql_ground.run_sql("postgres", "ALTER ROLE maker PASSWORD 'new'")
     file.write_text("new")
     assert to_arrow(engine, select(Sample)).num_rows == 0
-    desk.close()
+    stores.close()
 
 
 def test_a_table_is_read_through_a_pooler(pooled_service: Service, lab: type[App]) -> None:
     registry = MemoryRegistry()
     registry.put_service(pooled_service)
-    with Stores(registry, apps=[lab]) as desk, use(desk):
-        desk.link("main", lab, "gages")
-        assert desk.sync(lab, ["gages"])[0].error is None
+    with Stores(registry, apps=[lab]) as stores, use(stores):
+        stores.link("main", lab, "gages")
+        assert stores.sync(lab, ["gages"])[0].error is None
         for _ in range(3):
             assert to_arrow(lab.gages.engine, ALL)["number"].to_pylist() == ["03185400", "03186000"]
 
@@ -92,7 +92,7 @@ def test_what_a_test_has_written_and_will_undo_is_in_a_table(ground: TestServer,
 
 
 def test_an_initializer_reads_tables_by_the_connections_that_its_sync_has(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     seen: list[Any] = []
 
@@ -104,5 +104,5 @@ def test_an_initializer_reads_tables_by_the_connections_that_its_sync_has(
         package = "wells"
         store = Database("Wells.", metadata=Sample.metadata, initializer=seed)
 
-    all_ok(desk_on(ground, Wells, links=("store",)), Wells)
+    all_ok(stores_on(ground, Wells, links=("store",)), Wells)
     assert seen == [1]

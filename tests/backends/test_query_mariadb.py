@@ -265,17 +265,17 @@ def test_a_server_that_asks_for_another_file_gets_the_rows() -> None:
 
 
 def test_a_store_loads_files_if_the_services_address_allows_it(
-    mariadb_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+    mariadb_ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     for url, loaded in ((mariadb_ground.url, 0), (f"{mariadb_ground.url}?local_infile=1", 1)):
         service = replace(mariadb_ground.service, url=url)
-        desk = desk_on(replace(mariadb_ground, service=service), lab)
-        assert desk.sync(lab, ["gages"])[0].error is None
-        with desk.engine(lab, "gages").connect() as connection:
+        stores = stores_on(replace(mariadb_ground, service=service), lab)
+        assert stores.sync(lab, ["gages"])[0].error is None
+        with stores.engine(lab, "gages").connect() as connection:
             given = [{"number": f"{loaded} {number}", "altitude": 1.0} for number in range(500)]
             bulk_insert(connection, Gage, given)
             assert loads(connection) == loaded
-        desk.close()
+        stores.close()
 
 
 def test_geometries_are_stored_as_geoalchemy_stores_them(server: MariaDBServer) -> None:

@@ -204,16 +204,16 @@ def check_store(ground: TestServer, stores: Stores) -> None:
 
 
 def test_a_store_is_what_it_is_whatever_an_administrator_has_set(
-    async_ground: TestServer, desk_on: Callable[..., Stores]
+    async_ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     with set_on_server(async_ground, SERVER_SETTINGS[async_ground.kind]):
-        stores = desk_on(async_ground, Laboratory, links=("samples",))
+        stores = stores_on(async_ground, Laboratory, links=("samples",))
         check_store(async_ground, stores)
         stores.close()
 
 
 def test_a_store_is_where_its_address_says_whatever_the_environment_does(
-    async_server: TestServer, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    async_server: TestServer, stores_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = {
         "PGHOSTADDR": "192.0.2.1",
@@ -226,7 +226,7 @@ def test_a_store_is_where_its_address_says_whatever_the_environment_does(
         "PGDATESTYLE": "SQL, DMY",
         "PGTZ": "America/New_York",
     }
-    stores = desk_on(async_server, Laboratory, links=("samples",))
+    stores = stores_on(async_server, Laboratory, links=("samples",))
     with monkeypatch.context() as patched:
         for name, value in variables.items():
             patched.setenv(name, value)

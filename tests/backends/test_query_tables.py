@@ -377,7 +377,7 @@ def test_arrays_enumerations_and_strange_types_of_the_server_are_read(postgresql
         assert {**again, "kind": "lake", "address": "10.0.0.1"} == row
 
 
-def test_tasks_read_tables_over_any_driver(async_desk: Stores, lab: type[App]) -> None:
+def test_tasks_read_tables_over_any_driver(async_stores: Stores, lab: type[App]) -> None:
     async def read() -> list[Any]:
         async with lab.gages.aio.session() as session:
             table = await session.run_sync(to_arrow, select(Gage).order_by(Gage.number))

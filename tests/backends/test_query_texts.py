@@ -56,9 +56,9 @@ TABLES = {width: table_of(width) for width in (1, 2, 3)}
 
 
 @pytest.fixture
-def engine(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[sa.Engine]:
+def engine(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[sa.Engine]:
     """The engine of a store with tables of one, two and three texts."""
-    for made in samples_on(ground, desk_on):
+    for made in samples_on(ground, stores_on):
         METADATA.create_all(made)
         yield made
 

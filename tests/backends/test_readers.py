@@ -25,12 +25,12 @@ WRITE = "INSERT INTO gage (number, altitude) VALUES ('new', 1.5)"
 
 
 @pytest.fixture
-def seeded(desk: Stores, lab: type[App]) -> type[App]:
-    all_ok(desk, lab)
+def seeded(stores: Stores, lab: type[App]) -> type[App]:
+    all_ok(stores, lab)
     return lab
 
 
-def test_a_reader_reads_and_can_not_write(desk: Stores, seeded: type[App]) -> None:
+def test_a_reader_reads_and_can_not_write(stores: Stores, seeded: type[App]) -> None:
     store: Any = seeded.gages
     with store.reader.session() as session:
         assert session.scalar(COUNT) == 2
@@ -45,42 +45,42 @@ def test_a_reader_reads_and_can_not_write(desk: Stores, seeded: type[App]) -> No
         assert session.scalar(COUNT) == 3
 
 
-def test_a_reader_can_not_write_outside_a_transaction_either(desk: Stores, seeded: type[App]) -> None:
-    engine = desk.engine(seeded, "gages", role="reader").execution_options(isolation_level="AUTOCOMMIT")
+def test_a_reader_can_not_write_outside_a_transaction_either(stores: Stores, seeded: type[App]) -> None:
+    engine = stores.engine(seeded, "gages", role="reader").execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection, pytest.raises(DBAPIError):
         connection.execute(text(WRITE))
-    with desk.begin(seeded, "gages") as session:
+    with stores.begin(seeded, "gages") as session:
         assert session.scalar(COUNT) == 2
 
 
 def test_an_engine_is_one_object_for_each_role_and_all_share_one_budget(
-    desk: Stores, seeded: type[App]
+    stores: Stores, seeded: type[App]
 ) -> None:
     store: Any = seeded.gages
-    engines = [desk.engine(seeded, "gages", role="app"), desk.engine(seeded, "gages", role="reader")]
+    engines = [stores.engine(seeded, "gages", role="app"), stores.engine(seeded, "gages", role="reader")]
     assert [store.engine, store.reader.engine] == engines
     assert store.reader.reader.engine is engines[1] is not engines[0]
     assert engines[0].pool.budget is engines[1].pool.budget  # type: ignore[attr-defined]
 
 
-def test_a_role_that_there_is_not_is_a_clear_error(desk: Stores, seeded: type[App]) -> None:
+def test_a_role_that_there_is_not_is_a_clear_error(stores: Stores, seeded: type[App]) -> None:
     with pytest.raises(WrongObject, match="There is no role 'wrietr'") as raised:
-        desk.engine(seeded, "gages", role="wrietr")  # type: ignore[arg-type]
+        stores.engine(seeded, "gages", role="wrietr")  # type: ignore[arg-type]
     assert raised.value.hint == 'Write "app" or "reader".'
 
 
-def test_what_a_handle_is_for_is_seen_when_it_is_printed(desk: Stores, seeded: type[App]) -> None:
+def test_what_a_handle_is_for_is_seen_when_it_is_printed(stores: Stores, seeded: type[App]) -> None:
     store: Any = seeded.gages
     assert repr(store.reader) == "<store lab:gages for a reader>"
     assert repr(store.reader.aio) == "<async store lab:gages for a reader>"
 
 
 def test_a_reader_of_a_store_with_roles_logs_in_as_one(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
     lab = make_lab()
-    with use(role_desk_on(role_ground, lab)) as desk:
-        all_ok(desk, lab)
+    with use(role_stores_on(role_ground, lab)) as stores:
+        all_ok(stores, lab)
         store: Any = lab.gages
         users = [store.reader.url.username, store.url.username]
         for each, user in zip((store.reader, store), users, strict=True):
@@ -94,17 +94,17 @@ def test_a_reader_of_a_store_with_roles_logs_in_as_one(
 
 
 def test_a_reader_follows_logins_that_are_rotated(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
     lab = make_lab()
-    with use(role_desk_on(role_ground, lab)) as desk:
-        all_ok(desk, lab)
+    with use(role_stores_on(role_ground, lab)) as stores:
+        all_ok(stores, lab)
         store: Any = lab.gages
         engine = store.reader.engine
         with store.reader.session() as session:
             session.scalar(COUNT)
         before = store.reader.url.username
-        desk.logins.rotate(lab, ["gages"], grace=0)
+        stores.logins.rotate(lab, ["gages"], grace=0)
         with store.reader.session() as session:
             assert session.scalar(COUNT) == 2
         assert store.reader.engine is engine
@@ -112,28 +112,28 @@ def test_a_reader_follows_logins_that_are_rotated(
 
 
 def test_a_reader_behind_a_pooler_needs_a_login_of_its_own(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     pooled = replace(postgresql_ground, service=replace(postgresql_ground.service, pooled=True))
     with pytest.raises(NotSupported, match="has no login for readers"):
-        desk_on(pooled, lab).engine(lab, "gages", role="reader")
+        stores_on(pooled, lab).engine(lab, "gages", role="reader")
 
 
 def test_a_store_that_was_dropped_and_made_again_has_the_reader_that_it_had(
-    desk: Stores, seeded: type[App]
+    stores: Stores, seeded: type[App]
 ) -> None:
     store: Any = seeded.gages
     engine = store.reader.engine
     with store.reader.session() as session:
         assert session.scalar(COUNT) == 2
-    desk.drop(seeded, "gages", now=True)
-    all_ok(desk, seeded)
+    stores.drop(seeded, "gages", now=True)
+    all_ok(stores, seeded)
     assert store.reader.engine is engine
     with store.reader.session() as session:
         assert session.scalar(COUNT) == 2
 
 
-def test_a_reader_in_an_event_loop_reads_and_can_not_write(async_desk: Stores, lab: type[App]) -> None:
+def test_a_reader_in_an_event_loop_reads_and_can_not_write(async_stores: Stores, lab: type[App]) -> None:
     reader: Any = lab.gages.reader.aio  # type: ignore[attr-defined]
 
     async def read_and_write() -> Any:

@@ -225,16 +225,16 @@ def test_a_silent_server_is_waited_for_once_however_many_stores_are_asked_for(
 
 
 def test_who_is_let_in_when_the_reason_is_asked_is_let_in(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    desk = desk_on(postgresql_ground, lab)
-    assert desk.sync(lab, ["gages"])[0].error is None
+    stores = stores_on(postgresql_ground, lab)
+    assert stores.sync(lab, ["gages"])[0].error is None
     port = make_url(postgresql_ground.url).port
     assert port is not None
     with listening(forwards_all_but(frozenset({0, 2, 4}), port)) as other:
         url = postgresql_ground.url.replace(f":{port}", f":{other}")
         ground = replace(postgresql_ground, service=replace(postgresql_ground.service, url=url))
-        with desk_on(ground, lab).session(lab, "gages") as session:
+        with stores_on(ground, lab).session(lab, "gages") as session:
             assert session.scalar(text("SELECT 1")) == 1
 
 

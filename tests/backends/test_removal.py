@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def keeping(ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    """A desk in use over a registry that lasts; the store `gages` is there."""
-    with use(role_desk_on(ground, lab)) as stores:
+def keeping(ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """`Stores` in use over a registry that lasts; the store `gages` is there."""
+    with use(role_stores_on(ground, lab)) as stores:
         all_ok(stores, lab)
         yield stores
 
 
-def aside(desk: Stores) -> str:
+def aside(stores: Stores) -> str:
     """What the database of the one dropped store is called."""
-    [entry] = desk.kept()
+    [entry] = stores.kept()
     return entry.database
 
 
@@ -116,11 +116,11 @@ def test_a_store_that_was_made_anew_has_to_go_before_the_old_one_comes_back(
 
 
 def test_what_is_dropped_at_once_or_where_nobody_would_remember_it_is_not_kept(
-    keeping: Stores, lab: type[App], ground: TestServer, desk_on: Callable[..., Stores]
+    keeping: Stores, lab: type[App], ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     keeping.drop(lab, "gages", now=True)
     assert (keeping.kept(), names(ground)) == ([], set())
-    forgetful = desk_on(ground, lab)
+    forgetful = stores_on(ground, lab)
     assert isinstance(forgetful.registry, MemoryRegistry)
     all_ok(forgetful, lab)
     forgetful.drop(lab, "gages")
@@ -197,51 +197,51 @@ def test_a_kept_database_that_is_gone_is_forgotten(
 
 
 def test_nobody_can_connect_to_a_kept_database(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
     assert owner_ground.server is not None
-    desk = role_desk_on(owner_ground, lab)
-    all_ok(desk, lab)
-    url = desk.url(lab, "gages")
-    desk.drop(lab, "gages")
+    stores = role_stores_on(owner_ground, lab)
+    all_ok(stores, lab)
+    url = stores.url(lab, "gages")
+    stores.drop(lab, "gages")
     import psycopg
 
     for user, password in ((url.username, url.password), ("penstock_admin", None)):
         secret = password or owner_ground.server.admin_password_file.read_text().strip()
         address: dict[str, Any] = {"host": "127.0.0.1", "port": owner_ground.server.port, "user": user}
         with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
-            psycopg.connect(**address, password=secret, dbname=aside(desk))
+            psycopg.connect(**address, password=secret, dbname=aside(stores))
 
 
 def test_sessions_of_the_app_and_of_readers_end_with_the_drop(
-    role_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
     from fix_roles import log_in
     from penstock import StoreRole
 
-    desk = role_desk_on(role_ground, lab)
-    all_ok(desk, lab)
-    with desk.engine(lab, "gages").connect() as busy, log_in(desk, lab, "gages", StoreRole.READER):
+    stores = role_stores_on(role_ground, lab)
+    all_ok(stores, lab)
+    with stores.engine(lab, "gages").connect() as busy, log_in(stores, lab, "gages", StoreRole.READER):
         busy.execute(text("SELECT 1"))
-        desk.drop(lab, "gages")
+        stores.drop(lab, "gages")
         with pytest.raises(OperationalError):
             busy.execute(text("SELECT 1"))
-    desk.undrop(lab, "gages")
-    assert desk.sync(lab, ["gages"])[0].ok
+    stores.undrop(lab, "gages")
+    assert stores.sync(lab, ["gages"])[0].ok
 
 
 def test_a_superusers_session_is_not_ended_and_the_store_stays_as_it_is(
-    owner_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    owner_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
     assert owner_ground.server is not None
-    desk = role_desk_on(owner_ground, lab)
-    all_ok(desk, lab)
+    stores = role_stores_on(owner_ground, lab)
+    all_ok(stores, lab)
     with owner_ground.server.connect("lab_gages") as boss:
         boss.execute("SELECT 1")
         with pytest.raises(StoreBusy):
-            desk.drop(lab, "gages")
-    assert desk.exists(lab, "gages")
-    assert desk.kept() == []
+            stores.drop(lab, "gages")
+    assert stores.exists(lab, "gages")
+    assert stores.kept() == []
     assert owner_ground.databases() == {"lab_gages"}
 
 
@@ -272,33 +272,33 @@ def vacuumed(owner_ground: TestServer) -> Iterator[Callable[[str], None]]:
 def test_a_database_that_the_server_is_vacuuming_is_dropped_by_a_role_that_is_no_superuser(
     owner_ground: TestServer,
     lab: type[App],
-    role_desk_on: Callable[..., Stores],
+    role_stores_on: Callable[..., Stores],
     vacuumed: Callable[[str], None],
     now: bool,
 ) -> None:
-    desk = role_desk_on(owner_ground, lab)
-    all_ok(desk, lab)
+    stores = role_stores_on(owner_ground, lab)
+    all_ok(stores, lab)
     vacuumed("lab_gages")
-    assert desk.drop(lab, "gages", now=now)
-    assert not desk.exists(lab, "gages")
+    assert stores.drop(lab, "gages", now=now)
+    assert not stores.exists(lab, "gages")
     assert len(owner_ground.databases()) == (0 if now else 1)
 
 
 def test_a_file_that_others_have_open_is_copied_and_emptied(
-    sqlite_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    desk = role_desk_on(sqlite_ground, lab)
-    all_ok(desk, lab)
+    stores = role_stores_on(sqlite_ground, lab)
+    all_ok(stores, lab)
     import sqlite3
 
     assert sqlite_ground.directory is not None
     path = sqlite_ground.directory / "lab_gages.sqlite"
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT count(*) FROM gage").fetchone() == (2,)
-        desk.drop(lab, "gages")
+        stores.drop(lab, "gages")
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             other.execute("SELECT count(*) FROM gage")
-    assert not desk.exists(lab, "gages")
-    with use(desk):
-        desk.undrop(lab, "gages")
+    assert not stores.exists(lab, "gages")
+    with use(stores):
+        stores.undrop(lab, "gages")
         assert count(lab.gages) == 2

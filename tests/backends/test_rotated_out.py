@@ -46,20 +46,20 @@ def holders_of(password: str) -> list[str]:
     return found
 
 
-def use_it(desk: Stores, app: type[App], *, tables: bool) -> None:
+def use_it(stores: Stores, app: type[App], *, tables: bool) -> None:
     """Use a store in every way that keeps connections."""
-    engine = desk.engine(app, "gages")
-    with desk.session(app, "gages") as session:
+    engine = stores.engine(app, "gages")
+    with stores.session(app, "gages") as session:
         session.scalars(select(Gage)).all()
     if tables:
         to_arrow(engine, select(Gage))
         to_arrow(engine.execution_options(logging_token="t"), select(Gage))
 
     async def awaited() -> None:
-        stores = AsyncStores(desk)
-        async with stores.session(app, "gages") as session:
+        async_stores = AsyncStores(stores)
+        async with async_stores.session(app, "gages") as session:
             (await session.execute(sql("SELECT 1"))).scalar_one()
-        await stores.engine(app, "gages").dispose()
+        await async_stores.engine(app, "gages").dispose()
 
     asyncio.run(awaited())
 
@@ -77,30 +77,30 @@ def test_what_holds_a_password_is_found() -> None:
         kept.clear()
 
 
-def test_d2_no_login_of_before_a_rotation_stays_on_the_heap(role_desk: Stores, lab: type[App]) -> None:
-    tables = role_desk.engine(lab, "gages").dialect.name == "postgresql"
+def test_d2_no_login_of_before_a_rotation_stays_on_the_heap(role_stores: Stores, lab: type[App]) -> None:
+    tables = role_stores.engine(lab, "gages").dialect.name == "postgresql"
 
     def login_backwards() -> str:
-        service = role_desk.registry.services()[0]
-        login = find_current(role_desk.registry, service.name, "lab_gages", StoreRole.APP)
+        service = role_stores.registry.services()[0]
+        login = find_current(role_stores.registry, service.name, "lab_gages", StoreRole.APP)
         assert login is not None
-        return backwards(read_credential(service, login, role_desk.keyring))
+        return backwards(read_credential(service, login, role_stores.keyring))
 
     before = login_backwards()
-    use_it(role_desk, lab, tables=tables)
+    use_it(role_stores, lab, tables=tables)
     assert len(adbc._kept) == int(tables)
-    [rotated] = role_desk.logins.rotate(lab, ["gages"], grace=0)
+    [rotated] = role_stores.logins.rotate(lab, ["gages"], grace=0)
     assert rotated.error is None
-    use_it(role_desk, lab, tables=tables)
+    use_it(role_stores, lab, tables=tables)
     assert login_backwards() != before
     assert len(adbc._kept) == int(tables)
     assert holders_of(before) == []
-    role_desk.engine(lab, "gages").dispose()
+    role_stores.engine(lab, "gages").dispose()
     assert len(adbc._kept) == 0
 
 
 def test_d2_no_password_of_a_service_of_before_stays_on_the_heap(
-    postgresql_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App], tmp_path: Path
+    postgresql_ground: TestServer, stores_on: Callable[..., Stores], lab: type[App], tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
     file.touch(mode=0o600)
@@ -119,11 +119,11 @@ def test_d2_no_password_of_a_service_of_before_stays_on_the_heap(
 
     postgresql_ground.run_sql("postgres", "CREATE ROLE keeper LOGIN CREATEDB")
     give(before)
-    desk: Any = desk_on(replace(postgresql_ground, service=service), lab, links=("gages",))
-    all_ok(desk, lab)
-    use_it(desk, lab, tables=True)
+    stores: Any = stores_on(replace(postgresql_ground, service=service), lab, links=("gages",))
+    all_ok(stores, lab)
+    use_it(stores, lab, tables=True)
     give(after)
-    desk.engine(lab, "gages").dispose()
-    use_it(desk, lab, tables=True)
+    stores.engine(lab, "gages").dispose()
+    use_it(stores, lab, tables=True)
     assert holders_of(before) == []
-    desk.close()
+    stores.close()

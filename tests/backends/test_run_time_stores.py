@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def test_t8_a_store_of_which_nothing_could_be_made_is_not_remembered(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     with pytest.raises(InitializerError):
         lab.create_persistent_store("extra", "servers", initializer="nowhere.seed")
@@ -35,7 +35,7 @@ def test_t8_a_store_of_which_nothing_could_be_made_is_not_remembered(
 
 
 def test_stores_of_a_kind_are_made_listed_and_dropped(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     logan = lab.basins.create("logan")
     assert logan.engine is lab.basins["logan"].engine
@@ -50,11 +50,11 @@ def test_stores_of_a_kind_are_made_listed_and_dropped(
 
 
 def test_creating_an_existing_store_keeps_what_it_is_not_told_to_change(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert lab.create_persistent_store("extra", "servers", initializer="fix_apps.seed_with_tables")
     assert lab.create_persistent_store("extra", "servers")
-    entry = desk.registry.find_store("lab", "extra")
+    entry = stores.registry.find_store("lab", "extra")
     assert entry is not None
     assert entry.initializer == "fix_apps.seed_with_tables"
     assert count(Store(lab, "extra")) == 2
@@ -65,7 +65,7 @@ def test_creating_an_existing_store_keeps_what_it_is_not_told_to_change(
 
 
 def test_a_declared_store_can_not_be_redefined_at_run_time(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     assert lab.create_persistent_store("gages", "servers")
     assert count(lab.gages) == 2
@@ -76,7 +76,7 @@ def test_a_declared_store_can_not_be_redefined_at_run_time(
 
 
 def test_t8_a_store_over_somebodys_database_is_refused_and_not_remembered(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("lab_extra")
     ground.run_sql("lab_extra", "CREATE TABLE theirs (id integer)")
@@ -99,14 +99,14 @@ def make_old(ground: TestServer, name: str) -> None:
 
 
 def test_a_database_is_adopted_as_a_store_that_no_declaration_names(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     make_old(ground, "old-extra")
-    address = desk.adopt(lab, "extra", "old-extra", connection="servers")
+    address = stores.adopt(lab, "extra", "old-extra", connection="servers")
     assert (address.service, address.database) == ("main", "old-extra")
     assert lab.list_persistent_store_databases(dynamic_only=True) == ["extra"]
     assert count(Store(lab, "extra")) == 1
-    [result] = desk.sync(lab, ["extra"])
+    [result] = stores.sync(lab, ["extra"])
     assert result.ok, result.error
     assert lab.create_persistent_store("extra", None)
     assert count(Store(lab, "extra")) == 1
@@ -115,23 +115,23 @@ def test_a_database_is_adopted_as_a_store_that_no_declaration_names(
 
 
 def test_a_database_is_adopted_as_a_store_of_a_kind_and_listed_as_one(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     make_old(ground, "old-logan")
-    desk.adopt(lab, "basins.logan", "old-logan")
+    stores.adopt(lab, "basins.logan", "old-logan")
     assert lab.basins.names() == ["logan"]
     assert count(lab.basins["logan"]) == 1
 
 
 def test_adopting_needs_a_connection_for_what_is_not_declared_and_none_for_what_is(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     with pytest.raises(DeclarationError, match="declared by app lab"):
-        desk.adopt(lab, "gages", "old", connection="servers")
+        stores.adopt(lab, "gages", "old", connection="servers")
     with pytest.raises(WrongSetting):
-        desk.adopt(lab, "extra", "old", connection="gages")
+        stores.adopt(lab, "extra", "old", connection="gages")
     with pytest.raises(StoreNotCreated, match="no database") as caught:
-        desk.adopt(lab, "extra", "not_there")
+        stores.adopt(lab, "extra", "not_there")
     assert "penstock stores create lab:extra --connection servers" in caught.value.hint
     assert lab.list_persistent_store_databases() == ["gages"]
 
@@ -141,19 +141,19 @@ def test_adopting_needs_a_connection_for_what_is_not_declared_and_none_for_what_
         other = Connection("Other.", required=False)
 
     with pytest.raises(UnknownStore, match="--connection"):
-        desk.adopt(Two, "extra", "old")
+        stores.adopt(Two, "extra", "old")
 
 
 # --- names and addresses --------------------------------------------------------------------------
 
 
 def test_the_name_of_a_dropped_store_hands_out_no_engine_even_to_who_still_has_the_old_one(
-    desk: Stores, lab: type[App]
+    stores: Stores, lab: type[App]
 ) -> None:
     lab.create_persistent_store("extra", "servers")
     kept = lab.get_persistent_store_database("extra")
     lab.drop_persistent_store("extra")
-    for ask in (desk.engine, desk.sessionmaker, desk.session, desk.url):
+    for ask in (stores.engine, stores.sessionmaker, stores.session, stores.url):
         with pytest.raises(UnknownStore):
             ask(lab, "extra")
     lab.create_persistent_store("extra", "servers")
@@ -163,25 +163,25 @@ def test_the_name_of_a_dropped_store_hands_out_no_engine_even_to_who_still_has_t
 
 
 def test_the_address_of_a_connection_opens_what_its_engine_opens(
-    server_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+    server_ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
-    desk = desk_on(server_ground, lab)
-    url = desk.connection_url(lab, "servers")
-    opened = desk.connection_engine(lab, "servers").url
+    stores = stores_on(server_ground, lab)
+    url = stores.connection_url(lab, "servers")
+    opened = stores.connection_engine(lab, "servers").url
     assert (url.host, url.port, url.username, url.database) == (
         opened.host, opened.port, opened.username, opened.database
     )  # fmt: skip
     current = "SELECT DATABASE()" if server_ground.kind == "mariadb" else "SELECT current_database()"
     engine = create_engine(url)
-    with engine.connect() as ours, desk.connection_engine(lab, "servers").connect() as theirs:
+    with engine.connect() as ours, stores.connection_engine(lab, "servers").connect() as theirs:
         assert ours.scalar(text(current)) == theirs.scalar(text(current))
     engine.dispose()
 
 
 def test_where_a_connection_opens_nothing_its_address_is_refused_as_its_engine_is(
-    sqlite_ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+    sqlite_ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
-    desk = desk_on(sqlite_ground, lab)
-    for ask in (desk.connection_url, desk.connection_engine):
+    stores = stores_on(sqlite_ground, lab)
+    for ask in (stores.connection_url, stores.connection_engine):
         with pytest.raises(NotSupported, match="get_persistent_store_database"):
             ask(lab, "servers")

@@ -44,17 +44,17 @@ LINKS = ("gages", "kept", "basins", "servers")
 
 
 @pytest.fixture
-def stores(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    with use(desk_on(ground, Lab, links=LINKS)) as desk:
-        assert [result.error for result in desk.sync(Lab)] == [None, None]
-        yield desk
+def stores(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Stores]:
+    with use(stores_on(ground, Lab, links=LINKS)) as stores:
+        assert [result.error for result in stores.sync(Lab)] == [None, None]
+        yield stores
 
 
 @pytest.fixture
-def stores_of_tasks(async_ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    with use(desk_on(async_ground, Lab, links=LINKS)) as desk:
-        assert [result.error for result in desk.sync(Lab)] == [None, None]
-        yield desk
+def stores_of_tasks(async_ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Stores]:
+    with use(stores_on(async_ground, Lab, links=LINKS)) as stores:
+        assert [result.error for result in stores.sync(Lab)] == [None, None]
+        yield stores
 
 
 def read_one(session: Session) -> Gage:
@@ -148,7 +148,7 @@ def test_in_an_event_loop_all_that_a_declaration_says_is_so(stores_of_tasks: Sto
 
 
 def test_in_an_event_loop_a_connection_gives_sessions_and_its_address(
-    async_server: TestServer, desk_on: Callable[..., Stores]
+    async_server: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     async def work() -> None:
         servers = Lab.servers.aio
@@ -159,5 +159,5 @@ def test_in_an_event_loop_a_connection_gives_sessions_and_its_address(
         finally:
             await servers.engine.dispose()
 
-    with use(desk_on(async_server, Lab, links=LINKS)):
+    with use(stores_on(async_server, Lab, links=LINKS)):
         asyncio.run(work())

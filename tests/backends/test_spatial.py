@@ -44,9 +44,9 @@ def spatial_ground(ground: TestServer) -> TestServer:
 
 
 @pytest.fixture
-def dams(spatial_ground: TestServer, role_desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    """A desk in use whose store of dams is there."""
-    with use(role_desk_on(spatial_ground, Dams)) as stores:
+def dams(spatial_ground: TestServer, role_stores_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """`Stores` in use whose store of dams is there."""
+    with use(role_stores_on(spatial_ground, Dams)) as stores:
         all_ok(stores, Dams)
         yield stores
 
@@ -136,9 +136,9 @@ def test_tasks_use_a_spatial_store(dams: Stores, spatial_ground: TestServer) -> 
 
 
 def test_a_run_time_store_is_spatial_if_it_is_made_so(
-    spatial_ground: TestServer, lab: type[App], role_desk_on: Callable[..., Stores]
+    spatial_ground: TestServer, lab: type[App], role_stores_on: Callable[..., Stores]
 ) -> None:
-    with use(role_desk_on(spatial_ground, lab)):
+    with use(role_stores_on(spatial_ground, lab)):
         assert lab.create_persistent_store("maps", "servers", spatial=True)
         with lab.get_persistent_store_database("maps").connect() as connection:
             point = "ST_AsText(ST_GeomFromText('POINT(1 2)', 4326))"
@@ -171,14 +171,14 @@ def make_wells(engine: Engine, first_time: bool) -> None:
 
 
 def test_spatial_stores_are_made_several_at_a_time(
-    spatial_ground: TestServer, role_desk_on: Callable[..., Stores]
+    spatial_ground: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
     class Wells(App):
         package = "wells"
         fields = Database("One per field.", metadata=Geological.metadata, spatial=True, many=True)
         mines = Database("One per mine.", initializer=make_wells, spatial=True, many=True)
 
-    with use(role_desk_on(spatial_ground, Wells)) as stores:
+    with use(role_stores_on(spatial_ground, Wells)) as stores:
         names = [f"{kind}.{number}" for number in range(6) for kind in ("fields", "mines")]
         results = stores.create_many(Wells, names, options=SyncOptions(jobs=4))
         assert [str(result.error) for result in results if not result.ok] == []
@@ -199,9 +199,9 @@ def postgis(postgresql_ground: TestServer) -> TestServer:
 
 
 def test_postgis_and_its_rasters_are_enabled_by_the_administrator_and_nothing_else_is(
-    postgis: TestServer, role_desk_on: Callable[..., Stores]
+    postgis: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
-    all_ok(role_desk_on(postgis, Dams), Dams)
+    all_ok(role_stores_on(postgis, Dams), Dams)
     owners = "SELECT extname, extowner::regrole::text FROM pg_extension WHERE extname ~ 'postgis' ORDER BY 1"
     assert postgis.run_sql("dam_inventory_dams", owners) == [
         ("postgis", "penstock_admin"),
@@ -213,25 +213,25 @@ def test_postgis_and_its_rasters_are_enabled_by_the_administrator_and_nothing_el
 
 
 def test_t20_without_an_administrator_a_spatial_store_is_refused_before_anything_is_made(
-    postgis: TestServer, role_desk_on: Callable[..., Stores]
+    postgis: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
     alone = replace(postgis, service=replace(postgis.service, admin_url=None, admin_password=None))
-    [result] = role_desk_on(alone, Dams).sync(Dams)
+    [result] = role_stores_on(alone, Dams).sync(Dams)
     assert isinstance(result.error, PermissionRefused)
     assert "--admin-url" in result.error.hint
     assert postgis.databases() == set()
 
 
 def test_t20_without_an_administrator_a_database_that_is_spatial_already_will_do(
-    postgis: TestServer, role_desk_on: Callable[..., Stores]
+    postgis: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
     alone = replace(postgis, service=replace(postgis.service, admin_url=None, admin_password=None))
     postgis.make_database("dam_inventory_dams")
     postgis.run_sql("dam_inventory_dams", "CREATE EXTENSION postgis; CREATE EXTENSION postgis_raster")
-    desk = role_desk_on(alone, Dams)
-    desk.adopt(Dams, "dams")
-    all_ok(desk, Dams)
-    with use(desk), Dams.dams.session() as session:
+    stores = role_stores_on(alone, Dams)
+    stores.adopt(Dams, "dams")
+    all_ok(stores, Dams)
+    with use(stores), Dams.dams.session() as session:
         assert session.scalars(select(Dam)).all() == []
 
 
@@ -245,21 +245,21 @@ PLANTED = {
 
 @pytest.mark.parametrize("what", PLANTED)
 def test_z2_what_an_app_planted_in_public_is_never_run_by_the_administrator(
-    what: str, postgis: TestServer, role_desk_on: Callable[..., Stores]
+    what: str, postgis: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
     payload = "BEGIN INSERT INTO hidden.run VALUES (current_user::text); RETURN NULL; END"
     postgis.make_database("dam_inventory_dams")
     plant = "SET ROLE penstock; CREATE SCHEMA hidden; CREATE TABLE hidden.run (who text); "
     postgis.run_sql("dam_inventory_dams", plant + PLANTED[what].format(payload=payload))
-    desk = role_desk_on(postgis, Dams)
-    desk.adopt(Dams, "dams")
-    [result] = desk.sync(Dams)
+    stores = role_stores_on(postgis, Dams)
+    stores.adopt(Dams, "dams")
+    [result] = stores.sync(Dams)
     assert isinstance(result.error, NotSupported)
     assert "schema public has functions or operators" in result.error.what
-    desk.status()
-    desk.check()
-    desk.drop(Dams, "dams")
-    desk.undrop(Dams, "dams")
+    stores.status()
+    stores.check()
+    stores.drop(Dams, "dams")
+    stores.undrop(Dams, "dams")
     assert postgis.run_sql("dam_inventory_dams", "SELECT who FROM hidden.run") == []
 
 
@@ -267,30 +267,30 @@ def test_z2_what_an_app_planted_in_public_is_never_run_by_the_administrator(
 
 
 def test_t16_spatialite_that_cannot_be_loaded_is_told_before_a_file_is_made(
-    sqlite_ground: TestServer, role_desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    sqlite_ground: TestServer, role_stores_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPATIALITE_LIBRARY_PATH", "no_such_module")
-    [result] = role_desk_on(sqlite_ground, Dams).sync(Dams)
+    [result] = role_stores_on(sqlite_ground, Dams).sync(Dams)
     assert isinstance(result.error, NotSupported | MissingExtra)
     assert "libsqlite3-mod-spatialite" in result.error.hint or "penstock[spatial]" in result.error.hint
     assert sqlite_ground.databases() == set()
 
 
 def test_ordinary_stores_are_opened_by_pythons_own_library(
-    sqlite_ground: TestServer, lab: type[App], role_desk_on
+    sqlite_ground: TestServer, lab: type[App], role_stores_on
 ) -> None:
-    desk = role_desk_on(sqlite_ground, lab)
-    all_ok(desk, lab)
-    with desk.engine(lab, "gages").connect() as connection:
+    stores = role_stores_on(sqlite_ground, lab)
+    all_ok(stores, lab)
+    with stores.engine(lab, "gages").connect() as connection:
         assert isinstance(connection.connection.driver_connection, sqlite3.Connection)
 
 
 def test_a_select_whose_function_writes_is_rolled_back(
-    sqlite_ground: TestServer, role_desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
-    desk = role_desk_on(require_spatial(sqlite_ground), Dams)
-    all_ok(desk, Dams)
-    with desk.engine(Dams, "dams").connect() as connection:
+    stores = role_stores_on(require_spatial(sqlite_ground), Dams)
+    all_ok(stores, Dams)
+    with stores.engine(Dams, "dams").connect() as connection:
         before = connection.scalar(text("SELECT count(*) FROM geometry_columns"))
         connection.execute(text("SELECT AddGeometryColumn('dam', 'entrance', 4326, 'POINT', 2)"))
         assert connection.scalar(text("SELECT count(*) FROM geometry_columns")) == before + 1

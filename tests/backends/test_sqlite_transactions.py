@@ -39,21 +39,21 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def desk(
-    impatient: None, sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+def stores(
+    impatient: None, sqlite_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> Iterator[Stores]:
-    """A desk in use, whose store `gages` is there, with two rows."""
+    """`Stores` in use, whose store `gages` is there, with two rows."""
     with use(
-        desk_on(sqlite_ground, lab, links=("gages",), options=EngineOptions(trace_sessions=True))
+        stores_on(sqlite_ground, lab, links=("gages",), options=EngineOptions(trace_sessions=True))
     ) as stores:
         all_ok(stores, lab)
         yield stores
 
 
 @pytest.fixture
-def engine(desk: Stores, lab: type[App]) -> Engine:
+def engine(stores: Stores, lab: type[App]) -> Engine:
     """The engine of `gages`."""
-    return desk.engine(lab, "gages")
+    return stores.engine(lab, "gages")
 
 
 def in_transaction(connection: Any) -> bool:
@@ -65,7 +65,7 @@ def in_transaction(connection: Any) -> bool:
 
 
 def test_a_session_left_open_after_it_has_read_keeps_nobody_from_writing(
-    desk: Stores, lab: type[App]
+    stores: Stores, lab: type[App]
 ) -> None:
     with lab.gages.session() as left_open:
         assert len(left_open.scalars(select(Gage)).all()) == 2
@@ -74,14 +74,14 @@ def test_a_session_left_open_after_it_has_read_keeps_nobody_from_writing(
         assert left_open.scalar(select(func.count()).select_from(Gage)) == 3  # Read as committed.
 
 
-def test_a_session_that_writes_keeps_nobody_from_reading(desk: Stores, lab: type[App]) -> None:
+def test_a_session_that_writes_keeps_nobody_from_reading(stores: Stores, lab: type[App]) -> None:
     with lab.gages.session() as left_open:
         left_open.add(Gage(number="new", altitude=1))
         left_open.flush()
         assert count(lab.gages) == 2
 
 
-def test_async_sessions_left_open_keep_nobody_from_writing(desk: Stores, lab: type[App]) -> None:
+def test_async_sessions_left_open_keep_nobody_from_writing(stores: Stores, lab: type[App]) -> None:
     async def work() -> int:
         async with lab.gages.aio.session() as left_open:
             await left_open.scalars(select(Gage))
@@ -299,7 +299,7 @@ def test_what_a_connection_was_used_for_is_not_felt_by_the_next_one_who_has_it(
     assert len(find(engine, Gage)) == (2 if {before, after} <= {read_only, forbid} else 0)
 
 
-def test_the_same_holds_of_async_engines(desk: Stores, lab: type[App]) -> None:
+def test_the_same_holds_of_async_engines(stores: Stores, lab: type[App]) -> None:
     async def work() -> None:
         engine = lab.gages.aio.engine
         for options in ({"penstock_readonly": True}, {"isolation_level": "AUTOCOMMIT"}) * 2:
@@ -319,7 +319,7 @@ def test_the_same_holds_of_async_engines(desk: Stores, lab: type[App]) -> None:
 # --- who is waited for ----------------------------------------------------------------------------
 
 
-def test_who_is_waited_for_in_vain_is_named(desk: Stores, lab: type[App], engine: Engine) -> None:
+def test_who_is_waited_for_in_vain_is_named(stores: Stores, lab: type[App], engine: Engine) -> None:
     with lab.gages.session() as left_open:
         left_open.add(Gage(number="new", altitude=1))
         left_open.flush()
@@ -331,7 +331,7 @@ def test_who_is_waited_for_in_vain_is_named(desk: Stores, lab: type[App], engine
     assert "(thread MainThread)" in caught.value.why
 
 
-def test_a_task_that_is_waited_for_in_vain_is_named(desk: Stores, lab: type[App], engine: Engine) -> None:
+def test_a_task_that_is_waited_for_in_vain_is_named(stores: Stores, lab: type[App], engine: Engine) -> None:
     async def work() -> None:
         async with lab.gages.aio.session() as left_open:
             left_open.add(Gage(number="new", altitude=1))
@@ -359,9 +359,9 @@ sys.stdin.read()
 
 
 def test_another_process_that_is_waited_for_in_vain_is_named(
-    desk: Stores, lab: type[App], engine: Engine
+    stores: Stores, lab: type[App], engine: Engine
 ) -> None:
-    file = desk.address(lab, "gages").database_address
+    file = stores.address(lab, "gages").database_address
     path = str(files.path_of(file))
     command = [sys.executable, "-c", WRITER, path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -373,13 +373,13 @@ def test_another_process_that_is_waited_for_in_vain_is_named(
     assert caught.value.why == f"It is of process {other.pid}."
 
 
-def test_a_session_collected_as_garbage_is_not_named(desk: Stores, lab: type[App], engine: Engine) -> None:
+def test_a_session_collected_as_garbage_is_not_named(stores: Stores, lab: type[App], engine: Engine) -> None:
     session = lab.gages.sessionmaker()
     session.add(Gage(number="new", altitude=1))
     session.flush()
     del session
     gc.collect()
-    file = sqlite3.connect(files.path_of(desk.address(lab, "gages").database_address), isolation_level=None)
+    file = sqlite3.connect(files.path_of(stores.address(lab, "gages").database_address), isolation_level=None)
     file.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusy) as caught:
         bulk_insert(engine, Gage, [{"number": "new", "altitude": 1}])

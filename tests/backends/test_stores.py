@@ -1,4 +1,4 @@
-"""What a desk does with stores, the same on every kind of server."""
+"""What `Stores` does with stores, the same on every kind of server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_t10_two_settings_of_one_app_that_share_a_database_are_refused_at_declar
 
 
 def test_t10_two_apps_that_share_a_database_are_refused_when_plugged_in(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     class One(App):
         package = "a"
@@ -49,14 +49,14 @@ def test_t10_two_apps_that_share_a_database_are_refused_when_plugged_in(
         package = "a_b"
         c = Database()
 
-    desk = desk_on(ground, One, Other)
-    desk.link("main", One, "b_c")
+    stores = stores_on(ground, One, Other)
+    stores.link("main", One, "b_c")
     with pytest.raises(NameCollision, match=r"a:b_c and a_b:c"):
-        desk.link("main", Other, "c")
+        stores.link("main", Other, "c")
 
 
 def test_t10_a_store_made_at_run_time_can_not_take_another_ones_database(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     class One(App):
         package = "a"
@@ -66,7 +66,7 @@ def test_t10_a_store_made_at_run_time_can_not_take_another_ones_database(
         package = "a_b"
         c = Database(many=True)
 
-    with use(desk_on(ground, One, Other, links=("b_c", "c"))):
+    with use(stores_on(ground, One, Other, links=("b_c", "c"))):
         One.b_c.create("x")
         with pytest.raises(NameCollision, match=r"a:b_c\.x and a_b:c\.x"):
             Other.c.create("x")
@@ -74,11 +74,11 @@ def test_t10_a_store_made_at_run_time_can_not_take_another_ones_database(
 
 
 def test_t16_a_connection_over_sqlite_makes_stores_but_is_no_engine(
-    sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     from penstock.errors import NotSupported
 
-    with use(desk_on(sqlite_ground, lab)):
+    with use(stores_on(sqlite_ground, lab)):
         with pytest.raises(NotSupported, match="get_persistent_store_database"):
             lab.get_persistent_store_connection("servers")
         assert lab.create_persistent_store("extra", "servers")
@@ -86,10 +86,10 @@ def test_t16_a_connection_over_sqlite_makes_stores_but_is_no_engine(
 
 
 def test_t19_the_stores_of_an_app_that_is_not_here_are_listed_but_no_orphans(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    all_ok(desk, lab)
-    without = Stores(desk.registry)
+    all_ok(stores, lab)
+    without = Stores(stores.registry)
     (left,) = without.status()
     assert (left.app, left.store, left.health, left.exists) == ("lab", "gages", Health.BROKEN, True)
     assert (left.required, "drop" in left.hint) == (True, False)
@@ -115,12 +115,12 @@ def test_e5_somebody_elses_database_in_database_url_is_refused(
     ground.run_sql("theirs", "CREATE TABLE precious (id integer)")
     ground.run_sql("theirs", "INSERT INTO precious VALUES (1)")
     monkeypatch.setenv("DATABASE_URL", ground.address_of("theirs"))
-    with use(Stores(MemoryRegistry(), apps=[Lab])) as desk:
-        (result,) = desk.sync(Lab, options=SyncOptions(refresh=True))
+    with use(Stores(MemoryRegistry(), apps=[Lab])) as stores:
+        (result,) = stores.sync(Lab, options=SyncOptions(refresh=True))
         assert isinstance(result.error, StoreNotOurs)
         with pytest.raises(StoreNotOurs):
             Lab.drop_persistent_store("gages")
-        desk.close()
+        stores.close()
     assert ground.run_sql("theirs", "SELECT id FROM precious") == [(1,)]
 
 
@@ -132,19 +132,19 @@ def test_a_database_in_the_environment_serves_the_only_store(
         gages = Database(metadata=Gage.metadata, initializer=seed)
 
     monkeypatch.setenv("PENSTOCK_STORE__LAB__GAGES", ground.address_of("any_name"))
-    with use(Stores(MemoryRegistry(), apps=[Lab])) as desk:
-        all_ok(desk, Lab)
+    with use(Stores(MemoryRegistry(), apps=[Lab])) as stores:
+        all_ok(stores, Lab)
         assert count(Lab.gages) == 2
-        (status,) = desk.status(Lab)
+        (status,) = stores.status(Lab)
         assert status.source == "environment variable PENSTOCK_STORE__LAB__GAGES"
-        desk.close()
+        stores.close()
     assert ground.databases() == {"any_name"}
 
 
 def test_every_getter_of_the_documented_spelling_answers(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    all_ok(desk, lab)
+    all_ok(stores, lab)
     engine = lab.get_persistent_store_database("gages")
     assert lab.get_persistent_store_database("gages") is engine is lab.gages.engine
     maker = lab.get_persistent_store_database("gages", as_sessionmaker=True)
@@ -162,7 +162,7 @@ def test_every_getter_of_the_documented_spelling_answers(
     assert lab.list_persistent_store_connections() == ["servers"]
 
 
-def test_a_getter_of_the_wrong_kind_names_the_other(desk: Stores, lab: type[App]) -> None:
+def test_a_getter_of_the_wrong_kind_names_the_other(stores: Stores, lab: type[App]) -> None:
     with pytest.raises(WrongSetting, match="get_persistent_store_connection"):
         lab.get_persistent_store_database("servers")
     with pytest.raises(WrongSetting, match="get_persistent_store_database"):
@@ -183,7 +183,7 @@ def test_an_unlinked_setting_names_the_command(lab: type[App]) -> None:
 
 
 def test_a_required_unlinked_store_fails_and_an_optional_one_is_skipped(
-    ground: TestServer, desk_on: Callable[..., Stores]
+    ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     class Lab(App):
         package = "lab"
@@ -191,7 +191,7 @@ def test_a_required_unlinked_store_fails_and_an_optional_one_is_skipped(
         second = Database(required=False)
         gages = Database(metadata=Gage.metadata)
 
-    results = desk_on(ground, Lab).sync(Lab)
+    results = stores_on(ground, Lab).sync(Lab)
     assert [(r.store, r.ok, r.skipped) for r in results] == [
         ("first", False, False),
         ("second", True, True),
@@ -200,21 +200,21 @@ def test_a_required_unlinked_store_fails_and_an_optional_one_is_skipped(
 
 
 def test_refresh_makes_a_store_anew_and_leaves_the_engine_usable(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    all_ok(desk, lab)
+    all_ok(stores, lab)
     with lab.gages.begin() as session:
         session.add(Gage(number="added", altitude=1))
     assert count(lab.gages) == 3
-    all_ok(desk, lab, refresh=True)
+    all_ok(stores, lab, refresh=True)
     assert count(lab.gages) == 2
 
 
 def test_dropping_ends_the_connections_of_others(
-    postgresql_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    postgresql_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    with use(desk_on(postgresql_ground, lab)) as desk:
-        all_ok(desk, lab)
+    with use(stores_on(postgresql_ground, lab)) as stores:
+        all_ok(stores, lab)
         held = lab.gages.engine.connect()
         held.execute(text("SELECT 1"))
         assert lab.drop_persistent_store("gages")
@@ -224,10 +224,10 @@ def test_dropping_ends_the_connections_of_others(
 
 
 def test_a_file_that_others_have_open_is_emptied_and_their_connections_see_the_next_store(
-    sqlite_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    sqlite_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    with use(desk_on(sqlite_ground, lab)) as desk:
-        all_ok(desk, lab)
+    with use(stores_on(sqlite_ground, lab)) as stores:
+        all_ok(stores, lab)
         held = lab.gages.engine.connect()
         assert held.execute(select(func.count()).select_from(Gage)).scalar() == 2
         held.rollback()
@@ -235,50 +235,50 @@ def test_a_file_that_others_have_open_is_emptied_and_their_connections_see_the_n
         assert not lab.gages.exists()
         assert not held.dialect.has_table(held, "gage")
         held.rollback()
-        all_ok(desk, lab)
+        all_ok(stores, lab)
         held.execute(text("UPDATE gage SET altitude = 7"))
         held.commit()
         held.invalidate()
-        desk.close()
+        stores.close()
         assert sqlite_ground.run_sql("lab_gages", "SELECT altitude FROM gage") == [(7.0,), (7.0,)]
         assert lab.drop_persistent_store("gages")
         assert sqlite_ground.databases() == set()
 
 
 def test_an_adopted_database_keeps_its_data_and_is_not_seeded(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("old-data")
     ground.run_sql("old-data", "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float NOT NULL)")
     ground.run_sql("old-data", "INSERT INTO gage VALUES ('1', 2.5)")
     if ground.server is not None:
         ground.run_sql("old-data", "GRANT ALL ON gage TO penstock")
-    desk.adopt(lab, "gages", "old-data")
+    stores.adopt(lab, "gages", "old-data")
     assert lab.gages.exists()
-    all_ok(desk, lab)
+    all_ok(stores, lab)
     assert count(lab.gages) == 1
-    desk.close()
+    stores.close()
 
 
 def test_e10_a_copy_that_the_server_made_is_refused_until_it_is_adopted_and_then_has_a_record_of_its_own(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
-    all_ok(desk, lab)
+    all_ok(stores, lab)
     lab.gages.engine.dispose()
     ground.copy_database("lab_gages", "other_gages")
     read = "SELECT store_id, app, store FROM penstock_store"
     [(first, *_)] = ground.run_sql("lab_gages", read)
     assert ground.run_sql("other_gages", read) == [(first, "lab", "gages")]
     other = make_other()
-    desk.register(other)
-    desk.link("main", other, "gages")
-    assert isinstance(desk.sync(other)[0].error, StoreNotOurs)
-    desk.adopt(other, "gages")
+    stores.register(other)
+    stores.link("main", other, "gages")
+    assert isinstance(stores.sync(other)[0].error, StoreNotOurs)
+    stores.adopt(other, "gages")
     [(second, *whose)] = ground.run_sql("other_gages", read)
     assert (second != first, whose) == (True, ["other", "gages"])
-    assert desk.sync(other)[0].ok
-    assert desk.sync(lab)[0].ok
-    desk.drop(other, "gages", now=True)
+    assert stores.sync(other)[0].ok
+    assert stores.sync(lab)[0].ok
+    stores.drop(other, "gages", now=True)
     assert count(lab.gages) == 2
 
 
@@ -293,9 +293,9 @@ def make_other() -> type[App]:
 
 
 def test_a_plan_changes_nothing_and_says_what_would_be_done(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    plan = desk.plan(lab, "gages")
+    plan = stores.plan(lab, "gages")
     at_once = ground.can.transactional_ddl
     assert [type(step).__name__ for step in plan.steps] == [
         "CreateDatabase",
@@ -306,16 +306,16 @@ def test_a_plan_changes_nothing_and_says_what_would_be_done(
         *([] if at_once else ["MarkInitialised"]),
     ]
     assert ground.databases() == set()
-    assert desk.registry.stores() == []
+    assert stores.registry.stores() == []
 
 
 def test_the_journal_tells_who_did_what(
-    desk: Stores, lab: type[App], monkeypatch: pytest.MonkeyPatch
+    stores: Stores, lab: type[App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PENSTOCK_ACTOR", "ada")
-    all_ok(desk, lab)
+    all_ok(stores, lab)
     lab.drop_persistent_store("gages")
-    newest, before, *_ = desk.registry.journal()
+    newest, before, *_ = stores.registry.journal()
     assert (newest.who, newest.action, newest.subject, newest.result) == (
         "ada",
         "drop store",
@@ -326,8 +326,8 @@ def test_the_journal_tells_who_did_what(
     assert before.detail["database"] == "lab_gages"
 
 
-def test_an_asked_for_store_that_nobody_knows_is_an_error(desk: Stores, lab: type[App]) -> None:
+def test_an_asked_for_store_that_nobody_knows_is_an_error(stores: Stores, lab: type[App]) -> None:
     with pytest.raises(UnknownStore):
-        desk.sync(lab, ["nobody"])
+        stores.sync(lab, ["nobody"])
     with pytest.raises(WrongSetting):
-        desk.create(lab, "gages.x", NewStore())
+        stores.create(lab, "gages.x", NewStore())

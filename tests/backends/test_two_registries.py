@@ -157,31 +157,31 @@ def test_a_registry_that_was_never_written_to_is_nobodys(tmp_path: Path) -> None
 
 
 def test_status_sees_a_login_that_no_longer_works(
-    role_ground: TestServer, role_desk: Stores, lab: type[App]
+    role_ground: TestServer, role_stores: Stores, lab: type[App]
 ) -> None:
-    assert role_desk.store_status(lab, "gages").health is Health.READY
-    login = role_desk.address(lab, "gages").database_address.login.url.username
+    assert role_stores.store_status(lab, "gages").health is Health.READY
+    login = role_stores.address(lab, "gages").database_address.login.url.username
     assert login in logins_on(role_ground)
     words = WORDS[role_ground.kind]
     change = 'ALTER ROLE "{}" NOLOGIN' if role_ground.kind == "postgresql" else "ALTER USER `{}` ACCOUNT LOCK"
     role_ground.run_sql(words.home, change.format(login))
-    status = role_desk.store_status(lab, "gages")
+    status = role_stores.store_status(lab, "gages")
     assert (status.health, "rotate lab:gages" in status.hint) == (Health.NO_LOGIN, True)
     assert status.problem
-    assert [each.error for each in role_desk.logins.rotate(lab, ["gages"], grace=0)] == [None]
-    assert role_desk.store_status(lab, "gages").health is Health.READY
+    assert [each.error for each in role_stores.logins.rotate(lab, ["gages"], grace=0)] == [None]
+    assert role_stores.store_status(lab, "gages").health is Health.READY
 
 
 def test_a_login_that_could_not_be_tried_is_not_called_refused(
     role_ground: TestServer,
-    role_desk: Stores,
-    role_desk_on: Callable[..., Stores],
+    role_stores: Stores,
+    role_stores_on: Callable[..., Stores],
     lab: type[App],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(budgets, "_PATIENCE", 0.1)  # Else it waits for minutes.
-    desk = role_desk_on(role_ground, lab, EngineOptions(max_connections=1, pool_timeout=0.1))
-    with desk.engine(lab, "gages").connect():
-        status = desk.store_status(lab, "gages")
+    stores = role_stores_on(role_ground, lab, EngineOptions(max_connections=1, pool_timeout=0.1))
+    with stores.engine(lab, "gages").connect():
+        status = stores.store_status(lab, "gages")
     assert (status.health, "rotate" in status.hint) == (Health.UNREACHABLE, False)
     assert "max_connections" in status.hint

@@ -35,12 +35,12 @@ class Broker(App):
 
 
 @pytest.fixture
-def stores(ground: TestServer, desk_on: Callable[..., Stores]) -> Iterator[Stores]:
+def stores(ground: TestServer, stores_on: Callable[..., Stores]) -> Iterator[Stores]:
     """The app's stores, in use; that of alerts is made."""
-    desk = desk_on(ground, Broker, links=("alerts",))
-    all_ok(desk, Broker)
-    with use(desk):
-        yield desk
+    stores = stores_on(ground, Broker, links=("alerts",))
+    all_ok(stores, Broker)
+    with use(stores):
+        yield stores
 
 
 @pytest.mark.parametrize("name", ["handle", "name"])
@@ -56,10 +56,10 @@ def test_a_connection_leads_to_a_store(stores: Stores, name: str) -> None:
 
 
 def test_a_connection_to_a_store_has_the_rights_of_its_role(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
-    with use(role_desk_on(role_ground, Broker)) as desk:
-        all_ok(desk, Broker)
+    with use(role_stores_on(role_ground, Broker)) as stores:
+        all_ok(stores, Broker)
         connection = SQLConnection.of(Broker.alerts)
         assert connection.query(Object).bulk_insert([{"oid": "ZTF1"}]).inserted == 1
         with pytest.raises(DBAPIError):
@@ -77,13 +77,13 @@ def test_what_is_no_store_is_told(stores: Stores, name: str, error: type[Excepti
         SQLConnection.of(name)
 
 
-def test_one_connection_of_the_budget_is_enough(ground: TestServer, desk_on: Callable[..., Stores]) -> None:
+def test_one_connection_of_the_budget_is_enough(ground: TestServer, stores_on: Callable[..., Stores]) -> None:
     from penstock import EngineOptions
 
     options = EngineOptions(max_connections=4, pool_timeout=5)
-    desk = desk_on(ground, Broker, links=("alerts",), options=options)
-    all_ok(desk, Broker)
-    with use(desk):
+    stores = stores_on(ground, Broker, links=("alerts",), options=options)
+    all_ok(stores, Broker)
+    with use(stores):
         connections = [SQLConnection.of(Broker.alerts) for _ in range(12)]
         for number, connection in enumerate(connections):
             found, _ = connection.query(Object).get_or_create(filter_by={"oid": f"ZTF{number}"})

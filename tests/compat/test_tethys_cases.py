@@ -42,9 +42,9 @@ def run(case: type[unittest.TestCase]) -> list[str]:
 
 
 def test_a_test_case_writes_to_copies_that_are_made_anew_for_each_test(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
-    all_ok(desk, lab)
+    all_ok(stores, lab)
 
     class LabCase(TethysTestCase):
         def set_up(self) -> None:
@@ -63,10 +63,10 @@ def test_a_test_case_writes_to_copies_that_are_made_anew_for_each_test(
 
     assert run(LabCase) == []
     assert count(lab.gages) == 2
-    assert current_stores() is desk
+    assert current_stores() is stores
 
 
-def test_other_threads_use_the_copies_too(ground: TestServer, desk: Stores, lab: type[App]) -> None:
+def test_other_threads_use_the_copies_too(ground: TestServer, stores: Stores, lab: type[App]) -> None:
     create(lab)
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(count(lab.gages)))
@@ -74,14 +74,14 @@ def test_other_threads_use_the_copies_too(ground: TestServer, desk: Stores, lab:
     thread.join()
     assert found == [2]
     destroy(lab)
-    assert not desk.exists(lab, "gages")
+    assert not stores.exists(lab, "gages")
 
 
 def test_the_real_stores_of_an_app_stay_shut_while_its_copies_are_there(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
-    all_ok(desk, lab)
-    real = desk.engine(lab, "gages")
+    all_ok(stores, lab)
+    real = stores.engine(lab, "gages")
     create(lab)
     with pytest.raises(RealStoreUnderTest, match="lab:gages"):
         real.connect()
@@ -91,7 +91,7 @@ def test_the_real_stores_of_an_app_stay_shut_while_its_copies_are_there(
 
 
 def test_an_app_that_is_copied_later_shuts_its_real_stores_too(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
     class Other(TethysAppBase):
         package = "other"
@@ -101,20 +101,20 @@ def test_an_app_that_is_copied_later_shuts_its_real_stores_too(
                 tethys.PersistentStoreDatabaseSetting(name="db", initializer=seed, metadata=Base.metadata)
             ]
 
-    desk.register(Other)
-    desk.link("main", Other, "db")
-    all_ok(desk, lab)
+    stores.register(Other)
+    stores.link("main", Other, "db")
+    all_ok(stores, lab)
     create(Other)
-    desk.engine(lab, "gages").connect().close()
+    stores.engine(lab, "gages").connect().close()
     create(lab)
     with pytest.raises(RealStoreUnderTest, match="lab:gages"):
-        desk.engine(lab, "gages").connect()
+        stores.engine(lab, "gages").connect()
     destroy(Other)
     destroy(lab)
 
 
 def test_t11_copies_of_run_time_stores_are_destroyed_too(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
     lab.create_persistent_store("scratch", "servers", initializer="fix_apps:seed_with_tables")
     create(lab)
@@ -129,7 +129,7 @@ def test_t11_copies_of_run_time_stores_are_destroyed_too(
 
 
 def test_a_copy_made_anew_calls_the_initializer_as_for_the_first_time(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
     calls: list[bool] = []
 
@@ -149,7 +149,7 @@ def test_a_copy_made_anew_calls_the_initializer_as_for_the_first_time(
 
 
 def test_a_copy_of_a_run_time_store_is_made_with_what_is_asked_for(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
     lab.create_persistent_store("scratch", "servers")
     create(lab)
@@ -160,18 +160,18 @@ def test_a_copy_of_a_run_time_store_is_made_with_what_is_asked_for(
 
 
 def test_t11_an_unlinked_optional_store_stops_nothing_else(
-    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     from penstock import use
 
-    with use(desk_on(ground, lab, links=("gages",))):
+    with use(stores_on(ground, lab, links=("gages",))):
         create(lab)
         assert count(lab.gages) == 2
         destroy(lab)
 
 
 def test_copies_of_several_apps_are_there_at_the_same_time(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
     class Other(TethysAppBase):
         package = "other"
@@ -181,8 +181,8 @@ def test_copies_of_several_apps_are_there_at_the_same_time(
                 tethys.PersistentStoreDatabaseSetting(name="db", metadata=Base.metadata, initializer=seed)
             ]
 
-    desk.register(Other)
-    desk.link("main", Other, "db")
+    stores.register(Other)
+    stores.link("main", Other, "db")
     create(lab)
     create(Other)
     destroy(lab)
@@ -190,11 +190,11 @@ def test_copies_of_several_apps_are_there_at_the_same_time(
         assert session.query(Gage).count() == 2
     assert run_of_copy(str(Other.get_persistent_store_engine("db").url.database).rpartition("/")[2])
     destroy(Other)
-    assert current_stores() is desk
+    assert current_stores() is stores
 
 
 def test_creating_twice_begins_anew_and_destroying_twice_is_no_error(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
     create(lab)
     with lab.gages.begin() as session:
@@ -213,21 +213,21 @@ def test_what_is_no_app_is_refused(lab: type[App]) -> None:
             destroy(wrong)  # type: ignore[arg-type]
 
 
-def test_copies_that_cannot_be_made_leave_the_desk_as_it_was(
-    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+def test_copies_that_cannot_be_made_leave_the_stores_object_as_it_was(
+    ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     from penstock import use
 
-    with use(desk_on(ground, lab, links=("basins",))) as desk:
+    with use(stores_on(ground, lab, links=("basins",))) as stores:
         with pytest.raises(NotLinked, match="gages"):
             create(lab)
-        assert current_stores() is desk
+        assert current_stores() is stores
     testing._copies._close()
     assert ground.databases() == set()
 
 
 def test_without_a_connection_a_store_that_nobody_knows_is_an_error(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
     with pytest.raises(ValueError, match="needs the name of a connection"):
         lab.create_persistent_store("scratch", None)
@@ -237,7 +237,7 @@ def test_without_a_connection_a_store_that_nobody_knows_is_an_error(
     destroy(lab)
 
 
-def test_the_old_names_of_errors_are_those_of_ours(lab: type[App], desk: Stores) -> None:
+def test_the_old_names_of_errors_are_those_of_ours(lab: type[App], stores: Stores) -> None:
     with pytest.raises(tethys.TethysAppSettingDoesNotExist):
         lab.get_persistent_store_database("nothing")
     assert tethys.PersistentStoreInitializerError is InitializerError

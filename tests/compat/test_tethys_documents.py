@@ -62,8 +62,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 @pytest.fixture
-def desk(ground: TestServer) -> Iterator[Stores]:
-    """A desk in use, with a service on every kind of server."""
+def stores(ground: TestServer) -> Iterator[Stores]:
+    """`Stores` in use, with a service on every kind of server."""
     registry = MemoryRegistry()
     registry.put_service(ground.service)
     with Stores(registry) as stores, use(stores):
@@ -75,11 +75,11 @@ def python(number: int) -> str:
     return marked_blocks(document("000"), "python")[number]
 
 
-def link(desk: Stores, app: type[App]) -> type[App]:
+def link(stores: Stores, app: type[App]) -> type[App]:
     """Link the service to every setting of an app."""
-    desk.register(app)
+    stores.register(app)
     for setting in app.declaration().settings:
-        desk.link("main", app, setting.name)
+        stores.link("main", app, setting.name)
     return app
 
 
@@ -92,18 +92,18 @@ def run(package: str, code: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def my_first_app(write: Callable[..., ModuleType], desk: Stores) -> type[App]:
+def my_first_app(write: Callable[..., ModuleType], stores: Stores) -> type[App]:
     """The app of the first document, linked."""
     model = python(1) + "\nfrom .init_stores import init_example_db\n"
     found = write("my_first_app", app=python(0), model=model, init_stores=python(2)).MyFirstApp
-    return link(desk, found)
+    return link(stores, found)
 
 
 @pytest.fixture
-def appsettings(write: Callable[..., ModuleType], desk: Stores, ground: TestServer) -> type[App]:
+def appsettings(write: Callable[..., ModuleType], stores: Stores, ground: TestServer) -> type[App]:
     """The app of its example of settings, linked."""
     require_spatial(ground)
-    return link(desk, write("appsettings", app=BASE + python(5), model=INITIALIZERS).MyFirstApp)
+    return link(stores, write("appsettings", app=BASE + python(5), model=INITIALIZERS).MyFirstApp)
 
 
 # --- the first document ---------------------------------------------------------------------------
@@ -131,10 +131,10 @@ def test_importing_the_app_needs_no_registry_and_no_server(write: Callable[..., 
 
 
 def test_the_database_is_made_and_filled_once(
-    desk: Stores, my_first_app: type[App], ground: TestServer
+    stores: Stores, my_first_app: type[App], ground: TestServer
 ) -> None:
     for _ in range(2):
-        all_ok(desk, my_first_app)
+        all_ok(stores, my_first_app)
     assert ground.databases() == {"my_first_app_example_db"}
     gage = sys.modules["my_first_app.model"].StreamGage
     with Session(my_first_app.get_persistent_store_database("example_db")) as session:
@@ -143,8 +143,8 @@ def test_the_database_is_made_and_filled_once(
         )
 
 
-def test_the_databases_of_an_app_are_used_as_shown(desk: Stores, my_first_app: type[App]) -> None:
-    all_ok(desk, my_first_app)
+def test_the_databases_of_an_app_are_used_as_shown(stores: Stores, my_first_app: type[App]) -> None:
+    all_ok(stores, my_first_app)
     gage = sys.modules["my_first_app.model"].StreamGage
     named = run("my_first_app", python(7))
     assert isinstance(named["db_engine"], Engine)
@@ -163,12 +163,12 @@ def test_the_lists_are_as_shown(my_first_app: type[App]) -> None:
 
 
 def test_a_store_exists_once_it_is_there_and_its_engine_is_had_as_shown(
-    desk: Stores, my_first_app: type[App]
+    stores: Stores, my_first_app: type[App]
 ) -> None:
     before = run("my_first_app", python(10))
     assert before["result"] is False
     assert "engine" not in before
-    all_ok(desk, my_first_app)
+    all_ok(stores, my_first_app)
     after = run("my_first_app", python(10))
     assert after["result"] is True
     assert after["engine"] is my_first_app.get_persistent_store_database("example_db")
@@ -187,9 +187,9 @@ def test_settings_are_declared_as_shown(appsettings: type[App]) -> None:
 
 
 def test_the_stores_of_the_example_of_settings_are_made(
-    desk: Stores, appsettings: type[App], ground: TestServer
+    stores: Stores, appsettings: type[App], ground: TestServer
 ) -> None:
-    all_ok(desk, appsettings)
+    all_ok(stores, appsettings)
     assert ground.databases() == {"appsettings_spatial_db", "appsettings_temp_db"}
 
 
@@ -246,13 +246,13 @@ def test_the_signatures_of_the_document_are_those_of_the_methods() -> None:
 
 
 def test_the_recipes_setting_is_declared_linked_and_synced(
-    write: Callable[..., ModuleType], desk: Stores, ground: TestServer
+    write: Callable[..., ModuleType], stores: Stores, ground: TestServer
 ) -> None:
     [declared] = directive_blocks(document("001"), "python")
     model = python(1) + "\nfrom .init_stores import init_primary_db\n"
     initializer = python(2).replace("init_example_db", "init_primary_db")
-    app = link(desk, write("your_app", app=BASE + declared, model=model, init_stores=initializer).App)
-    all_ok(desk, app)
+    app = link(stores, write("your_app", app=BASE + declared, model=model, init_stores=initializer).App)
+    all_ok(stores, app)
     assert ground.databases() == {"your_app_primary_db"}
     with Session(app.get_persistent_store_database("primary_db")) as session:
         assert session.scalar(select(func.count()).select_from(sys.modules["your_app.model"].StreamGage)) == 2

@@ -119,7 +119,7 @@ class Everything(TethysAppBase):
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Stores]]:
-    """Makes a desk in use, from the text of a `penstock.toml`, which is in the working directory."""
+    """Makes `Stores` in use, from the text of a `penstock.toml`, which is in the working directory."""
     monkeypatch.chdir(tmp_path)
     opened: list[Any] = []
 

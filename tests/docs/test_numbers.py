@@ -119,7 +119,7 @@ OF_STORES = (
 )
 
 MEASURED: list[tuple[str, str, tuple[tuple[str, str, float], ...]]] = [
-    ("README", "{}x the time of a plain", ((P7, "through the desk / Session, same engine", 1),)),
+    ("README", "{}x the time of a plain", ((P7, "through Penstock / Session, same engine", 1),)),
     (
         "README",
         f"{OF_STORES} kB | `p12` | | 300",
@@ -140,7 +140,7 @@ MEASURED: list[tuple[str, str, tuple[tuple[str, str, float], ...]]] = [
     (
         "index",
         "takes {}x the time of one with a plain",
-        ((P7, "through the desk / Session, same engine", 1),),
+        ((P7, "through Penstock / Session, same engine", 1),),
     ),
     (
         "index",

@@ -1,4 +1,4 @@
-"""What another process does to a registry or a file while a desk is in use."""
+"""What another process does to a registry or a file while `Stores` is in use."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _desk(url: str, password: str) -> Iterator[Stores]:
+def _stores(url: str, password: str) -> Iterator[Stores]:
     registry = DatabaseRegistry(url, password=SecretRef("file", password) if password else None)
-    with Stores(registry, apps=[make_lab()]) as desk:
-        yield desk
+    with Stores(registry, apps=[make_lab()]) as stores:
+        yield stores
 
 
 def link_gages(registry: str, password: str, service: str) -> None:
     """Link another service to the setting `gages`."""
-    with _desk(registry, password) as desk:
-        desk.link(service, "lab", "gages")
+    with _stores(registry, password) as stores:
+        stores.link(service, "lab", "gages")
 
 
 def unlink_gages(registry: str, password: str) -> None:
     """Pull the service out of the setting `gages`."""
-    with _desk(registry, password) as desk:
-        assert desk.unlink("lab", "gages")
+    with _stores(registry, password) as stores:
+        assert stores.unlink("lab", "gages")
 
 
 def edit_service(registry: str, password: str, service: str, **changes: Any) -> None:
     """Change a service; a password is given as the file that it is in."""
     if "password_file" in changes:
         changes["password"] = SecretRef("file", changes.pop("password_file"))
-    with _desk(registry, password) as desk:
-        desk.operator.edit_service(replace(desk.operator.get_service(service), **changes))
+    with _stores(registry, password) as stores:
+        stores.operator.edit_service(replace(stores.operator.get_service(service), **changes))
 
 
 def move_gages(registry: str, password: str, database: str) -> None:
     """Let the store `gages` be in another database of its service."""
-    with _desk(registry, password) as desk:
-        entry = desk.registry.find_store("lab", "gages")
+    with _stores(registry, password) as stores:
+        entry = stores.registry.find_store("lab", "gages")
         assert entry is not None
-        desk.registry.put_store(replace(entry, database=database))
+        stores.registry.put_store(replace(entry, database=database))
 
 
 def make_file_anew(path: str) -> None:

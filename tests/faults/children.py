@@ -45,6 +45,6 @@ def in_spawned_child(pipe: Pipe, service: Service) -> None:
     lab = make_lab()
     registry = MemoryRegistry()
     registry.put_service(service)
-    with Stores(registry, apps=[lab]) as desk, use(desk):
-        desk.link(service.name, lab, "gages")
+    with Stores(registry, apps=[lab]) as stores, use(stores):
+        stores.link(service.name, lab, "gages")
         pipe.send(work(lab, "by the child"))

@@ -28,7 +28,7 @@ from faults.changes import (  # noqa: F401  (more jobs)
     unlink_gages,
 )
 from faults.logins import APP, change_passwords, hammer  # noqa: F401  (more jobs)
-from faults.logins import desk as desk_with_key
+from faults.logins import stores as stores_with_key
 from penstock import (
     App,
     Database,
@@ -209,9 +209,9 @@ def hold(folder: str) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _desk(registry: str, *apps: type[App]) -> Iterator[Stores]:
-    with Stores(DatabaseRegistry.at(Path(registry)), apps=apps) as desk:
-        yield desk
+def _stores(registry: str, *apps: type[App]) -> Iterator[Stores]:
+    with Stores(DatabaseRegistry.at(Path(registry)), apps=apps) as stores:
+        yield stores
 
 
 def work(
@@ -245,14 +245,14 @@ def work(
     if kill == "files":
         count_files(counter, folder)
     on_event = counter if kill == "steps" else None
-    with _desk(registry, app) as desk:
+    with _stores(registry, app) as stores:
         problems = []
         began = time.monotonic()
         if verb == "drop":
-            desk.drop(app, "gages", now=True, on_event=on_event)
+            stores.drop(app, "gages", now=True, on_event=on_event)
         else:
             asked = SyncOptions(refresh=verb == "refresh", **options)
-            results = desk.sync(app, ["gages"], asked, on_event=on_event)
+            results = stores.sync(app, ["gages"], asked, on_event=on_event)
             problems = [_told(result.error) for result in results if result.error is not None]
         return {"problems": problems, "count": counter.count, "seconds": time.monotonic() - began}
 
@@ -275,21 +275,23 @@ def take_away(
     count_statements(diary)
     if folder:
         count_files(diary, folder)
-    with desk_with_key(registry, key) as desk:
+    with stores_with_key(registry, key) as stores:
         try:
-            problems = _taken_away(desk, store, verb, diary)
+            problems = _taken_away(stores, store, verb, diary)
         except PenstockError as error:
             problems = [str(error)]
     return {"problems": problems, "moments": diary.lines}
 
 
-def _taken_away(desk: Stores, store: str, verb: str, diary: Diary) -> list[str]:
+def _taken_away(stores: Stores, store: str, verb: str, diary: Diary) -> list[str]:
     if verb == "purge":
-        return [str(each.error) for each in desk.purge(every=True, on_event=diary) if each.error is not None]
+        return [
+            str(each.error) for each in stores.purge(every=True, on_event=diary) if each.error is not None
+        ]
     if verb == "drop":
-        desk.drop(APP, store, on_event=diary)
+        stores.drop(APP, store, on_event=diary)
     else:
-        desk.undrop(APP, store, on_event=diary)
+        stores.undrop(APP, store, on_event=diary)
     return []
 
 
@@ -301,8 +303,8 @@ def sync_fleet(registry: str, refresh: bool = False) -> dict[str, Any]:
         if type(happened).__name__ == "StepStarted":
             made.append(f"{happened.store}: {happened.step}")
 
-    with _desk(registry, Fleet) as desk:
-        results = desk.sync(Fleet, options=SyncOptions(refresh=refresh), on_event=note)
+    with _stores(registry, Fleet) as stores:
+        results = stores.sync(Fleet, options=SyncOptions(refresh=refresh), on_event=note)
         return {"problems": [_told(r.error) for r in results if r.error is not None], "steps": made}
 
 
@@ -311,16 +313,16 @@ def repeat(registry: str, verb: str, times: int) -> dict[str, Any]:
     app = lab()
     problems = []
     for _ in range(times):
-        with _desk(registry, app) as desk:
-            said = _answer(desk, app, verb)
+        with _stores(registry, app) as stores:
+            said = _answer(stores, app, verb)
             problems += [said] if isinstance(said, dict) else []
     return {"problems": problems}
 
 
 def register(registry: str, name: str) -> None:
     """Register a service."""
-    with _desk(registry) as desk:
-        desk.operator.add_service(Service(name=name, url="sqlite:///stores"))
+    with _stores(registry) as stores:
+        stores.operator.add_service(Service(name=name, url="sqlite:///stores"))
 
 
 def as_nobody(registry: str, verbs: list[str], limit: int = 0) -> dict[str, Any]:
@@ -335,34 +337,34 @@ def as_nobody(registry: str, verbs: list[str], limit: int = 0) -> dict[str, Any]
     app = lab()
     said = {}
     try:
-        with _desk(registry, app) as desk:
+        with _stores(registry, app) as stores:
             for verb in verbs:
-                said[verb] = _answer(desk, app, verb)
+                said[verb] = _answer(stores, app, verb)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     return said
 
 
-def _answer(desk: Stores, app: type[App], verb: str) -> Any:
+def _answer(stores: Stores, app: type[App], verb: str) -> Any:
     """What the verb returns, or its error as plain data."""
     try:
-        return _verb(desk, app, verb)
+        return _verb(stores, app, verb)
     except PenstockError as error:
         return _told(error)
 
 
-def _verb(desk: Stores, app: type[App], verb: str) -> Any:
+def _verb(stores: Stores, app: type[App], verb: str) -> Any:
     if verb == "status":
-        status = desk.store_status(app, "gages")
+        status = stores.store_status(app, "gages")
         return {"kind": status.health.value, "what": status.problem, "why": "", "hint": status.hint}
     if verb == "exists":
-        return desk.exists(app, "gages")
+        return stores.exists(app, "gages")
     if verb == "use":
-        with desk.engine(app, "gages").connect() as connection:
+        with stores.engine(app, "gages").connect() as connection:
             return connection.exec_driver_sql("SELECT count(*) FROM seed").scalar()
     if verb == "drop":
-        return desk.drop(app, "gages", now=True)
-    error = desk.sync(app, ["gages"], SyncOptions(refresh=verb == "refresh"))[0].error
+        return stores.drop(app, "gages", now=True)
+    error = stores.sync(app, ["gages"], SyncOptions(refresh=verb == "refresh"))[0].error
     return None if error is None else _told(error)
 
 
@@ -373,7 +375,7 @@ def _told(error: PenstockError) -> dict[str, str]:
 
 def write_and_die(registry: str) -> None:
     """Write rows as the app does, and be killed with the connection open."""
-    with _desk(registry, lab()) as desk, desk.engine("lab", "gages").connect() as connection:
+    with _stores(registry, lab()) as stores, stores.engine("lab", "gages").connect() as connection:
         connection.execute(insert(Seed), [{"word": "late"}] * 100)
         connection.commit()
         die()

@@ -26,12 +26,12 @@ class Load:
     """Requests to the store `gages`: each writes a row, and notes where.
 
     Args:
-        desk: The desk.
+        stores: The `Stores` object.
         app: The app.
         threads: How many at a time.
     """
 
-    desk: Stores
+    stores: Stores
     app: type[App]
     threads: int = 8
     failed: list[BaseException] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Load:
                 self.failed.append(error)
 
     def _request(self) -> str:
-        with self.desk.begin(self.app, "gages") as session:
+        with self.stores.begin(self.app, "gages") as session:
             session.add(Gage(number=f"load {next(_numbers)}", altitude=1))
             session.flush()
             where: str = session.execute(text(_WHERE[session.connection().dialect.name])).scalar_one()

@@ -23,8 +23,8 @@ APP = make_lab()
 
 
 @contextmanager
-def desk(registry: str, key: str, options: EngineOptions | None = None) -> Iterator[Stores]:
-    """A desk of this process's own."""
+def stores_of(registry: str, key: str, options: EngineOptions | None = None) -> Iterator[Stores]:
+    """`Stores` of this process's own."""
     home = DatabaseRegistry.at(Path(registry))
     with Stores(home, apps=[APP], keyring=Keyring(Path(key)), engine_options=options) as made:
         yield made
@@ -59,7 +59,7 @@ def change_passwords(registry: str, key: str, verb: str, kill_at: int = 0) -> di
     from faults.jobs import die
 
     happened = _killed_at(kill_at, die)
-    with desk(registry, key) as stores:
+    with stores_of(registry, key) as stores:
         if verb == "sync":
             [result] = stores.sync(APP, ["gages"])
             return {"count": len(happened), "problem": str(result.error or "")}
@@ -95,7 +95,7 @@ def hammer(registry: str, key: str, seconds: float, threads: int) -> dict[str, A
                 stores.engine(APP, "gages").dispose()
                 time.sleep(0.01)
 
-    with desk(registry, key, QUICK) as stores:
+    with stores_of(registry, key, QUICK) as stores:
         running = [threading.Thread(target=serve, args=(number, stores)) for number in range(threads)]
         for thread in running:
             thread.start()

@@ -105,22 +105,22 @@ class Scene:
         """The registry's file."""
         return str(self.folder / "registry.sqlite3")
 
-    def desk(self, form: str = "session") -> Stores:
-        """A desk of this process's own over the same registry."""
-        return self.desk_of(jobs.lab(form), jobs.Fleet)
+    def stores(self, form: str = "session") -> Stores:
+        """`Stores` of this process's own over the same registry."""
+        return self.stores_of(jobs.lab(form), jobs.Fleet)
 
-    def desk_of(self, *apps: type[App]) -> Stores:
+    def stores_of(self, *apps: type[App]) -> Stores:
         """The same, for other apps."""
         return Stores(DatabaseRegistry.at(Path(self.registry)), apps=apps)
 
     def make_registry(self) -> None:
         """Register the service and link it to every setting."""
         registry = DatabaseRegistry.at(Path(self.registry))
-        with Stores(registry, apps=self.apps) as desk:
+        with Stores(registry, apps=self.apps) as stores:
             registry.put_service(self.ground.service)
             for app in self.apps:
                 for setting in app.declaration().settings:
-                    desk.link(self.ground.service.name, app, setting.name)
+                    stores.link(self.ground.service.name, app, setting.name)
 
     def reset(self) -> None:
         """Begin anew: no database, no file, a registry that remembers no store."""
@@ -145,10 +145,10 @@ class Scene:
 
     def state(self, form: str = "session") -> dict[str, Any]:
         """Everything that a sync leaves behind, but for times and identities."""
-        with self.desk(form) as desk:
-            status = desk.store_status("lab", "gages")
+        with self.stores(form) as stores:
+            status = stores.store_status("lab", "gages")
             entries = [
-                (e.name, e.service, e.database, e.state.value, e.problem) for e in desk.registry.stores()
+                (e.name, e.service, e.database, e.state.value, e.problem) for e in stores.registry.stores()
             ]
         return {
             "status": (status.health.value, status.problem, status.initialised is not None),

@@ -143,15 +143,15 @@ def in_threads(stores: Stores, seconds: float, readers: int, writers: Names) -> 
         return reduce(Tally.__add__, [each.result() for each in running])
 
 
-async def in_tasks(stores: Stores, seconds: float, readers: int, writers: Names) -> Tally:
+async def in_tasks(sync_stores: Stores, seconds: float, readers: int, writers: Names) -> Tally:
     """Do it in tasks of one event loop."""
     end = time.monotonic() + seconds
-    desk = AsyncStores(stores)
+    stores = AsyncStores(sync_stores)
 
     async def run(work: Work, tally: Tally) -> Tally:
         while time.monotonic() < end:
             with _noting(tally, work):
-                async with desk.begin(Journal, "lines") as session:
+                async with stores.begin(Journal, "lines") as session:
                     await session.run_sync(work)
         return tally
 

@@ -46,22 +46,22 @@ def state(lab: type[App]) -> Any:
 
 
 @pytest.fixture
-def small_desk(async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Any:
-    """A desk in use that may have four connections at a time, and a store `gages`."""
-    registry = desk_on(async_ground, lab).registry
+def small_stores(async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]) -> Any:
+    """`Stores` in use that may have four connections at a time, and a store `gages`."""
+    registry = stores_on(async_ground, lab).registry
     options = EngineOptions(max_connections=4, pool_timeout=20)
-    with use(Stores(registry, apps=[lab], engine_options=options)) as desk:
-        all_ok(desk, lab)
+    with use(Stores(registry, apps=[lab], engine_options=options)) as stores:
+        all_ok(stores, lab)
         lab.gages.engine.dispose()
-        yield desk
-        desk.close()
+        yield stores
+        stores.close()
 
 
 # --- loops ----------------------------------------------------------------------------------------
 
 
 def test_loops_one_after_the_other_use_the_same_engine_and_leave_nothing_behind(
-    small_desk: Stores, lab: type[App]
+    small_stores: Stores, lab: type[App]
 ) -> None:
     for _ in range(3):
         assert asyncio.run(count(lab.gages.aio)) == 2
@@ -70,7 +70,7 @@ def test_loops_one_after_the_other_use_the_same_engine_and_leave_nothing_behind(
 
 @pytest.mark.parametrize("after", ["thread", "task", "same store"])
 def test_what_a_closed_loop_left_behind_is_ended_when_its_slot_is_needed(
-    after: str, small_desk: Stores, lab: type[App], caplog: pytest.LogCaptureFixture
+    after: str, small_stores: Stores, lab: type[App], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def leave_four() -> None:
         await asyncio.gather(*(hold() for _ in range(4)))
@@ -100,7 +100,7 @@ def test_what_a_closed_loop_left_behind_is_ended_when_its_slot_is_needed(
     assert [record.message for record in caplog.records if record.levelname in ("ERROR", "WARNING")] == []
 
 
-def test_loops_in_several_threads_share_the_budget(small_desk: Stores, lab: type[App]) -> None:
+def test_loops_in_several_threads_share_the_budget(small_stores: Stores, lab: type[App]) -> None:
     async def use_it() -> list[int]:
         found = await asyncio.gather(*(count(lab.gages.aio) for _ in range(20)))
         assert state(lab).open <= 4
@@ -113,7 +113,7 @@ def test_loops_in_several_threads_share_the_budget(small_desk: Stores, lab: type
 
 
 def test_a_thread_gets_the_slots_of_a_loop_that_stands_still(
-    small_desk: Stores, lab: type[App], async_ground: TestServer
+    small_stores: Stores, lab: type[App], async_ground: TestServer
 ) -> None:
     async def use_it() -> int:
         await asyncio.gather(*(count(lab.gages.aio) for _ in range(8)))
@@ -131,7 +131,7 @@ def test_a_thread_gets_the_slots_of_a_loop_that_stands_still(
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_e7_a_forked_child_has_async_connections_of_its_own(small_desk: Stores, lab: type[App]) -> None:
+def test_e7_a_forked_child_has_async_connections_of_its_own(small_stores: Stores, lab: type[App]) -> None:
     async def use_it() -> int:
         assert await count(lab.gages.aio) == 2
         child = os.fork()
@@ -152,9 +152,9 @@ def test_e7_a_forked_child_has_async_connections_of_its_own(small_desk: Stores, 
 
 @SERVERS
 def test_e1_tasks_over_many_stores_never_have_more_connections_than_the_budget(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    registry = desk_on(async_ground, lab).registry
+    registry = stores_on(async_ground, lab).registry
     names = [f"b{number}" for number in range(20)]
     options = EngineOptions(max_connections=10)
     seen: list[int] = []
@@ -173,7 +173,10 @@ def test_e1_tasks_over_many_stores_never_have_more_connections_than_the_budget(
 
         await asyncio.gather(*(work(number) for number in range(200)))
 
-    with use(Stores(registry, apps=[lab], engine_options=options)) as desk, ThreadPoolExecutor(1) as watcher:
+    with (
+        use(Stores(registry, apps=[lab], engine_options=options)) as stores,
+        ThreadPoolExecutor(1) as watcher,
+    ):
         lab.basins.create(names[0])
         lab.basins[names[0]].engine.dispose()
         for name in names[1:]:
@@ -188,12 +191,12 @@ def test_e1_tasks_over_many_stores_never_have_more_connections_than_the_budget(
         for name in names:
             with lab.basins[name].session() as session:
                 rows += session.scalar(GAGES) or 0
-        desk.close()
+        stores.close()
     assert rows == 600
     assert 5 <= max(seen) <= 10
 
 
-def test_threads_and_tasks_share_one_budget(small_desk: Stores, lab: type[App]) -> None:
+def test_threads_and_tasks_share_one_budget(small_stores: Stores, lab: type[App]) -> None:
     def by_thread() -> int:
         with lab.gages.session() as session:
             found = session.scalar(GAGES) or 0
@@ -212,7 +215,7 @@ def test_threads_and_tasks_share_one_budget(small_desk: Stores, lab: type[App]) 
     assert state(lab).open == 0
 
 
-def test_the_loop_turns_while_tasks_wait_for_a_full_budget(small_desk: Stores, lab: type[App]) -> None:
+def test_the_loop_turns_while_tasks_wait_for_a_full_budget(small_stores: Stores, lab: type[App]) -> None:
     async def use_it() -> list[int]:
         engine = lab.gages.aio.engine
         async with engine.connect(), engine.connect(), engine.connect(), engine.connect():
@@ -227,9 +230,9 @@ def test_the_loop_turns_while_tasks_wait_for_a_full_budget(small_desk: Stores, l
 
 
 def test_nobody_waits_for_ever_and_the_error_names_who_has_the_connections(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    registry = desk_on(async_ground, lab).registry
+    registry = stores_on(async_ground, lab).registry
     options = EngineOptions(max_connections=4, pool_timeout=0.1)
 
     async def use_it() -> None:
@@ -239,17 +242,17 @@ def test_nobody_waits_for_ever_and_the_error_names_who_has_the_connections(
                 await count(lab.gages.aio)
         assert await count(lab.gages.aio) == 2
 
-    with use(Stores(registry, apps=[lab], engine_options=options)) as desk:
-        all_ok(desk, lab)
+    with use(Stores(registry, apps=[lab], engine_options=options)) as stores:
+        all_ok(stores, lab)
         asyncio.run(use_it())
-        desk.close()
+        stores.close()
 
 
 # --- cancellation ---------------------------------------------------------------------------------
 
 
 def test_two_hundred_cancelled_tasks_leave_no_connection_and_no_place_in_the_queue(
-    small_desk: Stores, lab: type[App], async_ground: TestServer
+    small_stores: Stores, lab: type[App], async_ground: TestServer
 ) -> None:
     chance = random.Random(7)
     lab.basins.create("logan")
@@ -291,7 +294,7 @@ def test_two_hundred_cancelled_tasks_leave_no_connection_and_no_place_in_the_que
 
 
 def test_a_session_that_the_server_ended_is_noticed_before_it_is_handed_out(
-    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'penstock'"
 
@@ -305,13 +308,13 @@ def test_a_session_that_the_server_ended_is_noticed_before_it_is_handed_out(
         assert await asyncio.to_thread(async_server.run_sql, "postgres", end)
         assert await pid() != before
 
-    with use(desk_on(async_server, lab)) as desk:
-        all_ok(desk, lab)
+    with use(stores_on(async_server, lab)) as stores:
+        all_ok(stores, lab)
         asyncio.run(use_it())
 
 
 def test_a_session_that_ends_while_it_is_used_fails_once_and_is_replaced(
-    async_server: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_server: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     async def use_it() -> int:
         async with lab.gages.aio.session() as session:
@@ -319,48 +322,48 @@ def test_a_session_that_ends_while_it_is_used_fails_once_and_is_replaced(
                 await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         return await count(lab.gages.aio)
 
-    with use(desk_on(async_server, lab)) as desk:
-        all_ok(desk, lab)
+    with use(stores_on(async_server, lab)) as stores:
+        all_ok(stores, lab)
         assert asyncio.run(use_it()) == 2
         assert state(lab).open == 0
 
 
 def test_a_store_that_is_linked_elsewhere_is_found_there_by_the_same_engine(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    async def use_it(desk: Stores) -> None:
+    async def use_it(stores: Stores) -> None:
         engine = lab.gages.aio.engine
         assert await count(lab.gages.aio) == 2
-        desk.registry.put_service(async_ground.new_service("other"))
-        await asyncio.to_thread(desk.link, "other", lab, "gages")
-        await asyncio.to_thread(all_ok, desk, lab)
+        stores.registry.put_service(async_ground.new_service("other"))
+        await asyncio.to_thread(stores.link, "other", lab, "gages")
+        await asyncio.to_thread(all_ok, stores, lab)
         async with lab.gages.aio.begin() as session:
             session.add(Gage(number="over there", altitude=1))
         with lab.gages.session() as session:
             assert session.scalar(GAGES) == 3
         assert lab.gages.aio.engine is engine
-        await asyncio.to_thread(desk.link, "main", lab, "gages")
+        await asyncio.to_thread(stores.link, "main", lab, "gages")
         assert await count(lab.gages.aio) == 2
 
-    with use(desk_on(async_ground, lab)) as desk:
-        all_ok(desk, lab)
-        asyncio.run(use_it(desk))
+    with use(stores_on(async_ground, lab)) as stores:
+        all_ok(stores, lab)
+        asyncio.run(use_it(stores))
 
 
 def test_a_change_by_another_process_is_seen_within_the_interval(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
-    registry = desk_on(async_ground, lab).registry
+    registry = stores_on(async_ground, lab).registry
     options = EngineOptions(refresh_interval=0.02)
 
     async def use_it(elsewhere: Stores) -> None:
         assert await count(lab.gages.aio) == 2
-        elsewhere.link("other", lab, "gages")  # Tells this desk nothing.
+        elsewhere.link("other", lab, "gages")  # Tells this `Stores` object nothing.
         await asyncio.sleep(0.05)
         assert await count(lab.gages.aio) == 3
 
-    with use(Stores(registry, apps=[lab], engine_options=options)) as desk:
-        all_ok(desk, lab)
+    with use(Stores(registry, apps=[lab], engine_options=options)) as stores:
+        all_ok(stores, lab)
         elsewhere = Stores(registry, apps=[lab])
         registry.put_service(async_ground.new_service("other"))
         elsewhere.link("other", lab, "gages")
@@ -370,40 +373,40 @@ def test_a_change_by_another_process_is_seen_within_the_interval(
         elsewhere.link("main", lab, "gages")
         asyncio.run(use_it(elsewhere))
         elsewhere.close()
-        desk.close()
+        stores.close()
 
 
 @SERVERS
 def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
-    registry = desk_on(async_ground, lab).registry
+    registry = stores_on(async_ground, lab).registry
     new = tmp_path / "new"
     new.write_text("changed")
-    with use(Stores(registry, apps=[lab], engine_options=EngineOptions(refresh_interval=3600))) as desk:
-        all_ok(desk, lab)
+    with use(Stores(registry, apps=[lab], engine_options=EngineOptions(refresh_interval=3600))) as stores:
+        all_ok(stores, lab)
         assert asyncio.run(count(lab.gages.aio)) == 2
         [service] = registry.services()
         registry.put_service(replace(service, password=SecretRef("file", str(new))), replace=True)
         with password_changed(async_ground, "changed"):
             assert asyncio.run(count(lab.gages.aio)) == 2
-            desk.close()
+            stores.close()
 
 
 @SERVERS
 def test_e9_a_password_that_changed_is_read_again_by_the_same_engine(
-    async_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores], tmp_path: Path
+    async_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores], tmp_path: Path
 ) -> None:
     kept = tmp_path / "password"
     password = async_ground.service.password
     assert password is not None
     kept.write_text("wrong")
     service = replace(async_ground.service, password=replace(password, locator=str(kept)))
-    with use(desk_on(replace(async_ground, service=service), lab)) as desk:
+    with use(stores_on(replace(async_ground, service=service), lab)) as stores:
         engine = lab.gages.aio.engine
         with pytest.raises(DBAPIError):
             asyncio.run(count(lab.gages.aio))
         kept.write_text(Path(password.locator).read_text())
-        all_ok(desk, lab)
+        all_ok(stores, lab)
         assert asyncio.run(count(lab.gages.aio)) == 2
         assert lab.gages.aio.engine is engine

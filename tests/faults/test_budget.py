@@ -62,14 +62,14 @@ def kill_sessions(ground: TestServer) -> int:
     return were
 
 
-def is_open(desk: Stores, lab: type[App]) -> int:
+def is_open(stores: Stores, lab: type[App]) -> int:
     """How many connections the budget counts."""
-    return desk.engine(lab, "gages").pool.budget.state().open
+    return stores.engine(lab, "gages").pool.budget.state().open
 
 
-def gages(desk: Stores, lab: type[App], store: str = "gages") -> int:
+def gages(stores: Stores, lab: type[App], store: str = "gages") -> int:
     """How many gages there are."""
-    with desk.session(lab, store) as session:
+    with stores.session(lab, store) as session:
         return session.scalar(select(func.count()).select_from(Gage)) or 0
 
 
@@ -77,15 +77,15 @@ def gages(desk: Stores, lab: type[App], store: str = "gages") -> int:
 
 
 def test_e1_what_the_budget_counts_is_what_the_server_has_also_after_dispose_with_one_out(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
-    desk = desk_on(server_ground, lab)
-    assert desk.sync(lab, ["gages"])[0].ok
-    engine = desk.engine(lab, "gages")
+    stores = stores_on(server_ground, lab)
+    assert stores.sync(lab, ["gages"])[0].ok
+    engine = stores.engine(lab, "gages")
 
     def agree() -> int:
-        assert sessions_on(server_ground) == is_open(desk, lab)
-        return is_open(desk, lab)
+        assert sessions_on(server_ground) == is_open(stores, lab)
+        return is_open(stores, lab)
 
     out, idle = engine.connect(), engine.connect()
     idle.close()
@@ -106,20 +106,20 @@ def test_e1_what_the_budget_counts_is_what_the_server_has_also_after_dispose_wit
     with engine.connect() as mine:
         raw = mine.connection.driver_connection
         mine.detach()
-        assert is_open(desk, lab) == 0
+        assert is_open(stores, lab) == 0
     assert raw.closed if server_ground.server else not raw.open
-    desk.close()
+    stores.close()
     assert agree() == 0
 
 
 def test_the_connection_of_a_session_that_nobody_closed_comes_back(
-    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
-    desk = desk_on(ground, lab, options=EngineOptions(max_connections=4, pool_timeout=5))
-    assert desk.sync(lab, ["gages"])[0].ok
+    stores = stores_on(ground, lab, options=EngineOptions(max_connections=4, pool_timeout=5))
+    assert stores.sync(lab, ["gages"])[0].ok
 
     def leak() -> None:
-        session = desk.session(lab, "gages")
+        session = stores.session(lab, "gages")
         circle: list[Any] = [session.connection() if ground.running else session]
         circle.append(circle)
 
@@ -127,18 +127,18 @@ def test_the_connection_of_a_session_that_nobody_closed_comes_back(
         for _ in range(3):
             leak()
         gc.collect()
-    assert gages(desk, lab) == 2
-    state = desk.engine(lab, "gages").pool.budget.state()
+    assert gages(stores, lab) == 2
+    state = stores.engine(lab, "gages").pool.budget.state()
     assert state.open == state.idle
 
 
 @pytest.mark.filterwarnings("ignore:.*:ResourceWarning")
 def test_the_collector_may_run_at_any_moment_in_any_thread(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
-    desk = desk_on(server_ground, lab, options=EngineOptions(max_connections=6, pool_timeout=20))
-    assert desk.sync(lab, ["gages"])[0].ok
-    engine = desk.engine(lab, "gages")
+    stores = stores_on(server_ground, lab, options=EngineOptions(max_connections=6, pool_timeout=20))
+    assert stores.sync(lab, ["gages"])[0].ok
+    engine = stores.engine(lab, "gages")
 
     def work(number: int) -> None:
         connection = engine.connect()
@@ -168,30 +168,30 @@ def test_the_collector_may_run_at_any_moment_in_any_thread(
 
 
 def test_stores_of_one_server_share_one_limit_and_the_error_names_who_has_them(
-    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
-    desk = desk_on(ground, lab, options=EngineOptions(max_connections=4, pool_timeout=0.1))
+    stores = stores_on(ground, lab, options=EngineOptions(max_connections=4, pool_timeout=0.1))
     for name in ("logan", "provo"):
-        desk.create(lab, f"basins.{name}")
-    held = [desk.engine(lab, f"basins.{name}").connect() for name in ("logan", "logan", "logan", "provo")]
+        stores.create(lab, f"basins.{name}")
+    held = [stores.engine(lab, f"basins.{name}").connect() for name in ("logan", "logan", "logan", "provo")]
     with pytest.raises(BudgetExhausted, match=r"lab:basins\.logan 3, lab:basins\.provo 1"):
-        desk.engine(lab, "basins.provo").connect()
+        stores.engine(lab, "basins.provo").connect()
     for connection in held:
         connection.close()
-    assert gages(desk, lab, "basins.provo") == 0
-    assert desk.engine(lab, "basins.logan").pool.budget.state().open == 4
+    assert gages(stores, lab, "basins.provo") == 0
+    assert stores.engine(lab, "basins.logan").pool.budget.state().open == 4
 
 
-def test_two_desks_of_a_process_share_one_budget(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
+def test_two_stores_objects_of_a_process_share_one_budget(
+    stores_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
-    desks = [desk_on(server_ground, lab, options=EngineOptions(max_connections=n)) for n in (9, 5)]
-    assert desks[0].sync(lab, ["gages"])[0].ok
-    one, other = (desk.engine(lab, "gages").pool.budget for desk in desks)
+    both = [stores_on(server_ground, lab, options=EngineOptions(max_connections=n)) for n in (9, 5)]
+    assert both[0].sync(lab, ["gages"])[0].ok
+    one, other = (stores.engine(lab, "gages").pool.budget for stores in both)
     assert one is other
     assert one.limit == 5
-    server = desks[0].address(lab, "gages").database_address.server
-    assert budget_of(server, desks[0].address(lab, "gages").backend) is one
+    server = both[0].address(lab, "gages").database_address.server
+    assert budget_of(server, both[0].address(lab, "gages").backend) is one
 
 
 # --- connections that were ended, and what they say of themselves ---------------------------------
@@ -199,15 +199,15 @@ def test_two_desks_of_a_process_share_one_budget(
 
 @SHARED
 def test_ended_sessions_are_noticed_at_checkout_without_a_failed_request(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer, shared: bool
+    stores_on: Callable[..., Stores], lab: type[App], server_ground: TestServer, shared: bool
 ) -> None:
     options = EngineOptions(max_connections=5, share_statements=shared)
-    desk = desk_on(server_ground, lab, options=options)
-    assert desk.sync(lab, ["gages"])[0].ok
+    stores = stores_on(server_ground, lab, options=options)
+    assert stores.sync(lab, ["gages"])[0].ok
     together = threading.Barrier(4)
 
     def use_at_once(_: int) -> int:
-        with desk.session(lab, "gages") as session:
+        with stores.session(lab, "gages") as session:
             found = session.scalar(select(func.count()).select_from(Gage)) or 0
             together.wait(20)
         return found
@@ -216,31 +216,31 @@ def test_ended_sessions_are_noticed_at_checkout_without_a_failed_request(
         with ThreadPoolExecutor(4) as threads:
             assert list(threads.map(use_at_once, range(4))) == [2] * 4
         assert kill_sessions(server_ground) == 4
-    assert gages(desk, lab) == 2
-    assert is_open(desk, lab) == 4  # The dead ones count until somebody looks at them.
+    assert gages(stores, lab) == 2
+    assert is_open(stores, lab) == 4  # The dead ones count until somebody looks at them.
 
 
 def test_the_server_knows_each_session_by_app_and_store(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
-    desk = desk_on(postgresql_ground, lab)
-    desk.create(lab, "basins.logan")
-    gages(desk, lab, "basins.logan")
-    with desk.connection_engine(lab, "servers").connect():
+    stores = stores_on(postgresql_ground, lab)
+    stores.create(lab, "basins.logan")
+    gages(stores, lab, "basins.logan")
+    with stores.connection_engine(lab, "servers").connect():
         query = "SELECT datname, application_name FROM pg_stat_activity WHERE usename = 'penstock'"
         named = set(postgresql_ground.run_sql("postgres", query))
     assert named >= {("lab_basins_logan", "penstock lab:basins.logan"), ("postgres", "penstock lab:servers")}
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(
-    desk_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], server_ground: TestServer
 ) -> None:
-    desk = desk_on(server_ground, lab, options=EngineOptions(statement_timeout=0.05))
-    assert desk.sync(lab, ["gages"])[0].ok
+    stores = stores_on(server_ground, lab, options=EngineOptions(statement_timeout=0.05))
+    assert stores.sync(lab, ["gages"])[0].ok
     statement, said = TOO_LONG[server_ground.kind]
-    with desk.session(lab, "gages") as session, pytest.raises(DBAPIError, match=said):
+    with stores.session(lab, "gages") as session, pytest.raises(DBAPIError, match=said):
         session.execute(text(statement))
-    assert gages(desk, lab) == 2
+    assert gages(stores, lab) == 2
 
 
 # --- statements, shared or not --------------------------------------------------------------------
@@ -248,19 +248,19 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(
 
 @SHARED
 def test_an_engine_says_whether_it_shares_its_statements_and_works_the_same(
-    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer, shared: bool
+    stores_on: Callable[..., Stores], lab: type[App], ground: TestServer, shared: bool
 ) -> None:
-    desk = desk_on(ground, lab, options=EngineOptions(share_statements=shared))
+    stores = stores_on(ground, lab, options=EngineOptions(share_statements=shared))
     for name in ("logan", "provo"):
-        desk.create(lab, f"basins.{name}")
-        with desk.begin(lab, f"basins.{name}") as session:
+        stores.create(lab, f"basins.{name}")
+        with stores.begin(lab, f"basins.{name}") as session:
             session.add(Gage(number=name, altitude=1.5))
-        with desk.session(lab, f"basins.{name}") as session:
+        with stores.session(lab, f"basins.{name}") as session:
             session.add(Gage(number="undone", altitude=1))
             session.flush()
-        assert gages(desk, lab, f"basins.{name}") == 1
-    one, other = (desk.engine(lab, f"basins.{name}") for name in ("logan", "provo"))
-    store = desk.store_engine(lab, "basins.logan")
+        assert gages(stores, lab, f"basins.{name}") == 1
+    one, other = (stores.engine(lab, f"basins.{name}") for name in ("logan", "provo"))
+    store = stores.store_engine(lab, "basins.logan")
     assert store.shares_statements is shared
     assert (one.dialect == other.dialect) is shared
     with one.connect() as connection:
@@ -270,7 +270,7 @@ def test_an_engine_says_whether_it_shares_its_statements_and_works_the_same(
 
 @SHARED
 def test_types_of_an_extension_are_right_though_their_numbers_differ_between_databases(
-    desk_on: Callable[..., Stores], postgresql_ground: TestServer, shared: bool
+    stores_on: Callable[..., Stores], postgresql_ground: TestServer, shared: bool
 ) -> None:
     available = postgresql_ground.run_sql(
         "postgres", "SELECT 1 FROM pg_available_extensions WHERE name = 'hstore'"
@@ -291,10 +291,10 @@ def test_types_of_an_extension_are_right_though_their_numbers_differ_between_dat
         one = Database("Types of its own.", initializer=lambda engine, first_time: None)
         other = Database("The same types, with other numbers.", initializer=lambda engine, first_time: None)
 
-    desk = desk_on(
+    stores = stores_on(
         postgresql_ground, Lab, links=("one", "other"), options=EngineOptions(share_statements=shared)
     )
-    assert all(result.ok for result in desk.sync(Lab))
+    assert all(result.ok for result in stores.sync(Lab))
     postgresql_ground.run_sql("lab_other", "CREATE TYPE before AS (x int, y int)")
     for database in ("lab_one", "lab_other"):
         postgresql_ground.run_sql(database, "CREATE EXTENSION hstore")
@@ -302,12 +302,12 @@ def test_types_of_an_extension_are_right_though_their_numbers_differ_between_dat
     assert postgresql_ground.run_sql("lab_one", oid) != postgresql_ground.run_sql("lab_other", oid)
     rows = {"a": ({"x": "1", "y": None}, {"deep": [1, 2.5, None, "é"]}), "b": ({'"': "=>"}, [True])}
     for store in ("one", "other", "one"):
-        with desk.engine(Lab, store).begin() as connection:
+        with stores.engine(Lab, store).begin() as connection:
             metadata.drop_all(connection)
             metadata.create_all(connection)
             for name, (tags, document) in rows.items():
                 connection.execute(insert(things), [{"name": name, "tags": tags, "document": document}])
-        with desk.engine(Lab, store).connect() as connection:
+        with stores.engine(Lab, store).connect() as connection:
             found = connection.execute(select(things).order_by(things.c.name)).all()
             assert {name: (tags, document) for name, tags, document in found} == rows
             assert connection.scalar(select(things.c.name).where(things.c.tags["x"] == "1")) == "a"

@@ -35,12 +35,12 @@ class Field:
     Args:
         scene: Where it is.
         waiting: Whether writers use the driver for event loops.
-        desk: This process's own.
+        stores: This process's own.
     """
 
-    def __init__(self, scene: Scene, desk: Stores, *, waiting: bool) -> None:
+    def __init__(self, scene: Scene, stores: Stores, *, waiting: bool) -> None:
         self.scene = scene
-        self.desk = desk
+        self.stores = stores
         self.waiting = waiting
 
     def start(self, batches: int, size: int, **options: dict[int, Any]) -> list[int]:
@@ -64,7 +64,7 @@ class Field:
 
     def batches(self) -> dict[tuple[int, int], Batch]:
         """The batches that are there, by writer and number."""
-        with self.desk.session(Broker, "objects") as session:
+        with self.stores.session(Broker, "objects") as session:
             return {(batch.writer, batch.number): batch for batch in find(session, Batch)}
 
     def may_end(self, failure: str) -> bool:
@@ -79,7 +79,7 @@ class Field:
     def check(self, size: int) -> dict[tuple[int, int], Batch]:
         """Every batch is there wholly or not at all, and the counts add up; which are there."""
         batches = self.batches()
-        with self.desk.session(Broker, "objects") as session:
+        with self.stores.session(Broker, "objects") as session:
             objects = {row.oid: (row.writer, row.batch) for row in find(session, Object)}
             assert session.scalar(select(func.count()).select_from(Object)) == len(objects)
         new = {key: batch for batch in batches for key in new_keys(*batch, size)}
@@ -99,9 +99,9 @@ def field(request: pytest.FixtureRequest, workers: Workers, tmp_path: Path) -> I
         async_ground_of(request, kind) if waiting else request.getfixturevalue(f"{kind}_ground")
     )
     scene = Scene(ground, workers, tmp_path / "registry", "broker_objects", (Broker,))
-    with scene.desk_of(Broker) as desk:
-        all_ok(desk, Broker)
-        yield Field(scene, desk, waiting=bool(waiting))
+    with scene.stores_of(Broker) as stores:
+        all_ok(stores, Broker)
+        yield Field(scene, stores, waiting=bool(waiting))
 
 
 def ended_well(ended: list[Ended]) -> list[str]:

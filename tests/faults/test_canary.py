@@ -147,36 +147,36 @@ class Aviary(App):
 SETTINGS = ("birds", "eggs", "nests", "flocks", "server")
 
 
-def desk_over(registry: Path, service: Service, watch: Watch, bindings: Bindings | None = None) -> Stores:
-    """A desk that echoes statements, over a registry file, with the service linked everywhere."""
-    desk = Stores(
+def stores_over(registry: Path, service: Service, watch: Watch, bindings: Bindings | None = None) -> Stores:
+    """`Stores` that echoes statements, over a registry file, with the service linked everywhere."""
+    stores = Stores(
         DatabaseRegistry.at(registry),
         bindings=bindings,
         engine_options=EngineOptions(echo=True),
         apps=[Aviary],
     )
-    desk.operator.add_service(service)
+    stores.operator.add_service(service)
     for setting in SETTINGS:
-        desk.link(service.name, Aviary, setting)
-    return desk
+        stores.link(service.name, Aviary, setting)
+    return stores
 
 
-def look_at_everything(desk: Stores, watch: Watch) -> None:
+def look_at_everything(stores: Stores, watch: Watch) -> None:
     """Search every public object within reach."""
     things = {
-        "desk": desk,
-        "registry": desk.registry,
-        "services": desk.registry.services(),
-        "service": desk.registry.services()[0],
-        "links": desk.registry.links(),
-        "stores": desk.registry.stores(),
-        "journal": desk.registry.journal(1000),
-        "status": desk.status(Aviary),
-        "plan": str(tuple(desk.plan(Aviary, "birds").steps)),
+        "stores object": stores,
+        "registry": stores.registry,
+        "services": stores.registry.services(),
+        "service": stores.registry.services()[0],
+        "links": stores.registry.links(),
+        "stores": stores.registry.stores(),
+        "journal": stores.registry.journal(1000),
+        "status": stores.status(Aviary),
+        "plan": str(tuple(stores.plan(Aviary, "birds").steps)),
         "declaration": Aviary.declaration(),
         "handle": Aviary.birds,
         "url": Aviary.birds.url,
-        "desk url": desk.url(Aviary, "birds"),
+        "stores url": stores.url(Aviary, "birds"),
         "connection url": Aviary.server.url,
         "documented url": Aviary.get_persistent_store_database("birds", as_url=True),
         "engine": Aviary.birds.engine,
@@ -186,14 +186,14 @@ def look_at_everything(desk: Stores, watch: Watch) -> None:
         "sessionmaker": Aviary.birds.sessionmaker,
         "session": Aviary.birds.session(),
         "connection engine": Aviary.server.engine,
-        "address": desk.address(Aviary, "birds"),
-        "place": desk.address(Aviary, "birds").database_address,
-        "login": desk.address(Aviary, "birds").database_address.server.login,
+        "address": stores.address(Aviary, "birds"),
+        "place": stores.address(Aviary, "birds").database_address,
+        "login": stores.address(Aviary, "birds").database_address.server.login,
     }
     for name, thing in things.items():
         watch.search.text(f"repr of {name}", repr(thing))
         watch.search.text(f"str of {name}", str(thing))
-        if name not in ("url", "desk url", "connection url", "documented url"):
+        if name not in ("url", "stores url", "connection url", "documented url"):
             watch.search.thing(name, thing)  # a URL with its password is what was asked for
 
 
@@ -228,23 +228,23 @@ def test_a_password_is_in_nothing_that_comes_out_while_all_is_well(
     canary: str, guarded: Callable[[Service], Service], tmp_path: Path, watch: Watch
 ) -> None:
     service = guarded(Service(name="cage", url=canary))
-    with desk_over(tmp_path / "registry" / "r.sqlite3", service, watch) as desk, use(desk):
+    with stores_over(tmp_path / "registry" / "r.sqlite3", service, watch) as stores, use(stores):
         events: list[object] = []
-        results = desk.sync(Aviary, ["birds"], on_event=events.append)
+        results = stores.sync(Aviary, ["birds"], on_event=events.append)
         assert [str(r.error) for r in results if not r.ok] == []
         watch.search.thing("results and events", [results, events])
-        assert desk.server_version("cage").startswith("PostgreSQL")
+        assert stores.server_version("cage").startswith("PostgreSQL")
         Aviary.flocks.create("geese")
-        desk.create(Aviary, "extra", NewStore(connection="server"))
+        stores.create(Aviary, "extra", NewStore(connection="server"))
         with Aviary.birds.begin() as session:
             session.add(Gage(number="1", altitude=2))
         with Aviary.server.engine.connect() as connection:
             assert connection.execute(text("SELECT current_user")).scalar() == "canary"
-        look_at_everything(desk, watch)
-        assert desk.sync(Aviary, ["birds"], SyncOptions(refresh=True))[0].ok
+        look_at_everything(stores, watch)
+        assert stores.sync(Aviary, ["birds"], SyncOptions(refresh=True))[0].ok
         Aviary.flocks.drop("geese")
-        watch.search.thing("dropped", desk.drop(Aviary, "birds"))
-        assert desk.url(Aviary, "birds").password == PASSWORD
+        watch.search.thing("dropped", stores.drop(Aviary, "birds"))
+        assert stores.url(Aviary, "birds").password == PASSWORD
     watch.search.folder(tmp_path / "registry")
 
 
@@ -252,13 +252,13 @@ def test_a_password_is_in_nothing_that_comes_out_of_a_failing_initializer(
     canary: str, guarded: Callable[[Service], Service], tmp_path: Path, watch: Watch
 ) -> None:
     service = guarded(Service(name="cage", url=canary))
-    with desk_over(tmp_path / "registry" / "r.sqlite3", service, watch) as desk, use(desk):
+    with stores_over(tmp_path / "registry" / "r.sqlite3", service, watch) as stores, use(stores):
         for name in ("eggs", "nests"):
             with watch.trying(name):
-                error = desk.sync(Aviary, [name])[0].error
+                error = stores.sync(Aviary, [name])[0].error
                 assert error is not None
                 raise error
-        look_at_everything(desk, watch)
+        look_at_everything(stores, watch)
     watch.search.folder(tmp_path / "registry")
     assert watch.errors == 2
 
@@ -283,8 +283,8 @@ def test_a_password_is_in_nothing_that_comes_out_of_an_address_that_does_not_wor
 ) -> None:
     monkeypatch.setenv("CANARY_PASSWORD", PASSWORD)
     service = Service(name="cage", url=unusable(canary)[why], password=SecretRef("env", "CANARY_PASSWORD"))
-    with desk_over(tmp_path / "registry" / "r.sqlite3", service, watch) as desk, use(desk):
-        fail_in_every_way(desk, watch)
+    with stores_over(tmp_path / "registry" / "r.sqlite3", service, watch) as stores, use(stores):
+        fail_in_every_way(stores, watch)
     watch.search.folder(tmp_path / "registry")
 
 
@@ -293,34 +293,34 @@ def test_a_wrong_password_is_in_nothing_that_comes_out(
 ) -> None:
     monkeypatch.setenv("CANARY_PASSWORD", WRONG)
     service = Service(name="cage", url=canary, password=SecretRef("env", "CANARY_PASSWORD"))
-    with desk_over(tmp_path / "registry" / "r.sqlite3", service, watch) as desk, use(desk):
-        fail_in_every_way(desk, watch)
+    with stores_over(tmp_path / "registry" / "r.sqlite3", service, watch) as stores, use(stores):
+        fail_in_every_way(stores, watch)
     watch.search.folder(tmp_path / "registry")
 
 
-def fail_in_every_way(desk: Stores, watch: Watch) -> None:
+def fail_in_every_way(stores: Stores, watch: Watch) -> None:
     """Every verb and getter, over a service that does not work."""
     with watch.trying("sync"):
-        raise_all(desk.sync(Aviary, ["birds"]))
+        raise_all(stores.sync(Aviary, ["birds"]))
     with watch.trying("refresh"):
-        raise_all(desk.sync(Aviary, ["birds"], SyncOptions(refresh=True)))
+        raise_all(stores.sync(Aviary, ["birds"], SyncOptions(refresh=True)))
     with watch.trying("create"):
-        desk.create(Aviary, "extra", NewStore(connection="server"))
+        stores.create(Aviary, "extra", NewStore(connection="server"))
     with watch.trying("connect"):
         Aviary.birds.engine.connect()
     with watch.trying("session"), Aviary.birds.begin() as session:
         session.execute(text("SELECT 1"))
-    watch.search.thing("status", desk.status(Aviary))
-    for verb in (desk.exists, desk.plan, desk.drop):
+    watch.search.thing("status", stores.status(Aviary))
+    for verb in (stores.exists, stores.plan, stores.drop):
         try:
             watch.search.thing("answer", verb(Aviary, "birds"))
         except PenstockError as error:
             watch.search.error("verb", error)
     try:
-        watch.search.thing("version", desk.server_version("cage"))
+        watch.search.thing("version", stores.server_version("cage"))
     except PenstockError as error:
         watch.search.error("check", error)
-    watch.search.thing("journal", desk.registry.journal(1000))
+    watch.search.thing("journal", stores.registry.journal(1000))
     assert watch.errors == 5
 
 
@@ -345,23 +345,23 @@ def test_a_password_in_an_address_of_the_environment_is_in_nothing_that_comes_ou
     }
     service = Service(name="cage", url="postgresql://nobody@127.0.0.1:1")
     registry = tmp_path / "registry" / "r.sqlite3"
-    with desk_over(registry, service, watch, Bindings(environment)) as desk, use(desk):
-        assert [str(r.error) for r in desk.sync(Aviary, ["birds"]) if not r.ok] == []
-        look_at_everything(desk, watch)
+    with stores_over(registry, service, watch, Bindings(environment)) as stores, use(stores):
+        assert [str(r.error) for r in stores.sync(Aviary, ["birds"]) if not r.ok] == []
+        look_at_everything(stores, watch)
         for name in ("eggs", "nests"):
             with watch.trying(name):
-                raise_all(desk.sync(Aviary, [name]))
+                raise_all(stores.sync(Aviary, [name]))
             with watch.trying(name):
-                desk.engine(Aviary, name).connect()
-        watch.search.thing("status", desk.status(Aviary))
-        desk.drop(Aviary, "birds")
+                stores.engine(Aviary, name).connect()
+        watch.search.thing("status", stores.status(Aviary))
+        stores.drop(Aviary, "birds")
     watch.search.folder(tmp_path / "registry")
 
 
 def test_a_password_in_a_services_address_is_refused_without_being_repeated(
     tmp_path: Path, watch: Watch
 ) -> None:
-    desk = Stores(DatabaseRegistry.at(tmp_path / "registry" / "r.sqlite3"))
+    stores = Stores(DatabaseRegistry.at(tmp_path / "registry" / "r.sqlite3"))
     addresses = [
         f"postgresql://canary:{quote(PASSWORD, safe='')}@127.0.0.1:5432",
         f"postgresql://canary@127.0.0.1:5432?password={quote(PASSWORD, safe='')}",
@@ -371,8 +371,8 @@ def test_a_password_in_a_services_address_is_refused_without_being_repeated(
     ]
     for address in addresses:
         with watch.trying(address.replace(PASSWORD, "***").partition(":")[0]):
-            desk.operator.add_service(Service(name="cage", url=address))
-    desk.close()
+            stores.operator.add_service(Service(name="cage", url=address))
+    stores.close()
     logging.getLogger(__name__).info("something was logged")
     if (tmp_path / "registry").exists():
         watch.search.folder(tmp_path / "registry")

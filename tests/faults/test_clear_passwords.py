@@ -37,9 +37,9 @@ def book(request: pytest.FixtureRequest) -> Iterator[Book]:
 
 @dataclass
 class Life:
-    """A desk whose stores have logins of their own, and every password there ever was."""
+    """`Stores` whose stores have logins of their own, and every password there ever was."""
 
-    desk: Stores
+    stores: Stores
     app: type[App]
     book: Book
     passwords: set[str] = field(default_factory=set)
@@ -47,39 +47,39 @@ class Life:
 
     def note(self) -> None:
         """Remember the passwords that are good now: those of services, of stores, kept ones too."""
-        keyring = self.desk.keyring
-        services = {service.name: service for service in self.desk.registry.services()}
+        keyring = self.stores.keyring
+        services = {service.name: service for service in self.stores.registry.services()}
         for service in services.values():
             self.passwords |= {read_password(service, role, keyring) or "" for role in ServiceAccount} - {""}
-        for each in self.desk.registry.credentials():
+        for each in self.stores.registry.credentials():
             self.passwords.add(read_credential(services[each.service], each, keyring))
             self.logins.add(each.login)
 
     def create(self) -> None:
         """A declared store, two of a kind, and one that is made through a connection; all are used."""
-        all_ok(self.desk, self.app)
+        all_ok(self.stores, self.app)
         for name in ("logan", "bear"):
             self.app.basins.create(name)
-        self.desk.create(self.app, "trial", NewStore(connection="servers"))
+        self.stores.create(self.app, "trial", NewStore(connection="servers"))
         self.note()
-        for name in self.desk.names(self.app):
+        for name in self.stores.names(self.app):
             for role in StoreRole:
-                assert self.desk.url(self.app, name, role=role).password in self.passwords
+                assert self.stores.url(self.app, name, role=role).password in self.passwords
         self.use()
 
     def use(self) -> None:
         """The app reads and writes, and somebody who only reads logs in."""
         assert count(self.app.gages) == 2
-        with log_in(self.desk, self.app, "gages", StoreRole.READER) as reader:
+        with log_in(self.stores, self.app, "gages", StoreRole.READER) as reader:
             assert reader.execute("SELECT count(*) FROM gage WHERE number = %s", ["1"]).fetchone() == (0,)
 
     def rotate(self) -> None:
         """Stores get new logins, the service and its administrator new passwords."""
-        assert [each.error for each in self.desk.logins.rotate(self.app, grace=0)] == [None] * 4
+        assert [each.error for each in self.stores.logins.rotate(self.app, grace=0)] == [None] * 4
         self.note()
-        self.desk.rotate_service("main", seal=True)
+        self.stores.rotate_service("main", seal=True)
         self.note()
-        self.desk.rotate_service("main")
+        self.stores.rotate_service("main")
         self.note()
         if self.has_administrator:
             self.rotate_administrator()
@@ -92,52 +92,52 @@ class Life:
 
     def rotate_administrator(self) -> None:
         """The service's administrator gets a new password."""
-        service = self.desk.rotate_service("main", ServiceAccount.ADMINISTRATOR, seal=True)
+        service = self.stores.rotate_service("main", ServiceAccount.ADMINISTRATOR, seal=True)
         self.note()
         assert self.book.ground.server is not None
-        new = read_password(service, ServiceAccount.ADMINISTRATOR, self.desk.keyring)
+        new = read_password(service, ServiceAccount.ADMINISTRATOR, self.stores.keyring)
         self.book.ground.server.admin_password_file.write_text(f"{new}\n")
 
     def edit(self) -> None:
         """The service is given two passwords that its server does not know; then it knows the second one."""
         for password in (f"wrong {PASSWORD}", PASSWORD):
-            service = self.desk.operator.get_service("main")
-            sealed = seal_password(service, ServiceAccount.SERVICE, password, self.desk.keyring)
-            self.desk.operator.edit_service(sealed)
+            service = self.stores.operator.get_service("main")
+            sealed = seal_password(service, ServiceAccount.SERVICE, password, self.stores.keyring)
+            self.stores.operator.edit_service(sealed)
             self.note()
             with pytest.raises(ServerError):
-                self.desk.server_version("main")
+                self.stores.server_version("main")
         self.book.let_in(PASSWORD)
-        assert self.desk.server_version("main")
-        all_ok(self.desk, self.app)
+        assert self.stores.server_version("main")
+        all_ok(self.stores, self.app)
 
     def take_away(self) -> None:
         """Stores are dropped, brought back, dropped for good; another database takes the place of one."""
-        self.desk.drop(self.app, "gages")
+        self.stores.drop(self.app, "gages")
         self.note()
-        self.desk.undrop(self.app, "gages")
+        self.stores.undrop(self.app, "gages")
         self.use()
-        self.desk.drop(self.app, "gages")
-        self.desk.drop(self.app, "trial", now=True)
-        assert [each.error for each in self.desk.purge(every=True)] == [None]
+        self.stores.drop(self.app, "gages")
+        self.stores.drop(self.app, "trial", now=True)
+        assert [each.error for each in self.stores.purge(every=True)] == [None]
         self.book.ground.make_database("old")
         make = "CREATE TABLE gage (number varchar(60) PRIMARY KEY, altitude float)"
         for statement in (make, "INSERT INTO gage VALUES ('a', 1), ('b', 2)", self.book.words.own):
             if statement:
                 self.book.ground.run_sql("old", statement)
-        self.desk.adopt(self.app, "gages", "old")
-        all_ok(self.desk, self.app)
+        self.stores.adopt(self.app, "gages", "old")
+        all_ok(self.stores, self.app)
         self.note()
         self.use()
 
 
 @pytest.fixture
-def life(book: Book, lab: type[App], role_desk_on: Callable[..., Stores]) -> Iterator[Life]:
-    """A desk in use on that server; afterwards the service's user has the password that it had."""
+def life(book: Book, lab: type[App], role_stores_on: Callable[..., Stores]) -> Iterator[Life]:
+    """`Stores` in use on that server; afterwards the service's user has the password that it had."""
     service = book.ground.service
     before = read_password(service, ServiceAccount.SERVICE, Keyring())
-    with use(role_desk_on(book.ground, lab)) as desk:
-        yield Life(desk, lab, book)
+    with use(role_stores_on(book.ground, lab)) as stores:
+        yield Life(stores, lab, book)
     book.ground.clean()
     book.let_in(str(before))
 
@@ -159,7 +159,7 @@ def test_z3_no_password_that_ever_was_is_in_a_servers_log_statistics_or_sessions
 
 def test_z3_what_is_written_down_of_a_new_login_is_its_verifier(life: Life, book: Book) -> None:
     life.create()
-    life.desk.rotate_service("main", seal=True)
+    life.stores.rotate_service("main", seal=True)
     log, statistics = book.log, book.statistics
     assert len(life.logins) == 8
     for login in life.logins:

@@ -44,9 +44,9 @@ def told_by_child(method: str, target: Any, *args: Any) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_connects_anew_and_its_parents_connection_lives(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     mine = backend_pid(lab)
     with lab.gages.session() as session:
         session.add(Gage(number="open in the parent", altitude=1))
@@ -62,8 +62,8 @@ def test_a_forked_child_connects_anew_and_its_parents_connection_lives(
         assert ground.sessions("lab_gages") == {mine}
 
 
-def test_a_spawned_child_works_beside_its_parent(desk: Stores, lab: type[App], ground: TestServer) -> None:
-    assert desk.sync(lab, ["gages"])[0].ok
+def test_a_spawned_child_works_beside_its_parent(stores: Stores, lab: type[App], ground: TestServer) -> None:
+    assert stores.sync(lab, ["gages"])[0].ok
     mine = backend_pid(lab)
     told = told_by_child("spawn", in_spawned_child, ground.service)
     assert told["gages"] == 3
@@ -74,9 +74,9 @@ def test_a_spawned_child_works_beside_its_parent(desk: Stores, lab: type[App], g
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_many_children_forked_one_after_the_other_leave_no_connection_behind(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     mine = backend_pid(lab)
     for number in range(5):
         context = multiprocessing.get_context("fork")
@@ -110,11 +110,11 @@ def fork_and(do: Callable[[], Any], patience: float = 30.0) -> int:
 
 
 @pytest.fixture
-def small(desk_on: Callable[..., Stores], lab: type[App], ground: TestServer) -> Stores:
-    """A desk with four connections, and the store `gages`."""
-    desk = desk_on(ground, lab, options=EngineOptions(max_connections=4))
-    assert desk.sync(lab, ["gages"])[0].ok
-    return desk
+def small(stores_on: Callable[..., Stores], lab: type[App], ground: TestServer) -> Stores:
+    """`Stores` with four connections, and the store `gages`."""
+    stores = stores_on(ground, lab, options=EngineOptions(max_connections=4))
+    assert stores.sync(lab, ["gages"])[0].ok
+    return stores
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -137,17 +137,17 @@ def test_e7_a_child_works_whatever_another_thread_was_doing_at_the_fork(
     assert state.open == state.idle
 
 
-def read(desk: Stores, lab: type[App]) -> None:
+def read(stores: Stores, lab: type[App]) -> None:
     """Read through the store, and look at the count of connections."""
-    engine = desk.engine(lab, "gages")
+    engine = stores.engine(lab, "gages")
     with engine.connect().execution_options(penstock_readonly=True) as connection:
         assert connection.scalar(select(Gage.altitude).where(Gage.number == "03185400")) == 1030.7
         assert engine.pool.budget.state().open == 1
 
 
-def holding_the_lock(desk: Stores, lab: type[App]) -> ExitStack:
+def holding_the_lock(stores: Stores, lab: type[App]) -> ExitStack:
     """Another thread holds the budget's lock."""
-    guard = desk.engine(lab, "gages").pool.budget._lock
+    guard = stores.engine(lab, "gages").pool.budget._lock
     held, go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -158,9 +158,9 @@ def holding_the_lock(desk: Stores, lab: type[App]) -> ExitStack:
     return started(hold, held.is_set, go)
 
 
-def connecting(desk: Stores, lab: type[App]) -> ExitStack:
+def connecting(stores: Stores, lab: type[App]) -> ExitStack:
     """Another thread is inside a connect."""
-    store = desk.store_engine(lab, "gages")
+    store = stores.store_engine(lab, "gages")
     inside, go = threading.Event(), threading.Event()
     backend = store.backend
 
@@ -187,9 +187,9 @@ def connecting(desk: Stores, lab: type[App]) -> ExitStack:
     return stack
 
 
-def waiting(desk: Stores, lab: type[App]) -> ExitStack:
+def waiting(stores: Stores, lab: type[App]) -> ExitStack:
     """Another thread waits in the budget's queue."""
-    engine = desk.engine(lab, "gages")
+    engine = stores.engine(lab, "gages")
     held = [engine.connect() for _ in range(3)]
     stack = started(
         lambda: engine.connect().close(), lambda: engine.pool.budget.state().waiting == 1, threading.Event()
@@ -216,18 +216,18 @@ MOMENTS = {"holds the lock": holding_the_lock, "is connecting": connecting, "wai
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("ground", ["postgresql", "mariadb"], indirect=True)
 def test_e7_fifty_forks_while_threads_use_the_store_all_give_children_that_work(
-    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
-    desk = desk_on(ground, lab, options=EngineOptions(max_connections=4))
-    assert desk.sync(lab, ["gages"])[0].ok
-    with Load(desk, lab, threads=6) as load:
+    stores = stores_on(ground, lab, options=EngineOptions(max_connections=4))
+    assert stores.sync(lab, ["gages"])[0].ok
+    with Load(stores, lab, threads=6) as load:
         until(lambda: len(load.written) > 6, "the store is used")
-        statuses = [fork_and(lambda: read(desk, lab)) for _ in range(50)]
+        statuses = [fork_and(lambda: read(stores, lab)) for _ in range(50)]
         written = len(load.written)
         until(lambda: len(load.written) > written, "the parent goes on")
     assert statuses == [0] * 50
     assert load.failed == []
-    state = desk.engine(lab, "gages").pool.budget.state()
+    state = stores.engine(lab, "gages").pool.budget.state()
     assert state.open == state.idle
     until(
         lambda: len(ground.sessions("lab_gages")) == state.open,
@@ -237,14 +237,14 @@ def test_e7_fifty_forks_while_threads_use_the_store_all_give_children_that_work(
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_e7_fifty_forks_while_threads_wait_for_a_file_all_give_children_that_work(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer
 ) -> None:
     # Not while they are inside SQLite: a lock of the library itself that a thread holds at the fork stays
     # held in the child, with or without Penstock.
-    desk = desk_on(sqlite_ground, lab, options=EngineOptions(max_connections=4))
-    assert desk.sync(lab, ["gages"])[0].ok
-    with desk.engine(lab, "gages").connect() as mine, waiting(desk, lab):
-        assert [fork_and(lambda: read(desk, lab)) for _ in range(50)] == [0] * 50
+    stores = stores_on(sqlite_ground, lab, options=EngineOptions(max_connections=4))
+    assert stores.sync(lab, ["gages"])[0].ok
+    with stores.engine(lab, "gages").connect() as mine, waiting(stores, lab):
+        assert [fork_and(lambda: read(stores, lab)) for _ in range(50)] == [0] * 50
         assert mine.execute(select(func.count()).select_from(Gage)).scalar() == 2
 
 
@@ -271,7 +271,7 @@ def test_e7_a_fork_inside_work_leaves_the_parents_reservation_as_it_is(
     assert budget.state().open == budget.state().idle == 1
 
 
-def read_within(desk: Stores, lab: type[App]) -> None:
+def read_within(stores: Stores, lab: type[App]) -> None:
     """Read through the store inside a reservation."""
-    with desk.session(lab, "gages") as session:
+    with stores.session(lab, "gages") as session:
         assert session.get(Gage, "03185400") is not None

@@ -25,9 +25,9 @@ READY = [("lab", "gages", "store", True, "fix_apps.seed")]
 REFRESH = SyncOptions(refresh=True)
 
 
-def sync(desk: Stores, app: type[App], options: SyncOptions | None = None) -> PenstockError | None:
+def sync(stores: Stores, app: type[App], options: SyncOptions | None = None) -> PenstockError | None:
     """Sync the store `gages`; why that failed."""
-    return desk.sync(app, ["gages"], options)[0].error
+    return stores.sync(app, ["gages"], options)[0].error
 
 
 def record(ground: TestServer) -> list[tuple[Any, ...]]:
@@ -62,21 +62,21 @@ def sealed_off(app: type[App], initializer: Callable[..., object]) -> type[App]:
 
 
 def test_e4_where_nothing_is_the_database_is_made_recorded_and_seeded(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    assert desk.store_status(lab, "gages").health is Health.MISSING
-    assert sync(desk, lab) is None
+    assert stores.store_status(lab, "gages").health is Health.MISSING
+    assert sync(stores, lab) is None
     assert record(ground) == READY
     assert numbers(ground) == NUMBERS
-    assert desk.store_status(lab, "gages").health is Health.READY
+    assert stores.store_status(lab, "gages").health is Health.READY
 
 
 def test_e4_an_empty_database_without_a_record_is_finished_as_ours(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("lab_gages")
-    assert desk.store_status(lab, "gages").health is Health.HALF_MADE
-    assert sync(desk, lab) is None
+    assert stores.store_status(lab, "gages").health is Health.HALF_MADE
+    assert sync(stores, lab) is None
     assert record(ground) == READY
     assert numbers(ground) == NUMBERS
     if ground.kind == "postgresql":
@@ -87,21 +87,21 @@ def test_e4_an_empty_database_without_a_record_is_finished_as_ours(
 
 
 def test_e4_a_store_of_ours_that_is_not_initialised_is_resumed(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
-    assert isinstance(sync(desk, sealed_off(lab, broken)), InitializerError)
+    assert isinstance(sync(stores, sealed_off(lab, broken)), InitializerError)
     assert record(ground) == [("lab", "gages", "store", False, None)]
     assert numbers(ground) == []
     identity = ground.run_sql("lab_gages", "SELECT store_id FROM penstock_store")
-    assert desk.store_status(lab, "gages").health is Health.HALF_MADE
-    assert sync(desk, lab) is None
+    assert stores.store_status(lab, "gages").health is Health.HALF_MADE
+    assert sync(stores, lab) is None
     assert record(ground) == READY
     assert numbers(ground) == NUMBERS
     assert ground.run_sql("lab_gages", "SELECT store_id FROM penstock_store") == identity
 
 
 def test_e4_a_store_of_ours_that_is_initialised_is_not_seeded_again(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     told: list[bool] = []
 
@@ -111,10 +111,10 @@ def test_e4_a_store_of_ours_that_is_initialised_is_not_seeded_again(
 
     app = sealed_off(lab, listening)
     for _ in range(3):
-        assert sync(desk, app) is None
+        assert sync(stores, app) is None
     assert told == [True, False, False]
     assert numbers(ground) == NUMBERS
-    assert sync(desk, sealed_off(lab, lambda session, first_time: told.append(first_time))) is None
+    assert sync(stores, sealed_off(lab, lambda session, first_time: told.append(first_time))) is None
     assert told == [True, False, False, False]
 
 
@@ -129,24 +129,24 @@ STRANGERS = {
 
 @pytest.mark.parametrize("whose", STRANGERS)
 def test_e4_a_database_of_somebody_else_is_refused_by_every_verb_and_left_untouched(
-    desk: Stores, lab: type[App], ground: TestServer, whose: str
+    stores: Stores, lab: type[App], ground: TestServer, whose: str
 ) -> None:
-    assert sync(desk, lab) is None
-    desk.close()
+    assert sync(stores, lab) is None
+    stores.close()
     ground.run_sql("lab_gages", STRANGERS[whose])
     before = ground.fingerprint("lab_gages")
     for options in (None, REFRESH, SyncOptions(force_first_time=True)):
-        error = sync(desk, lab, options)
+        error = sync(stores, lab, options)
         assert isinstance(error, StoreNotOurs)
         assert "penstock stores adopt lab:gages --database lab_gages" in error.hint
     with pytest.raises(StoreNotOurs):
-        desk.drop(lab, "gages")
+        stores.drop(lab, "gages")
     with pytest.raises(StoreNotOurs):
-        desk.create(lab, "gages", options=REFRESH)
-    assert desk.plan(lab, "gages").steps == ()
-    assert not desk.exists(lab, "gages")
-    assert desk.store_status(lab, "gages").health is Health.NOT_OURS
-    desk.close()
+        stores.create(lab, "gages", options=REFRESH)
+    assert stores.plan(lab, "gages").steps == ()
+    assert not stores.exists(lab, "gages")
+    assert stores.store_status(lab, "gages").health is Health.NOT_OURS
+    stores.close()
     assert ground.fingerprint("lab_gages") == before
 
 
@@ -170,26 +170,26 @@ RELATIONS = {
 
 
 def test_e4_a_database_without_a_record_that_holds_anything_is_left_untouched(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     for statement in RELATIONS[ground.kind]:
         ground.make_database("lab_gages")
         for part in statement.split(";"):
             ground.run_sql("lab_gages", part)
         before = ground.fingerprint("lab_gages")
-        assert isinstance(sync(desk, lab), StoreNotOurs), statement
-        assert isinstance(sync(desk, lab, REFRESH), StoreNotOurs), statement
+        assert isinstance(sync(stores, lab), StoreNotOurs), statement
+        assert isinstance(sync(stores, lab, REFRESH), StoreNotOurs), statement
         with pytest.raises(StoreNotOurs):
-            desk.drop(lab, "gages")
+            stores.drop(lab, "gages")
         assert ground.fingerprint("lab_gages") == before, statement
         ground.drop_database("lab_gages")
 
 
 def test_e4_an_empty_database_that_no_sync_of_ours_made_is_not_dropped(
-    lab: type[App], ground: TestServer, desk_on: Callable[..., Stores]
+    lab: type[App], ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     ground.make_database("lab_gages")
-    stores = desk_on(ground, lab)
+    stores = stores_on(ground, lab)
     with use(stores), pytest.raises(StoreNotOurs):
         stores.drop(lab, "gages")
     assert ground.databases() == {"lab_gages"}
@@ -200,22 +200,22 @@ def test_e4_an_empty_database_that_no_sync_of_ours_made_is_not_dropped(
 
 @pytest.mark.parametrize("whose", STRANGERS)
 def test_e4_an_adopted_database_is_restamped_keeps_its_data_and_is_not_seeded_again(
-    desk: Stores, lab: type[App], ground: TestServer, whose: str
+    stores: Stores, lab: type[App], ground: TestServer, whose: str
 ) -> None:
-    assert sync(desk, lab) is None
+    assert sync(stores, lab) is None
     ground.run_sql("lab_gages", STRANGERS[whose])
     ground.run_sql("lab_gages", "DELETE FROM gage WHERE number = '03186000'")
-    desk.adopt(lab, "gages")
+    stores.adopt(lab, "gages")
     assert [row[:4] for row in record(ground)] == [("lab", "gages", "store", True)]
-    assert desk.exists(lab, "gages")
-    assert sync(desk, lab) is None
+    assert stores.exists(lab, "gages")
+    assert sync(stores, lab) is None
     assert numbers(ground) == NUMBERS[:1]
-    assert desk.drop(lab, "gages")
+    assert stores.drop(lab, "gages")
     assert ground.databases() == set()
 
 
 def test_e4_a_database_of_another_name_is_adopted_where_it_is(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("from_before")
     ground.run_sql("from_before", "CREATE TABLE gage (number varchar(20) PRIMARY KEY, altitude float)")
@@ -223,8 +223,8 @@ def test_e4_a_database_of_another_name_is_adopted_where_it_is(
         ground.run_sql("from_before", "ALTER TABLE gage OWNER TO penstock")
         ground.run_sql("from_before", "GRANT CREATE ON SCHEMA public TO penstock")
     ground.run_sql("from_before", "INSERT INTO gage VALUES ('kept', 1)")
-    desk.adopt(lab, "gages", "from_before")
-    assert sync(desk, lab) is None
+    stores.adopt(lab, "gages", "from_before")
+    assert sync(stores, lab) is None
     with lab.gages.session() as session:
         assert [gage.number for gage in session.query(Gage)] == ["kept"]
     assert ground.databases() == {"from_before"}
@@ -234,14 +234,14 @@ def test_e4_a_database_of_another_name_is_adopted_where_it_is(
 
 
 def test_e5_somebody_elses_database_in_the_environment_survives_refresh_and_drop(
-    lab: type[App], ground: TestServer, desk_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
+    lab: type[App], ground: TestServer, stores_on: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ground.make_database("precious")
     ground.run_sql("precious", "CREATE TABLE theirs (id integer)")
     ground.run_sql("precious", "INSERT INTO theirs VALUES (1)")
     before = ground.fingerprint("precious")
     monkeypatch.setenv(store_variable("lab", "gages"), ground.address_of("precious"))
-    stores = desk_on(ground, lab, links=())
+    stores = stores_on(ground, lab, links=())
     for options in (None, REFRESH):
         error = sync(stores, lab, options)
         assert isinstance(error, StoreNotOurs)
@@ -251,15 +251,15 @@ def test_e5_somebody_elses_database_in_the_environment_survives_refresh_and_drop
 
 
 def test_e4_a_store_made_at_run_time_finds_what_a_declared_one_finds(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     ground.make_database("lab_extra")
     ground.run_sql("lab_extra", "CREATE TABLE theirs (id integer)")
     before = ground.fingerprint("lab_extra")
     for options in (None, REFRESH):
         with pytest.raises(StoreNotOurs):
-            desk.create(lab, "extra", NewStore(connection="servers"), options)
-    assert desk.drop(lab, "extra")  # There is no such store, so there is nothing to drop.
+            stores.create(lab, "extra", NewStore(connection="servers"), options)
+    assert stores.drop(lab, "extra")  # There is no such store, so there is nothing to drop.
     assert ground.fingerprint("lab_extra") == before
     ground.make_database("lab_basins_logan")
     lab.basins.create("logan")

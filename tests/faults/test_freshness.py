@@ -1,4 +1,4 @@
-"""A running desk notices what others change, and no request fails for it."""
+"""A running process notices what others change, and no request fails for it."""
 
 from __future__ import annotations
 
@@ -58,24 +58,24 @@ def elsewhere(registry_home: RegistryHome, workers: Workers) -> Elsewhere:
 
 @pytest.fixture
 def running(registry_home: RegistryHome, ground: TestServer, lab: type[App]) -> Iterator[Stores]:
-    """A desk over a registry in a database, with the store `gages` made on the service `main`."""
-    with running_desk(registry_home, ground, lab) as desk:
-        yield desk
+    """`Stores` over a registry in a database, with the store `gages` made on the service `main`."""
+    with running_stores(registry_home, ground, lab) as stores:
+        yield stores
 
 
 @contextmanager
-def running_desk(home: RegistryHome, ground: TestServer, lab: type[App]) -> Iterator[Stores]:
+def running_stores(home: RegistryHome, ground: TestServer, lab: type[App]) -> Iterator[Stores]:
     """The same."""
-    with Stores(home.open(), apps=[lab], engine_options=QUICK) as desk:
-        desk.registry.put_service(ground.service)
-        desk.link("main", lab, "gages")
-        assert desk.sync(lab, ["gages"])[0].ok
-        yield desk
+    with Stores(home.open(), apps=[lab], engine_options=QUICK) as stores:
+        stores.registry.put_service(ground.service)
+        stores.link("main", lab, "gages")
+        assert stores.sync(lab, ["gages"])[0].ok
+        yield stores
 
 
-def rows(desk: Stores, lab: type[App]) -> int:
+def rows(stores: Stores, lab: type[App]) -> int:
     """How many gages there are, two of which are the initializer's."""
-    with desk.session(lab, "gages") as session:
+    with stores.session(lab, "gages") as session:
         return session.scalar(select(func.count()).select_from(Gage)) or 0
 
 
@@ -174,13 +174,13 @@ def test_e9_a_changed_password_is_used_by_those_who_connect_after_it_changed(
 ) -> None:
     file = tmp_path / "password"
     file.write_text(password_of(ground))
-    with running_desk(sqlite_registry, ground, lab) as desk:
+    with running_stores(sqlite_registry, ground, lab) as stores:
         elsewhere = Elsewhere(sqlite_registry, workers)
         elsewhere.do("edit_service", service="main", password_file=str(file))
-        until(lambda: rows(desk, lab) == 2, "the store is used")
-        engine = desk.engine(lab, "gages")
+        until(lambda: rows(stores, lab) == 2, "the store is used")
+        engine = stores.engine(lab, "gages")
         with ExitStack() as changed:
-            with Load(desk, lab) as load:
+            with Load(stores, lab) as load:
                 load.until_at(where(ground))
                 until(lambda: connections(ground) >= 8, "every thread has its connection")
                 changed.enter_context(password_changed(ground, "changed"))
@@ -193,8 +193,8 @@ def test_e9_a_changed_password_is_used_by_those_who_connect_after_it_changed(
                 end_idle(ground)
                 until(lambda: len(load.written) > before + 50, "requests go on")
             assert [e for e in load.failed if not isinstance(e, OperationalError) or _refused(e)] == []
-            assert desk.engine(lab, "gages") is engine
-            old = desk.url(lab, "gages").set(password=password_of(ground))
+            assert stores.engine(lab, "gages") is engine
+            old = stores.url(lab, "gages").set(password=password_of(ground))
             with pytest.raises(OperationalError) as caught, logged_in(old):
                 pass
             assert _refused(caught.value)
@@ -215,27 +215,27 @@ def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over
     wrong = tmp_path / "wrong"
     wrong.write_text("wrong")
     slow = EngineOptions(refresh_interval=3600)
-    with Stores(sqlite_registry.open(), apps=[lab], engine_options=slow) as desk:
-        desk.registry.put_service(ground.service)
-        desk.link("main", lab, "gages")
-        assert desk.sync(lab, ["gages"])[0].ok
-        assert rows(desk, lab) == 2
+    with Stores(sqlite_registry.open(), apps=[lab], engine_options=slow) as stores:
+        stores.registry.put_service(ground.service)
+        stores.link("main", lab, "gages")
+        assert stores.sync(lab, ["gages"])[0].ok
+        assert rows(stores, lab) == 2
         elsewhere = Elsewhere(sqlite_registry, workers)
         elsewhere.do("edit_service", service="main", password_file=str(wrong))
-        desk.engine(lab, "gages").dispose()
-        assert rows(desk, lab) == 2  # Nothing was refused, so nothing was looked up.
+        stores.engine(lab, "gages").dispose()
+        assert rows(stores, lab) == 2  # Nothing was refused, so nothing was looked up.
         copy = tmp_path / "copy"
         copy.write_text("changed")
         elsewhere.do("edit_service", service="main", password_file=str(copy))
         with password_changed(ground, "changed"):
-            desk.engine(lab, "gages").dispose()
-            assert rows(desk, lab) == 2
+            stores.engine(lab, "gages").dispose()
+            assert rows(stores, lab) == 2
 
 
 def test_e9_a_registry_that_can_not_be_asked_leaves_the_stores_where_they_are(
     sqlite_registry: RegistryHome, postgresql_ground: TestServer, lab: type[App], tmp_path: Path
 ) -> None:
-    with running_desk(sqlite_registry, postgresql_ground, lab) as desk, Load(desk, lab) as load:
+    with running_stores(sqlite_registry, postgresql_ground, lab) as stores, Load(stores, lab) as load:
         load.until_at(where(postgresql_ground))
         file = tmp_path / ".penstock" / "registry.sqlite3"
         file.rename(file.with_name("away"))
@@ -256,28 +256,28 @@ def numbers(ground: TestServer, store: str = "lab_gages") -> set[str]:
 
 
 def test_e3_a_file_that_another_process_made_anew_is_noticed_and_no_write_is_lost(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
+    stores_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
 ) -> None:
-    desk = desk_on(sqlite_ground, lab)
-    assert desk.sync(lab, ["gages"])[0].ok
-    engine = desk.engine(lab, "gages")
+    stores = stores_on(sqlite_ground, lab)
+    assert stores.sync(lab, ["gages"])[0].ok
+    engine = stores.engine(lab, "gages")
     path = str(sqlite_ground.directory / "lab_gages.sqlite")
-    assert rows(desk, lab) == 2
+    assert rows(stores, lab) == 2
     for turn in range(5):
         assert engine.pool.budget.state().idle
         assert workers.run("make_file_anew", path=path).status == 0
-        with desk.begin(lab, "gages") as session:
+        with stores.begin(lab, "gages") as session:
             session.add(Gage(number=f"after {turn}", altitude=1))
         assert numbers(sqlite_ground) == {"anew", f"after {turn}"}
     assert workers.run("remove_file", path=path).status == 0
-    with pytest.raises(StoreNotCreated), desk.begin(lab, "gages") as session:
+    with pytest.raises(StoreNotCreated), stores.begin(lab, "gages") as session:
         session.add(Gage(number="lost", altitude=1))
     assert not os.path.exists(path)
-    assert desk.engine(lab, "gages") is engine
+    assert stores.engine(lab, "gages") is engine
 
 
 def test_e3_tasks_notice_it_too(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
+    stores_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
 ) -> None:
     path = str(sqlite_ground.directory / "lab_gages.sqlite")
 
@@ -289,32 +289,32 @@ def test_e3_tasks_notice_it_too(
                 assert workers.run("make_file_anew", path=path).status == 0
         await lab.gages.aio.engine.dispose()
 
-    with use(desk_on(sqlite_ground, lab)) as desk:
-        assert desk.sync(lab, ["gages"])[0].ok
+    with use(stores_on(sqlite_ground, lab)) as stores:
+        assert stores.sync(lab, ["gages"])[0].ok
         asyncio.run(write("before", "after"))
     assert numbers(sqlite_ground) == {"anew", "after"}
 
 
 def test_e3_a_store_made_anew_leaves_its_siblings_connections_alone(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
+    stores_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer, workers: Workers
 ) -> None:
-    desk = desk_on(sqlite_ground, lab)
+    stores = stores_on(sqlite_ground, lab)
     for name in ("logan", "provo"):
-        desk.create(lab, f"basins.{name}")
-        with desk.begin(lab, f"basins.{name}") as session:
+        stores.create(lab, f"basins.{name}")
+        with stores.begin(lab, f"basins.{name}") as session:
             session.add(Gage(number="before", altitude=1))
-    (kept,) = idle_connections(desk, lab, "basins.provo")
+    (kept,) = idle_connections(stores, lab, "basins.provo")
     path = str(sqlite_ground.directory / "lab_basins_logan.sqlite")
     assert workers.run("make_file_anew", path=path).status == 0
     for name in ("logan", "provo"):
-        with desk.begin(lab, f"basins.{name}") as session:
+        with stores.begin(lab, f"basins.{name}") as session:
             session.add(Gage(number="after", altitude=1))
     assert numbers(sqlite_ground, "lab_basins_logan") == {"anew", "after"}
     assert numbers(sqlite_ground, "lab_basins_provo") == {"before", "after"}
-    assert idle_connections(desk, lab, "basins.provo") == [kept]
+    assert idle_connections(stores, lab, "basins.provo") == [kept]
 
 
-def idle_connections(desk: Stores, lab: type[App], store: str) -> list[Any]:
+def idle_connections(stores: Stores, lab: type[App], store: str) -> list[Any]:
     """The driver's connections to a store that nobody uses."""
-    pool = desk.engine(lab, store).pool
+    pool = stores.engine(lab, store).pool
     return [entry.driver_connection for entry in pool.budget.idle_of(pool)]

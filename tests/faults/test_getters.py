@@ -66,8 +66,8 @@ def test_e2_getters_work_though_nothing_is_there_and_make_nothing(tmp_path: Path
     lab = make_lab()
     registry = MemoryRegistry()
     registry.put_service(Service(name="main", url=nowhere(tmp_path)[where]))
-    with use(Stores(registry, apps=[lab])) as desk:
-        desk.link("main", lab, "gages")
+    with use(Stores(registry, apps=[lab])) as stores:
+        stores.link("main", lab, "gages")
         opened = opened_during(lambda: check_kinds(getters(lab)))
         assert [name for name in opened if name.startswith(("socket.connect", "sqlite3."))] == []
         assert everything_in(tmp_path) == ["empty"]
@@ -115,7 +115,7 @@ def opened_during(work: Callable[[], None]) -> list[str]:
 
 
 def test_e2_a_store_that_was_never_created_is_said_so_at_the_first_connect(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     check_kinds(getters(lab))
     with pytest.raises(StoreNotCreated) as caught:
@@ -125,20 +125,20 @@ def test_e2_a_store_that_was_never_created_is_said_so_at_the_first_connect(
         session.execute(select(Gage))
     assert ground.databases() == set()
     engine = lab.gages.engine
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(Gage)).scalar() == 2
-    desk.drop(lab, "gages")
+    stores.drop(lab, "gages")
     with pytest.raises(StoreNotCreated):
         engine.connect()
     assert ground.databases() == set()
 
 
 def test_e2_a_getter_over_a_registry_that_does_not_exist_makes_no_registry(tmp_path: Path) -> None:
-    desk = Stores(DatabaseRegistry.at(tmp_path / "registry.sqlite3"), apps=[make_lab()])
-    assert desk.registry.services() == []
-    assert desk.names("lab") == ["gages"]
-    desk.close()
+    stores = Stores(DatabaseRegistry.at(tmp_path / "registry.sqlite3"), apps=[make_lab()])
+    assert stores.registry.services() == []
+    assert stores.names("lab") == ["gages"]
+    stores.close()
     assert everything_in(tmp_path) == []
 
 
@@ -151,64 +151,64 @@ def connections(ground: TestServer, database: str) -> int:
 
 
 def test_t3_a_thousand_getter_calls_and_sessions_hold_at_most_the_budgets_connections(
-    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], ground: TestServer
 ) -> None:
-    desk = desk_on(ground, lab, options=EngineOptions(max_connections=MOST))
-    assert desk.sync(lab, ["gages"])[0].ok
+    stores = stores_on(ground, lab, options=EngineOptions(max_connections=MOST))
+    assert stores.sync(lab, ["gages"])[0].ok
     most = [0]
     seen: set[int] = set()
 
     def use_it(number: int) -> None:
-        seen.add(id(desk.engine(lab, "gages")))
-        with desk.session(lab, "gages") as session:
+        seen.add(id(stores.engine(lab, "gages")))
+        with stores.session(lab, "gages") as session:
             session.scalar(select(func.count()).select_from(Gage))
             if number % 50 == 0:
                 most[0] = max(most[0], connections(ground, "lab_gages"))
 
     with ThreadPoolExecutor(32) as threads:
         list(threads.map(use_it, range(1000)))
-    assert seen == {id(desk.engine(lab, "gages"))}
+    assert seen == {id(stores.engine(lab, "gages"))}
     assert 1 <= most[0] <= MOST
-    state = desk.engine(lab, "gages").pool.budget.state()
+    state = stores.engine(lab, "gages").pool.budget.state()
     assert state.open == state.idle <= MOST
     if ground.directory is None:  # SQLite closes files of a process late, but never opens more
         assert connections(ground, "lab_gages") == state.open
 
 
-def test_t3_threads_that_ask_first_at_the_same_moment_get_one_engine(desk: Stores, lab: type[App]) -> None:
+def test_t3_threads_that_ask_first_at_the_same_moment_get_one_engine(stores: Stores, lab: type[App]) -> None:
     together = threading.Barrier(16)
 
     def ask(_: int) -> tuple[int, int]:
         together.wait(10)
-        return id(desk.engine(lab, "gages")), id(desk.sessionmaker(lab, "gages"))
+        return id(stores.engine(lab, "gages")), id(stores.sessionmaker(lab, "gages"))
 
     with ThreadPoolExecutor(16) as threads:
         assert len(set(threads.map(ask, range(16)))) == 1
 
 
 def test_t3_one_engine_serves_for_ever_also_after_the_store_is_linked_elsewhere(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     engine, factory = lab.gages.engine, lab.gages.sessionmaker
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     with factory.begin() as session:
         session.add(Gage(number="on main", altitude=1))
-    desk.registry.put_service(ground.new_service("other"))
-    desk.link("other", lab, "gages")
+    stores.registry.put_service(ground.new_service("other"))
+    stores.link("other", lab, "gages")
     assert lab.gages.engine is engine
     with pytest.raises(StoreNotCreated):
         engine.connect()
-    assert desk.sync(lab, ["gages"])[0].ok
+    assert stores.sync(lab, ["gages"])[0].ok
     with factory() as session:
         assert session.scalar(select(func.count()).select_from(Gage)) == 2
-    desk.link("main", lab, "gages")
+    stores.link("main", lab, "gages")
     assert (lab.gages.engine, lab.gages.sessionmaker) == (engine, factory)
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(Gage)).scalar() == 3
 
 
 def test_t3_a_sync_of_many_stores_holds_no_connection_to_those_that_are_done(
-    desk: Stores, lab: type[App], ground: TestServer
+    stores: Stores, lab: type[App], ground: TestServer
 ) -> None:
     for name in ("logan", "provo", "weber"):
         lab.basins.create(name)

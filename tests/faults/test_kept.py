@@ -37,11 +37,11 @@ class Bare(App):
 
 
 @pytest.fixture
-def address(server_ground: TestServer, desk_on: Callable[..., Stores]) -> Address:
+def address(server_ground: TestServer, stores_on: Callable[..., Stores]) -> Address:
     """Where a store is that was just made."""
-    desk = desk_on(server_ground, Bare, links=("gages",))
-    all_ok(desk, Bare)
-    return desk.address(Bare, "gages")
+    stores = stores_on(server_ground, Bare, links=("gages",))
+    all_ok(stores, Bare)
+    return stores.address(Bare, "gages")
 
 
 def session_of(connection: Connection) -> int:

@@ -75,9 +75,9 @@ def test_e4_a_sync_killed_inside_the_initializer_is_finished_by_the_next(scene: 
         assert scene.work(form=form, moment=moment).killed
         at_least_once = moment == "committed" and form == "engine"
         assert scene.words() == (list(WORDS) if at_least_once else []), moment
-        with scene.desk(form) as desk:
-            assert desk.store_status("lab", "gages").health.value == "half-made"
-            assert not desk.exists("lab", "gages")
+        with scene.stores(form) as stores:
+            assert stores.store_status("lab", "gages").health.value == "half-made"
+            assert not stores.exists("lab", "gages")
         check_finished(scene, form, expected, f"sync ({form}) killed at {moment}")
 
 

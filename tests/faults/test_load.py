@@ -76,29 +76,29 @@ class Sampler:
 # --- many stores ----------------------------------------------------------------------------------
 
 
-def make_basins(desk: Stores, lab: type[App], ground: TestServer, count: int) -> list[str]:
+def make_basins(stores: Stores, lab: type[App], ground: TestServer, count: int) -> list[str]:
     """So many stores; files are copies of one, since only their use is looked at."""
     names = [f"basins.b{number:05}" for number in range(count)]
     if ground.kind != "sqlite":
-        made = desk.create_many(lab, names, options=SyncOptions(jobs=4))
+        made = stores.create_many(lab, names, options=SyncOptions(jobs=4))
         assert [result.error for result in made if not result.ok] == []
         return names
-    desk.create(lab, names[0])
-    first = desk.registry.find_store("lab", names[0])
+    stores.create(lab, names[0])
+    first = stores.registry.find_store("lab", names[0])
     assert first is not None
-    desk.close()
+    stores.close()
     for name in names[1:]:
         database = f"lab_{name.replace('.', '_')}"
         ground.copy_database(first.database, database)
-        desk.registry.put_store(replace(first, name=name, database=database))
+        stores.registry.put_store(replace(first, name=name, database=database))
     return names
 
 
-def use_in_turn(desk: Stores, lab: type[App], names: list[str], threads: int = _THREADS) -> None:
+def use_in_turn(stores: Stores, lab: type[App], names: list[str], threads: int = _THREADS) -> None:
     """Read from each store once, from so many threads."""
 
     def use(name: str) -> int:
-        with desk.engine(lab, name).connect().execution_options(penstock_readonly=True) as connection:
+        with stores.engine(lab, name).connect().execution_options(penstock_readonly=True) as connection:
             return connection.scalar(select(func.count()).select_from(Gage)) or 0
 
     with ThreadPoolExecutor(threads) as pool:
@@ -117,14 +117,14 @@ def bytes_each(do: Callable[[], None], count: int) -> tuple[float, float]:
     return result
 
 
-def in_turn(desk: Stores, lab: type[App], ground: TestServer, count: int, limit: int) -> None:
+def in_turn(stores: Stores, lab: type[App], ground: TestServer, count: int, limit: int) -> None:
     """Use so many stores in turn; print what each took."""
-    names = make_basins(desk, lab, ground, count)
+    names = make_basins(stores, lab, ground, count)
     with Sampler(ground) as sampler:
-        engines = bytes_each(lambda: use_in_turn(desk, lab, names), count)
-        sessions = bytes_each(lambda: [desk.sessionmaker(lab, name) for name in names] and None, count)
-        use_in_turn(desk, lab, names)
-    state = desk.engine(lab, names[0]).pool.budget.state()
+        engines = bytes_each(lambda: use_in_turn(stores, lab, names), count)
+        sessions = bytes_each(lambda: [stores.sessionmaker(lab, name) for name in names] and None, count)
+        use_in_turn(stores, lab, names)
+    state = stores.engine(lab, names[0]).pool.budget.state()
     print(  # noqa: T201  (figures for whoever runs it alone)
         f"\n{count} stores on {ground.kind}: most {sampler.most} of {limit} connections in {sampler.samples} "
         f"samples; bytes per used store {engines[0]:.0f} (process {engines[1]:.0f}), "
@@ -136,24 +136,24 @@ def in_turn(desk: Stores, lab: type[App], ground: TestServer, count: int, limit:
 
 @pytest.mark.parametrize("limit", [6])
 def test_stores_used_in_turn_by_many_threads_never_have_more_connections_than_the_budget(
-    desk_on: Callable[..., Stores], lab: type[App], ground: TestServer, limit: int
+    stores_on: Callable[..., Stores], lab: type[App], ground: TestServer, limit: int
 ) -> None:
-    desk = desk_on(ground, lab, options=EngineOptions(max_connections=limit))
-    in_turn(desk, lab, ground, 200 if ground.kind == "sqlite" else 12, limit)
+    stores = stores_on(ground, lab, options=EngineOptions(max_connections=limit))
+    in_turn(stores, lab, ground, 200 if ground.kind == "sqlite" else 12, limit)
 
 
 @pytest.mark.soak
 def test_ten_thousand_files_used_in_turn(
-    desk_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], sqlite_ground: TestServer
 ) -> None:
-    in_turn(desk_on(sqlite_ground, lab), lab, sqlite_ground, 10_000, 200)
+    in_turn(stores_on(sqlite_ground, lab), lab, sqlite_ground, 10_000, 200)
 
 
 @pytest.mark.soak
 def test_three_hundred_databases_used_in_turn(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
-    in_turn(desk_on(postgresql_ground, lab), lab, postgresql_ground, 300, 20)
+    in_turn(stores_on(postgresql_ground, lab), lab, postgresql_ground, 300, 20)
 
 
 # --- killed sessions ------------------------------------------------------------------------------
@@ -164,13 +164,13 @@ class Storm:
     """Threads that use stores at random while sessions are killed at random.
 
     Args:
-        desk: The desk.
+        stores: The `Stores` object.
         app: The app.
         names: The stores.
         ground: Where.
     """
 
-    desk: Stores
+    stores: Stores
     app: type[App]
     names: list[str]
     ground: TestServer
@@ -207,7 +207,7 @@ class Storm:
             self.twice.append(error)
 
     def _request(self, name: str) -> None:
-        with self.desk.begin(self.app, name) as session:
+        with self.stores.begin(self.app, name) as session:
             session.add(Gage(number=f"{threading.get_ident()}-{time.monotonic_ns()}", altitude=1))
             session.flush()
             session.scalar(select(func.count()).select_from(Gage))
@@ -228,17 +228,17 @@ class Storm:
 
 
 def storm(
-    desk: Stores, lab: type[App], ground: TestServer, threads: int, stores: int, seconds: float
+    stores: Stores, lab: type[App], ground: TestServer, threads: int, count: int, seconds: float
 ) -> None:
     """Use stores at random while sessions are killed; nothing leaks, nothing fails for long."""
-    names = make_basins(desk, lab, ground, stores)
+    names = make_basins(stores, lab, ground, count)
     with Sampler(ground) as sampler:
-        raging = Storm(desk, lab, names, ground)
+        raging = Storm(stores, lab, names, ground)
         raging.run(threads, seconds)
-        state = settled(desk, lab, names)
+        state = settled(stores, lab, names)
         sampler.last = sampler.count()
     print(  # noqa: T201  (figures for whoever runs it alone)
-        f"\n{threads} threads, {stores} stores, {seconds:g} s: {dict(raging.done)}, "
+        f"\n{threads} threads, {count} stores, {seconds:g} s: {dict(raging.done)}, "
         f"most {sampler.most} of {state.limit} connections"
     )
     assert raging.twice == []
@@ -249,23 +249,23 @@ def storm(
     assert state.holders == {}
 
 
-def settled(desk: Stores, lab: type[App], names: list[str]) -> BudgetState:
+def settled(stores: Stores, lab: type[App], names: list[str]) -> BudgetState:
     """What the budget says once every dead connection was looked at."""
     for name in names:
-        with desk.engine(lab, name).connect():
+        with stores.engine(lab, name).connect():
             """Only looked at."""
-    return desk.engine(lab, names[0]).pool.budget.state()
+    return stores.engine(lab, names[0]).pool.budget.state()
 
 
 def test_no_request_fails_twice_and_no_connection_leaks_while_sessions_are_killed(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
-    desk = desk_on(postgresql_ground, lab, options=EngineOptions(max_connections=8))
-    storm(desk, lab, postgresql_ground, threads=40, stores=10, seconds=4)
+    stores = stores_on(postgresql_ground, lab, options=EngineOptions(max_connections=8))
+    storm(stores, lab, postgresql_ground, threads=40, stores=10, seconds=4)
 
 
 @pytest.mark.soak
 def test_two_minutes_of_killed_sessions(
-    desk_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
+    stores_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
-    storm(desk_on(postgresql_ground, lab), lab, postgresql_ground, threads=200, stores=60, seconds=120)
+    storm(stores_on(postgresql_ground, lab), lab, postgresql_ground, threads=200, stores=60, seconds=120)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from faults.logins import APP, QUICK, desk
+from faults.logins import APP, QUICK, stores_of
 from faults.scenes import Workers, until
 from fix_apps import count
 from fix_roles import WORDS, Words, log_in, logins_on, roles_on
@@ -71,13 +71,15 @@ def home(
     found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring)
     password = read_password(ground.service, ServiceAccount.SERVICE, keyring)
     assert password is not None
-    with desk(found.registry, found.key) as stores:
+    with stores_of(found.registry, found.key) as stores:
         sealed = seal_password(found.ground.service, ServiceAccount.SERVICE, password, keyring)
         stores.operator.add_service(sealed)
         for setting in APP.declaration().settings:
             stores.link("main", APP, setting.name)
     yield found
-    with desk(found.registry, found.key) as stores:  # The server goes on; its next test has the old password.
+    with stores_of(
+        found.registry, found.key
+    ) as stores:  # The server goes on; its next test has the old password.
         now = read_password(stores.operator.get_service("main"), ServiceAccount.SERVICE, keyring)
         if now != password:
             found.ground.run_sql(found.words.home, found.words.set_password.format(password))
@@ -85,8 +87,8 @@ def home(
 
 @pytest.fixture
 def running(home: Home) -> Any:
-    """A desk in use whose store has logins of its own."""
-    with desk(home.registry, home.key, QUICK) as stores, use(stores):
+    """`Stores` in use whose store has logins of its own."""
+    with stores_of(home.registry, home.key, QUICK) as stores, use(stores):
         assert stores.sync(APP, ["gages"])[0].error is None
         yield stores
 
@@ -168,7 +170,7 @@ def test_a_service_whose_password_is_kept_elsewhere_is_rotated_only_when_it_may_
 
 def check_whole(home: Home, point: str) -> None:
     """Everybody who had access has it: by what the registry remembers, on the server."""
-    with desk(home.registry, home.key) as stores, use(stores):
+    with stores_of(home.registry, home.key) as stores, use(stores):
         assert stores.server_version("main"), point
         assert stores.exists(APP, "gages"), point
         assert count(APP.gages) == 2, point
@@ -178,7 +180,7 @@ def check_whole(home: Home, point: str) -> None:
 
 def check_finished(home: Home, point: str) -> None:
     """Nothing is half-way: two logins, both known; one password of the service."""
-    with desk(home.registry, home.key) as stores:
+    with stores_of(home.registry, home.key) as stores:
         known = stores.registry.credentials()
         assert [each.state for each in known] == CURRENT, point
         assert sorted(each.login for each in known) == logins_on(home.ground), point
@@ -219,7 +221,7 @@ def test_a_rotation_killed_at_every_moment_can_be_finished(home: Home, verb: str
 def sync_killed(home: Home, kill_ats: range) -> None:
     for kill_at in kill_ats:
         home.ground.clean()
-        with desk(home.registry, home.key) as stores:
+        with stores_of(home.registry, home.key) as stores:
             for entry in stores.registry.stores():
                 stores.registry.remove_store(entry)
             known = stores.registry.credentials()
@@ -249,7 +251,7 @@ def test_e4_a_sync_that_gives_roles_killed_at_every_moment_is_finished_by_the_ne
 
 def rotate_under_load(home: Home, verb: Callable[[Stores], None], *, processes: int, times: int) -> list[Any]:
     """Rotate again and again while processes of four threads use the store; what they say."""
-    with desk(home.registry, home.key, QUICK) as stores:
+    with stores_of(home.registry, home.key, QUICK) as stores:
         assert stores.sync(APP, ["gages"])[0].error is None
         seconds = 30.0 + times * 30.0
         order = {"registry": home.registry, "key": home.key, "seconds": seconds, "threads": 4}
@@ -287,7 +289,7 @@ def test_e9_logins_rotate_under_load_and_no_request_fails(home: Home) -> None:
 
 
 def test_e9_a_services_password_rotates_under_load_and_no_request_fails(home: Home) -> None:
-    with desk(home.registry, home.key) as stores:
+    with stores_of(home.registry, home.key) as stores:
         service = stores.operator.get_service("main")
         stores.operator.edit_service(replace(service, roles=RoleMode.SERVICE))
     assert check_load(rotate_under_load(home, rotate_service, processes=2, times=2), users=1) > 10
@@ -298,7 +300,7 @@ def test_e9_a_services_password_rotates_under_load_and_no_request_fails(home: Ho
 def test_e9_five_rotations_under_sixteen_workers_fail_no_request(
     home: Home, roles: RoleMode, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with desk(home.registry, home.key) as stores:
+    with stores_of(home.registry, home.key) as stores:
         service = stores.operator.get_service("main")
         stores.operator.edit_service(replace(service, roles=roles))
     verb = rotate_logins if roles is RoleMode.STORE else rotate_service

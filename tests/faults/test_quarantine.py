@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from faults.logins import APP, desk
+from faults.logins import APP, stores_of
 from faults.scenes import Ended, Workers
 from fix_apps import Gage, count
 from fix_roles import WORDS, log_in, logins_on, roles_on
@@ -59,9 +59,9 @@ class Home:
         return 3 if self.store == STATIC else 1
 
     @contextmanager
-    def desk(self) -> Iterator[Stores]:
-        """A desk of this process's own, in use."""
-        with desk(self.registry, str(self.keyring.file)) as stores, use(stores):
+    def stores(self) -> Iterator[Stores]:
+        """`Stores` of this process's own, in use."""
+        with stores_of(self.registry, str(self.keyring.file)) as stores, use(stores):
             yield stores
 
     def run(self, verb: str, kill_at: int = 0) -> Ended:
@@ -80,7 +80,7 @@ class Home:
 
     def make(self) -> None:
         """Make the store, with a row of its own."""
-        with self.desk() as stores:
+        with self.stores() as stores:
             sync(stores, self)
             with self.handle.begin() as session:
                 session.add(Gage(number="mine", altitude=1.0))
@@ -129,7 +129,7 @@ def home_on(workers: Workers, tmp_path: Path, keyring: Keyring) -> Callable[[Tes
 
     def make(ground: TestServer, store: str = STATIC) -> Home:
         found = Home(ground, workers, str(tmp_path / "registry.sqlite3"), keyring, store)
-        with found.desk() as stores:
+        with found.stores() as stores:
             stores.registry.put_service(ground.service)
             for setting in (store.partition(".")[0], "servers"):
                 stores.link("main", APP, setting)
@@ -153,7 +153,7 @@ both = pytest.mark.parametrize("home", [STATIC, DYNAMIC], indirect=True)
 
 def check_honest(home: Home, point: str) -> bool:
     """What is said to be there is there, and nothing else; whether the store is, and lets its app in."""
-    with home.desk() as stores:
+    with home.stores() as stores:
         found = [each for each in stores.status() if each.health is not Health.UNLINKED]
         said = {each.database for each in found if each.exists is not False}
         assert home.databases() - home.remains() <= said <= home.databases(), point
@@ -179,7 +179,7 @@ def check_back(home: Home, point: str) -> None:
     whole = check_honest(home, point)
     assert whole or home.one_by_one, point
     assert home.databases() == {home.database}, point
-    with home.desk() as stores:
+    with home.stores() as stores:
         entries = [(each.database, each.state, each.was) for each in stores.registry.stores()]
         assert entries == [(home.database, StoreState.READY, "")], point
         known = stores.registry.credentials()
@@ -193,7 +193,7 @@ def check_back(home: Home, point: str) -> None:
 def check_kept(home: Home, point: str) -> None:
     """The store is kept, and nothing else of it is there."""
     assert not check_honest(home, point), point
-    with home.desk() as stores:
+    with home.stores() as stores:
         assert {each.database for each in stores.kept()} == home.databases(), point
         assert len(stores.kept()) == len(stores.registry.stores()) == 1, point
         known = stores.registry.credentials("main", stores.kept()[0].database)
@@ -209,7 +209,7 @@ def check_gone(home: Home, point: str) -> None:
         assert roles_on(home.ground) == set(), point
     if home.ground.directory is not None:
         assert {path.suffix for path in home.ground.directory.iterdir()} <= {".lock"}, point
-    with home.desk() as stores:
+    with home.stores() as stores:
         assert (stores.registry.stores(), stores.registry.credentials()) == ([], []), point
 
 
@@ -225,7 +225,7 @@ def drop_again(home: Home, point: str) -> None:
 
 def undrop(home: Home, point: str) -> None:
     """Bring the store back, unless it is here, and nothing else is said to be kept."""
-    with home.desk() as stores:
+    with home.stores() as stores:
         wanted = bool(stores.kept()) or not stores.exists(APP, home.store)
     if wanted:
         home.well("undrop", f"{point}, undropped")
@@ -245,7 +245,7 @@ def purge_and_drop(home: Home, point: str) -> None:
 
 def make_anew(home: Home, point: str) -> None:
     """Sync, which makes a new store where the old one is kept; let the old one take its place again."""
-    with home.desk() as stores:
+    with home.stores() as stores:
         here = stores.exists(APP, home.store)
         sync(stores, home)
         assert home.remains() == set(), point
@@ -259,7 +259,7 @@ def make_anew(home: Home, point: str) -> None:
 
 def drop_now(home: Home, point: str) -> None:
     """Drop for good: nothing is left, unless the store is kept already, as it is said to be."""
-    with home.desk() as stores:
+    with home.stores() as stores:
         stores.drop(APP, home.store, now=True)
         assert {each.database for each in stores.kept()} == home.databases(), point
     purge_again(home, point)
@@ -290,7 +290,7 @@ FINISHES: dict[str, tuple[Finish, ...]] = {
 
 def begin(home: Home, verb: str) -> None:
     """Let the store be what the verb begins with: here, or kept."""
-    with home.desk() as stores:
+    with home.stores() as stores:
         kept, here = bool(stores.kept()), stores.exists(APP, home.store)
     if not (kept or here):
         home.make()
@@ -376,7 +376,7 @@ def drop_while_open(home: Home, kill_at: int = 0) -> Ended:
 
 def check_rows(home: Home, point: str) -> None:
     """The store's rows are there, or come back."""
-    with home.desk() as stores:
+    with home.stores() as stores:
         if not stores.exists(APP, home.store):
             stores.undrop(APP, home.store)
         check_open(stores, home, point)

@@ -52,9 +52,9 @@ def test_t18_eight_processes_sync_the_same_twenty_stores_and_each_is_made_once(s
         record = scene.ground.run_sql(f"fleet_{name}", "SELECT app, store FROM penstock_store")
         assert record == [("fleet", name)]
         assert steps[f"{name}: write the record of {name}"] == 1
-    with scene.desk() as desk:
-        assert [status.health.value for status in desk.status("fleet")] == ["ready"] * len(FLEET)
-        assert {entry.state.value for entry in desk.registry.stores()} == {"ready"}
+    with scene.stores() as stores:
+        assert [status.health.value for status in stores.status("fleet")] == ["ready"] * len(FLEET)
+        assert {entry.state.value for entry in stores.registry.stores()} == {"ready"}
 
 
 def test_t18_a_registry_that_does_not_exist_yet_is_made_once_by_eight_processes(scene: Scene) -> None:
@@ -63,9 +63,9 @@ def test_t18_a_registry_that_does_not_exist_yet_is_made_once_by_eight_processes(
     orders = [{"job": "register", "registry": scene.registry, "name": f"service {n}"} for n in range(AT_ONCE)]
     ended = scene.workers.run_all(orders)
     assert [one.err for one in ended if one.status != 0] == []
-    with scene.desk() as desk:
-        assert len(desk.registry.services()) == AT_ONCE
-        assert len(desk.registry.journal()) == AT_ONCE
+    with scene.stores() as stores:
+        assert len(stores.registry.services()) == AT_ONCE
+        assert len(stores.registry.journal()) == AT_ONCE
 
 
 def test_t18_four_processes_refresh_while_four_sync_and_all_end_well(scene: Scene) -> None:
@@ -169,10 +169,10 @@ def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
     shutil.copy(scene.registry, tmp_path / "other")  # Else it would be another one, whose store this is not.
     registry = DatabaseRegistry.at(tmp_path / "other" / "registry.sqlite3")
     [service] = registry.services()
-    with Stores(registry) as desk:
-        desk.registry.put_service(replace(service, url=f"{service.url}/elsewhere"), replace=True)
+    with Stores(registry) as stores:
+        stores.registry.put_service(replace(service, url=f"{service.url}/elsewhere"), replace=True)
         first = held(scene, tmp_path / "hold")
-        result = desk.sync(scene.apps[0], ["gages"], SyncOptions(lock_timeout=0.3))[0]
+        result = stores.sync(scene.apps[0], ["gages"], SyncOptions(lock_timeout=0.3))[0]
         assert isinstance(result.error, StoreBusy), str(result.error)
         waiting = scene.workers.start("work", registry=str(tmp_path / "other" / "registry.sqlite3"))
         time.sleep(0.5)
@@ -192,15 +192,15 @@ def test_e6_a_sync_over_another_maintenance_database_waits_all_the_same(
     indirect=["ground"],
 )
 def test_e6_a_server_that_ends_idle_sessions_leaves_the_holder_its_lock(
-    ground: TestServer, desk: Stores, lab: type[App], begin: str, end: str
+    ground: TestServer, stores: Stores, lab: type[App], begin: str, end: str
 ) -> None:
-    all_ok(desk, lab)
-    address = desk.address(lab, "gages")
+    all_ok(stores, lab)
+    address = stores.address(lab, "gages")
     ground.run_sql("lab_gages", begin)
     try:
         with address.backend.lock(address.database_address, 1):
             before = ground.sessions("lab_gages")
-            with logged_in(desk.url(lab, "gages")):
+            with logged_in(stores.url(lab, "gages")):
                 [idle] = ground.sessions("lab_gages") - before
                 until(lambda: idle not in ground.sessions("lab_gages"), "an idle session is ended")
             with pytest.raises(StoreBusy), address.backend.lock(address.database_address, 0):

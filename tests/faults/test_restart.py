@@ -27,12 +27,12 @@ HOW = pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
 
 
 @pytest.fixture
-def stores(server_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]) -> Iterator[Stores]:
-    """A desk whose store is synced and has been used, so that it has idle connections."""
-    with use(desk_on(server_ground, lab)) as desk:
-        assert desk.sync(lab, ["gages"])[0].ok
+def stores(server_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]) -> Iterator[Stores]:
+    """`Stores` whose store is synced and has been used, so that it has idle connections."""
+    with use(stores_on(server_ground, lab)) as stores:
+        assert stores.sync(lab, ["gages"])[0].ok
         assert count(lab) == 2
-        yield desk
+        yield stores
 
 
 def count(app: type[App]) -> int:
@@ -122,7 +122,7 @@ def test_a_transaction_in_progress_fails_once_and_the_session_serves_again(
 
 
 def test_a_server_stopped_during_a_sync_fails_it_and_the_next_one_finishes_it(
-    server_ground: TestServer, lab: type[App], desk_on: Callable[..., Stores]
+    server_ground: TestServer, lab: type[App], stores_on: Callable[..., Stores]
 ) -> None:
     def stopping(engine: Engine, first_time: bool) -> None:
         stop(server_ground)
@@ -132,12 +132,12 @@ def test_a_server_stopped_during_a_sync_fails_it_and_the_next_one_finishes_it(
         package = "lab"
         gages = Database("Every gage.", metadata=Base.metadata, initializer=stopping)
 
-    with use(desk_on(server_ground, Fragile)) as stores:
+    with use(stores_on(server_ground, Fragile)) as stores:
         error = stores.sync(Fragile, ["gages"])[0].error
         assert isinstance(error, (InitializerError, ServerError))
         assert "refused" in error.why
         start(server_ground)
         assert stores.store_status(Fragile, "gages").health is Health.HALF_MADE
-    with use(desk_on(server_ground, lab)) as stores:
+    with use(stores_on(server_ground, lab)) as stores:
         assert stores.sync(lab, ["gages"])[0].ok
         assert count(lab) == 2

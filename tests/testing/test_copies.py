@@ -30,15 +30,15 @@ LEFT = "penstock_test_0123abcd"
 
 
 def test_copies_are_made_seeded_and_gone_with_the_block(ground: TestServer, lab: type[App]) -> None:
-    with stores_for_tests([lab], service=ground.service) as stores, use(stores):
+    with stores_for_tests([lab], service=ground.service) as copies, use(copies):
         assert count(lab.gages) == 2
-        assert {run_of_copy(database) for database in ground.databases()} == {stores.copies.run}
+        assert {run_of_copy(database) for database in ground.databases()} == {copies.copies.run}
     assert ground.databases() == set()
 
 
-def test_copies_leave_the_apps_own_stores_alone(ground: TestServer, desk: Stores, lab: type[App]) -> None:
-    all_ok(desk, lab)
-    with stores_for_tests([lab], like=desk) as stores, use(stores):
+def test_copies_leave_the_apps_own_stores_alone(ground: TestServer, stores: Stores, lab: type[App]) -> None:
+    all_ok(stores, lab)
+    with stores_for_tests([lab], like=stores) as copies, use(copies):
         with lab.gages.begin() as session:
             session.add(Gage(number="a test's", altitude=1))
         assert count(lab.gages) == 3
@@ -47,48 +47,48 @@ def test_copies_leave_the_apps_own_stores_alone(ground: TestServer, desk: Stores
 
 
 def test_copies_are_where_an_address_in_the_environment_leads_but_beside_what_is_there(
-    ground: TestServer, desk: Stores, lab: type[App], monkeypatch: pytest.MonkeyPatch
+    ground: TestServer, stores: Stores, lab: type[App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_ok(desk, lab)
-    url = desk.url(lab, "gages")
+    all_ok(stores, lab)
+    url = stores.url(lab, "gages")
     monkeypatch.setenv("PENSTOCK_STORE__LAB__GAGES", url.render_as_string(hide_password=False))
-    with stores_for_tests([lab], like=desk) as stores, use(stores):
-        assert run_of_copy(str(stores.address(lab, "gages").database))
+    with stores_for_tests([lab], like=stores) as copies, use(copies):
+        assert run_of_copy(str(copies.address(lab, "gages").database))
     assert count(lab.gages) == 2
 
 
 def test_t11_copies_of_run_time_stores_go_with_the_run(ground: TestServer, lab: type[App]) -> None:
-    with stores_for_tests([lab], service=ground.service) as stores, use(stores):
+    with stores_for_tests([lab], service=ground.service) as copies, use(copies):
         lab.basins.create("logan")
-        stores.create(lab, "scratch", NewStore(connection="servers"))
-        assert stores.names(lab) == ["gages", "basins.logan", "scratch"]
+        copies.create(lab, "scratch", NewStore(connection="servers"))
+        assert copies.names(lab) == ["gages", "basins.logan", "scratch"]
     assert ground.databases() == set()
 
 
 def test_t11_a_run_time_store_is_copied_without_saying_more_than_its_name(
-    ground: TestServer, desk: Stores, lab: type[App]
+    ground: TestServer, stores: Stores, lab: type[App]
 ) -> None:
-    desk.create(lab, "scratch", NewStore(connection="servers", initializer="fix_apps:seed_with_tables"))
-    with stores_for_tests([lab], like=desk) as stores, use(stores):
-        stores.create(lab, "scratch")
-        with stores.session(lab, "scratch") as session:
+    stores.create(lab, "scratch", NewStore(connection="servers", initializer="fix_apps:seed_with_tables"))
+    with stores_for_tests([lab], like=stores) as copies, use(copies):
+        copies.create(lab, "scratch")
+        with copies.session(lab, "scratch") as session:
             assert session.query(Gage).count() == 2
     assert ground.databases() == {"lab_scratch"}
 
 
 def test_t11_an_unlinked_optional_store_stops_no_copies(
-    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
-    desk = desk_on(ground, lab, links=("gages",))
-    with stores_for_tests([lab], like=desk) as stores, use(stores):
+    stores = stores_on(ground, lab, links=("gages",))
+    with stores_for_tests([lab], like=stores) as copies, use(copies):
         assert count(lab.gages) == 2
 
 
 def test_a_required_store_without_a_service_is_named(
-    ground: TestServer, desk_on: Callable[..., Stores], lab: type[App]
+    ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
-    desk = desk_on(ground, lab, links=("basins",))
-    with pytest.raises(NotLinked, match="gages"), stores_for_tests([lab], like=desk):
+    stores = stores_on(ground, lab, links=("basins",))
+    with pytest.raises(NotLinked, match="gages"), stores_for_tests([lab], like=stores):
         pass
     assert ground.databases() == set()
 
@@ -111,10 +111,10 @@ def test_an_initializer_that_fails_is_told_and_nothing_is_left(ground: TestServe
 
 def test_e10_a_copy_has_a_record_of_its_own(ground: TestServer, lab: type[App]) -> None:
     read = "SELECT store_id, app, store, purpose, copied_from, initialised IS NOT NULL FROM penstock_store"
-    with stores_for_tests([lab], service=ground.service) as stores, stores.fresh("other") as other:
-        mine = stores.address(lab, "gages").database
+    with stores_for_tests([lab], service=ground.service) as copies, copies.fresh("other") as other:
+        mine = copies.address(lab, "gages").database
         others = other.address(lab, "gages").database
-        template = Copies(stores.copies.run, "template").database("lab", StoreName("gages"))
+        template = Copies(copies.copies.run, "template").database("lab", StoreName("gages"))
         records = [ground.run_sql(database, read)[0] for database in (template, mine, others)]
         ids = [record[0] for record in records]
         assert len(set(ids)) == 3
@@ -142,12 +142,12 @@ def test_a_template_is_made_once_for_all_workers(ground: TestServer) -> None:
     def work(worker: int) -> tuple[str, int]:
         started.wait()
         with (
-            stores_for_tests([Lab], service=ground.service, run="one", worker=f"gw{worker}") as stores,
-            stores.begin(Lab, "gages") as session,
+            stores_for_tests([Lab], service=ground.service, run="one", worker=f"gw{worker}") as copies,
+            copies.begin(Lab, "gages") as session,
         ):
             session.add(Gage(number=f"{worker}", altitude=1))
             session.flush()
-            return stores.address(Lab, "gages").database, session.query(Gage).count()
+            return copies.address(Lab, "gages").database, session.query(Gage).count()
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(work, range(4)))
@@ -158,9 +158,9 @@ def test_a_template_is_made_once_for_all_workers(ground: TestServer) -> None:
 
 
 def test_fresh_copies_are_apart_and_gone_with_their_block(ground: TestServer, lab: type[App]) -> None:
-    with stores_for_tests([lab], service=ground.service) as stores, use(stores):
+    with stores_for_tests([lab], service=ground.service) as copies, use(copies):
         before = ground.databases()
-        with stores.fresh("tests/test_lab.py::test_it[1]") as fresh, use(fresh):
+        with copies.fresh("tests/test_lab.py::test_it[1]") as fresh, use(fresh):
             with lab.gages.begin() as session:
                 session.add(Gage(number="1", altitude=1))
             lab.basins.create("logan")
@@ -173,7 +173,7 @@ def test_without_a_service_copies_are_files_in_a_folder_of_the_users(
     lab: type[App], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with stores_for_tests([lab]) as stores, use(stores):
+    with stores_for_tests([lab]) as copies, use(copies):
         assert count(lab.gages) == 2
         [folder] = tmp_path.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -198,7 +198,7 @@ def test_the_longest_names_are_told_apart(ground: TestServer) -> None:
         second: Database("Two.", metadata=Base.metadata),
     }
     lab = type("Lab", (App,), {"package": "lab" * 20, **settings})
-    with stores_for_tests([lab], service=ground.service) as stores, use(stores):
+    with stores_for_tests([lab], service=ground.service) as copies, use(copies):
         assert (count(getattr(lab, first)), count(getattr(lab, second))) == (2, 0)
         assert all(len(database) <= 63 for database in ground.databases())
 
@@ -209,7 +209,7 @@ def test_a_role_that_may_only_create_databases_makes_copies(
     with postgresql.connect() as connection:
         connection.execute("CREATE ROLE maker LOGIN CREATEDB PASSWORD 'it is'")
     service = Service(name="main", url=f"postgresql://maker:it%20is@127.0.0.1:{postgresql.port}")
-    with stores_for_tests([lab], service=service) as stores, use(stores):
+    with stores_for_tests([lab], service=service) as copies, use(copies):
         assert count(lab.gages) == 2
     assert postgresql.databases() == set()
 
@@ -223,8 +223,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(ground: TestServer, l
         run = process.stdout.readline().strip()
     assert process.returncode == -9
     assert [run_of_copy(database) for database in ground.databases()] == [run] * 4
-    with stores_for_tests([lab], service=ground.service) as stores:
-        assert {run_of_copy(database) for database in ground.databases()} == {stores.copies.run}
+    with stores_for_tests([lab], service=ground.service) as copies:
+        assert {run_of_copy(database) for database in ground.databases()} == {copies.copies.run}
     assert ground.databases() == set()
     assert ground.directory is None or list(ground.directory.iterdir()) == []
 
@@ -262,14 +262,14 @@ def test_runs_of_two_projects_on_one_server_do_not_meet(ground: TestServer) -> N
 
 
 def test_a_copy_that_was_dropped_meanwhile_stops_nothing(ground: TestServer, lab: type[App]) -> None:
-    with stores_for_tests([lab], service=ground.service) as stores:
-        ground.drop_database(stores.address(lab, "gages").database)
-        with pytest.raises(StoreNotCreated), stores.session(lab, "gages") as session:
+    with stores_for_tests([lab], service=ground.service) as copies:
+        ground.drop_database(copies.address(lab, "gages").database)
+        with pytest.raises(StoreNotCreated), copies.session(lab, "gages") as session:
             session.query(Gage).count()
     assert ground.databases() == set()
 
 
 def test_copies_need_no_registry_that_lasts(ground: TestServer, lab: type[App]) -> None:
-    desk = Stores(MemoryRegistry(), apps=[lab])
-    with desk, stores_for_tests([lab], service=ground.service, like=desk) as stores, use(stores):
+    stores = Stores(MemoryRegistry(), apps=[lab])
+    with stores, stores_for_tests([lab], service=ground.service, like=stores) as copies, use(copies):
         assert count(lab.gages) == 2

@@ -63,9 +63,9 @@ def check_rights(stores: Stores) -> None:
 
 
 def test_b2_an_app_may_do_in_a_copy_what_it_may_do_for_real(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores]
 ) -> None:
-    real = role_desk_on(role_ground, Both)
+    real = role_stores_on(role_ground, Both)
     assert [str(result.error) for result in real.sync(Both) if not result.ok] == []
     with use(real):
         check_rights(real)
@@ -180,9 +180,9 @@ def test_b2_roles_whose_copies_are_gone_are_removed_by_the_next_one(
 
 
 def test_b2_the_roles_of_real_stores_and_of_runs_that_go_on_are_left_alone(
-    role_ground: TestServer, role_desk_on: Callable[..., Stores], lab: type[App]
+    role_ground: TestServer, role_stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
-    real = role_desk_on(role_ground, lab)
+    real = role_stores_on(role_ground, lab)
     assert real.sync(lab, ["gages"])[0].ok
     own = roles_on(role_ground)
     with start_a_run(role_ground) as process:

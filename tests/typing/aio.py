@@ -1,4 +1,4 @@
-"""What type checkers must know of `.aio` and the awaited desk."""
+"""What type checkers must know of `.aio` and the awaited stores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Lab(App):
     servers = Connection("Where new stores are made.")
 
 
-async def use(desk: AsyncStores) -> None:
+async def use(stores: AsyncStores) -> None:
     """Use all of it."""
     assert_type(Lab.samples.aio, AsyncStore)
     assert_type(Lab.sites.aio, AsyncKind)
@@ -29,7 +29,7 @@ async def use(desk: AsyncStores) -> None:
     assert_type(await Lab.sites.aio.names(), list[str])
     assert_type(await Lab.samples.aio.status(), StoreStatus)
     assert_type(current_stores(), AsyncStores)
-    assert_type(await desk.exists(Lab, "samples"), bool)
-    assert_type(await desk.sync(Lab, ["samples"]), list[SyncResult])
+    assert_type(await stores.exists(Lab, "samples"), bool)
+    assert_type(await stores.sync(Lab, ["samples"]), list[SyncResult])
     async with Lab.samples.aio.begin() as session:
         assert_type(session, AsyncSession)

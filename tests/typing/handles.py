@@ -48,8 +48,8 @@ def seed(session: Session, first_time: bool) -> None:
 assert_type(seed(Session(), True), None)
 
 
-def use_desk(desk: Stores) -> None:
-    """An app's class is what a desk takes."""
-    assert_type(desk.engine(Lab, "gages"), Engine)
-    assert_type(desk.engine("lab", "gages"), Engine)
+def use_stores(stores: Stores) -> None:
+    """An app's class is what `Stores` takes."""
+    assert_type(stores.engine(Lab, "gages"), Engine)
+    assert_type(stores.engine("lab", "gages"), Engine)
     assert_type(Lab.get_persistent_store_database("gages"), Any)

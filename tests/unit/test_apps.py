@@ -48,8 +48,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     sys.path_importer_cache.clear()
 
 
-def desk(*linked: str, config: bool = True) -> Stores:
-    """A desk whose registry remembers settings of these apps, with a `penstock.toml` or without."""
+def stores_of(*linked: str, config: bool = True) -> Stores:
+    """`Stores` whose registry remembers settings of these apps, with a `penstock.toml` or without."""
     registry = MemoryRegistry()
     for app in linked:
         registry.put_link(Link(app=app, setting="main", service="local"))
@@ -60,7 +60,7 @@ def desk(*linked: str, config: bool = True) -> Stores:
 
 def test_a_given_class_is_registered_under_its_package(make: Callable[..., Path]) -> None:
     make("given_one.py", APP.format(name="One", package="t_one"))
-    stores = desk()
+    stores = stores_of()
     [found] = [app for app in find_apps(stores, ["given_one:One"]) if app.package == "t_one"]
     assert (found.target, found.where, found.error) == ("given_one:One", "--app given_one:One", None)
     assert [app.package for app in stores.apps] == ["t_one"]
@@ -69,7 +69,7 @@ def test_a_given_class_is_registered_under_its_package(make: Callable[..., Path]
 @pytest.mark.parametrize("path", ["t_here/__init__.py", "t_here.py"])
 def test_a_package_of_a_project_is_found_when_it_is_named(make: Callable[..., Path], path: str) -> None:
     file = make(path, APP.format(name="Here", package="t_here"))
-    stores = desk()
+    stores = stores_of()
     apps = find_apps(stores)
     assert not list(apps)
     assert apps.get("t_here").package == "t_here"
@@ -81,7 +81,7 @@ def test_a_package_of_a_project_is_found_without_being_named(make: Callable[...,
     make(path, APP.format(name="Here", package="t_here"))
     make("t_web/app.py", "raise SystemExit('some other framework, never imported')")
     make("t_broken/app.py", "import penstock, no_such_module")
-    apps = find_apps(desk())
+    apps = find_apps(stores_of())
     assert [app.package for app in apps if app.error is None] == ["t_here"]
     assert [app.package for app in apps.broken] == ["t_broken"]
 
@@ -91,7 +91,7 @@ def test_a_package_of_a_folder_without_penstock_toml_is_not_imported(
     make: Callable[..., Path], path: str
 ) -> None:
     make(path, "import penstock; raise SystemExit('imported')")
-    stores = desk("t_here", config=False)
+    stores = stores_of("t_here", config=False)
     apps = find_apps(stores)
     assert not list(apps)
     with pytest.raises(UnknownApp, match="There is no app 't_here'"):
@@ -101,7 +101,7 @@ def test_a_package_of_a_folder_without_penstock_toml_is_not_imported(
 def test_a_folder_below_that_of_penstock_toml_is_not_searched(
     make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stores = desk()
+    stores = stores_of()
     file = make("below/t_here/app.py", "import penstock; raise SystemExit('imported')")
     monkeypatch.chdir(file.parent.parent)
     assert not list(find_apps(stores))
@@ -111,7 +111,7 @@ def test_a_given_class_is_found_in_the_working_directory_without_penstock_toml(
     make: Callable[..., Path],
 ) -> None:
     make("given_one.py", APP.format(name="One", package="t_one"))
-    assert [app.package for app in find_apps(desk(config=False), ["given_one:One"])] == ["t_one"]
+    assert [app.package for app in find_apps(stores_of(config=False), ["given_one:One"])] == ["t_one"]
 
 
 @pytest.mark.parametrize("path", ["t_open/app.py", "t_open/model.py", "t_open/__init__.py"])
@@ -124,7 +124,7 @@ def test_an_app_that_every_user_may_change_is_broken_and_says_who_may(
     make("t_good/app.py", APP.format(name="Good", package="t_good"))
     file = Path(path).absolute()
     file.chmod(0o666)
-    stores = desk("t_open")
+    stores = stores_of("t_open")
     apps = find_apps(stores)
     assert [app.package for app in stores.apps] == ["t_good"]
     assert stores.broken_apps.keys() == {"t_open"}
@@ -140,12 +140,12 @@ def test_a_named_pipe_in_place_of_an_app_holds_nobody_up(make: Callable[..., Pat
     make("t_here/app.py", APP.format(name="Here", package="t_here"))
     Path("t_a_pipe").mkdir()
     os.mkfifo("t_a_pipe/app.py")
-    assert [app.package for app in find_apps(desk())] == ["t_here"]
+    assert [app.package for app in find_apps(stores_of())] == ["t_here"]
 
 
 def test_apps_are_named_without_being_imported(make: Callable[..., Path]) -> None:
     make("t_here/app.py", "import penstock; raise SystemExit('imported')")
-    stores = desk("t_linked")
+    stores = stores_of("t_linked")
     assert stores.config is not None
     stores.config = FileConfig(path=stores.config.path, apps={"t_listed": "t_elsewhere.app:Listed"})
     named = named_packages(stores, ["t_given.app:Given", "tethysapp.t_old.app:Old"])
@@ -157,11 +157,11 @@ def test_apps_are_named_without_being_imported(make: Callable[..., Path]) -> Non
 def test_what_the_registry_remembers_is_found_without_being_named(make: Callable[..., Path]) -> None:
     make("t_known/__init__.py", APP.format(name="Known", package="t_known"))
     make("t_other/__init__.py", APP.format(name="Other", package="t_other"))
-    assert [app.package for app in find_apps(desk("t_known", "t_gone", "not-a-name"))] == ["t_known"]
+    assert [app.package for app in find_apps(stores_of("t_known", "t_gone", "not-a-name"))] == ["t_known"]
 
 
 def test_what_the_registry_remembers_is_not_imported_from_anywhere_else(make: Callable[..., Path]) -> None:
-    find_apps(desk("antigravity", "this"))
+    find_apps(stores_of("antigravity", "this"))
     assert not {"antigravity", "this"} & set(sys.modules)
 
 
@@ -179,7 +179,7 @@ def test_what_the_registry_remembers_is_not_imported_from_anywhere_else(make: Ca
 def test_a_broken_app_is_kept_with_its_cause(make: Callable[..., Path], text: str, cause: str) -> None:
     make("t_bad.py", text)
     make("t_good.py", APP.format(name="Good", package="t_good"))
-    stores = desk()
+    stores = stores_of()
     apps = find_apps(stores, ["t_bad:Bad", "t_good:Good"])
     assert "t_good" in [app.package for app in stores.apps]
     [broken] = apps.broken
@@ -193,14 +193,14 @@ def test_a_broken_app_is_kept_with_its_cause(make: Callable[..., Path], text: st
 def test_an_app_of_a_project_that_fails_is_no_unknown_one(make: Callable[..., Path]) -> None:
     make("t_fails/app.py", "import t_nothing_of_the_kind")
     with pytest.raises(UnknownApp) as raised:
-        find_apps(desk()).get("t_fails")
+        find_apps(stores_of()).get("t_fails")
     assert "t_nothing_of_the_kind" in raised.value.why
     assert "t_fails/app.py:1" in raised.value.why
 
 
 def test_a_name_that_nobody_has_is_explained(make: Callable[..., Path]) -> None:
     make("t_known.py", APP.format(name="Known", package="t_known"))
-    apps = find_apps(desk(), ["t_known:Known"])
+    apps = find_apps(stores_of(), ["t_known:Known"])
     with pytest.raises(UnknownApp, match="There is no app 't_know'") as raised:
         apps.get("t_know")
     assert raised.value.hint == "Did you mean t_known?"
@@ -212,5 +212,5 @@ def test_a_name_that_nobody_has_is_explained(make: Callable[..., Path]) -> None:
 def test_the_first_one_of_a_package_wins(make: Callable[..., Path]) -> None:
     make("t_a.py", APP.format(name="A", package="t_same"))
     make("t_b.py", APP.format(name="B", package="t_same"))
-    [found] = [app for app in find_apps(desk(), ["t_b:B", "t_a:A"]) if app.package == "t_same"]
+    [found] = [app for app in find_apps(stores_of(), ["t_b:B", "t_a:A"]) if app.package == "t_same"]
     assert found.target == "t_b:B"

@@ -1,4 +1,4 @@
-"""The same desk, awaited: async engines and sessions; control verbs in threads."""
+"""The same stores, awaited: async engines and sessions; control verbs in threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AsyncStores: the desk for the tasks of an event loop."""
+"""AsyncStores: `Stores` for the tasks of an event loop."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class AsyncLogins(Awaited[StoreLogins]):
 
 
 class AsyncStores(Awaited[Stores]):
-    """The desk, awaited.
+    """`Stores`, awaited.
 
     Engines and sessions are SQLAlchemy's own, on the same budget of connections as those of threads.
-    Every other verb is the desk's, with the same arguments, done in a thread: it touches files,
+    Every other verb is that of `Stores`, with the same arguments, done in a thread: it touches files,
     registry and servers. Cancelling a task that waits for one does not stop it.
 
     Args:
-        desk: The desk behind it.
+        stores: The `Stores` object behind it.
 
     >>> from penstock import MemoryRegistry
     >>> import asyncio
@@ -47,13 +47,13 @@ class AsyncStores(Awaited[Stores]):
     []
     """
 
-    def __init__(self, desk: Stores) -> None:
-        super().__init__(desk)
-        self.logins = AsyncLogins(desk.logins)
+    def __init__(self, stores: Stores) -> None:
+        super().__init__(stores)
+        self.logins = AsyncLogins(stores.logins)
 
     @property
-    def desk(self) -> Stores:
-        """The desk behind it, for threads."""
+    def stores(self) -> Stores:
+        """The `Stores` object behind it, for threads."""
         return self._sync
 
     # --- use ---
@@ -140,7 +140,7 @@ class AsyncStores(Awaited[Stores]):
             return known
         return await asyncio.to_thread(self._sync.store_engine, app, name, role)
 
-    # --- the desk's verbs, in a thread ---
+    # --- verbs of `Stores`, in a thread ---
 
     url = awaited(Stores.url)
     address = awaited(Stores.address)
@@ -184,5 +184,5 @@ def _factory(found: StoreEngine, options: SessionOptions | None = None) -> async
 
 
 def current_stores() -> AsyncStores:
-    """The desk in use here, awaited: that of `use`, else one made from the configuration on first use."""
+    """The current `Stores`, awaited: those of `use`, else made from the configuration on first use."""
     return AsyncStores(current.current_stores())

@@ -99,7 +99,7 @@ class Server:
         login: The role that makes and owns databases.
         admin: The role for what only an administrator may do; None where there is none.
         pooled: Whether `login` leads through a pooler of transactions; `admin` never does.
-        max_connections: The most connections of this process to it; None for the desk's figure.
+        max_connections: The most connections of this process to it; None for the figure of `Stores`.
         connect_timeout: Seconds in which it has to answer Penstock's own connections.
     """
 

@@ -49,7 +49,7 @@ def url(state: State, store: Target, reveal: bool, role: str, form: str) -> None
     from penstock.backends import StoreRole, portable
     from penstock.registry.values import hidden, masked
 
-    found = state.desk.url(state.app(store.app), store.name, role=StoreRole(role))
+    found = state.stores.url(state.app(store.app), store.name, role=StoreRole(role))
     if form == "sqlalchemy":
         output.raw(portable(found) if reveal else masked(found))
     else:
@@ -109,7 +109,7 @@ def _address(state: State, store: Target, role: str | None) -> tuple[Address, bo
     """Where the store is for who logs in, and whether his session has to be made to read only."""
     from penstock.backends import StoreRole
 
-    app, book = state.app(store.app), state.desk.book
+    app, book = state.app(store.app), state.stores.book
     if role is not None:
         return book.get(app, store.name, StoreRole(role)), False
     try:

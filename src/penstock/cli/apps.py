@@ -79,9 +79,9 @@ def _other(found: OtherDeclaration) -> dict[str, Any]:
 
 
 def _settings(state: State, package: str) -> Iterator[dict[str, Any]]:
-    desk = state.desk
-    for setting in desk.declaration(package).settings:
-        linked = desk.book.find_link(package, setting.name)
+    stores = state.stores
+    for setting in stores.declaration(package).settings:
+        linked = stores.book.find_link(package, setting.name)
         yield {
             "kind": kind_of(setting),
             "name": setting.name,
@@ -101,6 +101,6 @@ def _row(state: State, app: FoundApp) -> dict[str, Any]:
         "error": output.problem_row(app.error),
     }
     if app.error is None:
-        declared = state.desk.declaration(app.package)
+        declared = state.stores.declaration(app.package)
         row |= {"name": declared.name, "settings": [setting.name for setting in declared.settings]}
     return row

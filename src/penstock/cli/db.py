@@ -41,15 +41,17 @@ def db() -> None:
 @example("penstock db configure", "penstock db configure --port 5433 --service mine")
 def configure(state: State, port: int | None, binaries: Path | None, name: str) -> None:
     """Make the server, start it, and register it as a service. What is done already is kept."""
-    desk = state.writable
-    old = _check_name(desk, name, state)
+    stores = state.writable
+    old = _check_name(stores, name, state)
     with progress.waiting("making and starting the server"):
         changed = old is not None and not _has_our_passwords(old, state)
         made = _cluster(state).configure(port=port, binaries=binaries, keep_roles=changed)
-    verb = _register(desk, name, made, old)
-    version = desk.server_version(name)
+    verb = _register(stores, name, made, old)
+    version = stores.server_version(name)
     output.done(f"{version} runs on {made.host}:{made.port}")
-    output.done(f"service {name} is {verb}  ({output.shorten(str(desk.operator.get_service(name).source))})")
+    output.done(
+        f"service {name} is {verb}  ({output.shorten(str(stores.operator.get_service(name).source))})"
+    )
 
 
 @db.command()
@@ -95,14 +97,14 @@ def remove(state: State, force: bool, yes: bool) -> None:
 
     Refused while its service is linked or stores live on it, unless --force is given.
     """
-    desk = state.writable
+    stores = state.writable
     cluster = _cluster(state)
-    services = [s for s in desk.registry.services() if _is_ours(s, state)]
-    _refuse_if_used(desk, services, force=force)
-    losses = [f"Deletes {cluster.status().data}", *_losses(desk, services)]
+    services = [s for s in stores.registry.services() if _is_ours(s, state)]
+    _refuse_if_used(stores, services, force=force)
+    losses = [f"Deletes {cluster.status().data}", *_losses(stores, services)]
     output.confirm([output.shorten(line) for line in losses], "Delete the server with all its data?", yes=yes)
     for service in services:
-        desk.operator.remove_service(service.name, force=force)
+        stores.operator.remove_service(service.name, force=force)
     with progress.waiting("removing the server"):
         cluster.remove()
     output.done("the server is removed")
@@ -138,9 +140,9 @@ def _row(status: ServerStatus) -> dict[str, Any]:
 # --- its service ----------------------------------------------------------------------------------
 
 
-def _check_name(desk: Stores, name: str, state: State) -> Service | None:
+def _check_name(stores: Stores, name: str, state: State) -> Service | None:
     """The service of this name, if it is that of our server; raises ServiceExists for another's."""
-    found = next((s for s in desk.registry.services() if s.name == name), None)
+    found = next((s for s in stores.registry.services() if s.name == name), None)
     if found is not None and not _is_ours(found, state):
         raise ServiceExists(
             f"There is a service named {name!r} already, for another server.",
@@ -179,7 +181,7 @@ def _leads_to(url: str | None, user: str, host: str, port: int) -> bool:
     return (parts.username, parts.host, parts.port) == (user, host, port)
 
 
-def _register(desk: Stores, name: str, made: Credentials, old: Service | None) -> str:
+def _register(stores: Stores, name: str, made: Credentials, old: Service | None) -> str:
     from penstock.registry import Service
     from penstock.secrets import SecretRef
 
@@ -192,18 +194,18 @@ def _register(desk: Stores, name: str, made: Credentials, old: Service | None) -
         admin_password=SecretRef("file", str(made.administrator_password_file)),
     )
     if old is None:
-        desk.operator.add_service(new)
+        stores.operator.add_service(new)
         return "registered"
     ends = [(old.url, made.owner), (old.admin_url, made.administrator)]
     if all(_leads_to(url, user, made.host, made.port) for url, user in ends):
         return "registered already"  # Also with another password: `services rotate --seal` gave it.
-    desk.operator.edit_service(new)
+    stores.operator.edit_service(new)
     return "changed"
 
 
-def _refuse_if_used(desk: Stores, services: list[Service], *, force: bool) -> None:
+def _refuse_if_used(stores: Stores, services: list[Service], *, force: bool) -> None:
     for service in services:
-        users = desk.operator.users(service.name)
+        users = stores.operator.users(service.name)
         if (users.links or users.stores) and not force:
             raise ServiceInUse(
                 f"Service {service.name!r}, which is this server, is in use.",
@@ -212,10 +214,10 @@ def _refuse_if_used(desk: Stores, services: list[Service], *, force: bool) -> No
             )
 
 
-def _losses(desk: Stores, services: list[Service]) -> list[str]:
+def _losses(stores: Stores, services: list[Service]) -> list[str]:
     """The stores that go with the server."""
     return [
         f"Drops {store.app}:{store.name}: database {store.database} on {service.name}"
         for service in services
-        for store in desk.operator.users(service.name).stores
+        for store in stores.operator.users(service.name).stores
     ]

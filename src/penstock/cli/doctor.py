@@ -88,7 +88,7 @@ def doctor(state: State, processes: int, as_json: bool) -> None:
 def _findings(state: State, processes: int) -> Iterator[Finding]:
     """Everything, in the order in which one thing rests on another."""
     try:
-        config = state.desk.config
+        config = state.stores.config
     except ConfigError as error:
         yield from _config_problems(error)
         return
@@ -148,10 +148,10 @@ def _named(bound: BoundServices) -> str:
 def _links(state: State) -> Iterator[Finding]:
     from penstock.registry.file import check_links
 
-    config = state.desk.config
+    config = state.stores.config
     if config is not None:
         try:
-            check_links(config, [service.name for service in state.desk.registry.services()])
+            check_links(config, [service.name for service in state.stores.registry.services()])
         except ConfigError as error:
             yield from _config_problems(error)
 
@@ -178,7 +178,7 @@ def _permissions(folder: Path) -> Iterator[Finding]:
 def _secrets(state: State) -> Iterator[Finding]:
     from penstock.connect import ServiceAccount
 
-    for service in state.desk.registry.services():
+    for service in state.stores.registry.services():
         for role in ServiceAccount:
             ref = role.password(service)
             if ref is not None:
@@ -189,18 +189,18 @@ def _secrets(state: State) -> Iterator[Finding]:
 def _read(state: State, service: Service, role: ServiceAccount) -> str:
     from penstock.connect import read_password
 
-    read_password(service, role, state.desk.keyring)
+    read_password(service, role, state.stores.keyring)
     return ""
 
 
 def _services(state: State, processes: int) -> Iterator[Finding]:
     with progress.waiting("asking the servers"):
-        answers = state.desk.check()
+        answers = state.stores.check()
     for health in answers:
         if health.problem is not None:
             yield _failure("service", health.service, health.problem)
             continue
-        service = state.desk.operator.get_service(health.service)
+        service = state.stores.operator.get_service(health.service)
         where = output.address(service.url)
         yield Finding("service", health.service, Verdict.OK, f"{health.version} at {where}")
         yield from _connections(health, processes)
@@ -266,13 +266,13 @@ def _stray(state: State) -> Iterator[Finding]:
 
 
 def _settings(state: State) -> Iterator[Finding]:
-    desk = state.desk
-    services = [service.name for service in desk.registry.services()]
-    for app in desk.apps:
+    stores = state.stores
+    services = [service.name for service in stores.registry.services()]
+    for app in stores.apps:
         for setting in app.settings:
             subject = f"{app.package}:{setting.name}"
-            linked = desk.book.find_link(app.package, setting.name)
-            bound = None if linked is not None else desk.book.find(app, setting.name)
+            linked = stores.book.find_link(app.package, setting.name)
+            bound = None if linked is not None else stores.book.find(app, setting.name)
             if linked is not None and linked.service not in services:
                 message = f"{linked.service} is linked ({linked.source}), and is no service."
                 verdict = Verdict.FAIL if setting.required else Verdict.WARN
@@ -287,13 +287,13 @@ def _settings(state: State) -> Iterator[Finding]:
                 needed = "It is required" if setting.required else "It is optional"
                 message = f"{needed}, and no service is linked."
                 yield Finding(
-                    "setting", subject, verdict, message, desk.book.not_linked(app, setting.name).hint
+                    "setting", subject, verdict, message, stores.book.not_linked(app, setting.name).hint
                 )
 
 
 def _stores(state: State) -> Iterator[Finding]:
     with progress.waiting("asking the servers"):
-        statuses = state.desk.status()
+        statuses = state.stores.status()
     for status in statuses:
         if status.health.value != "unlinked":
             yield _store(status)

@@ -103,9 +103,9 @@ def _make_registry(config: Path, made: list[Path]) -> None:
     from penstock.registry import journalled
     from penstock.stores import Stores
 
-    with Stores.from_config(config) as desk:
-        if made or not desk.registry.journal(1):
-            with journalled(desk.registry, "init", str(config.parent.resolve())):
+    with Stores.from_config(config) as stores:
+        if made or not stores.registry.journal(1):
+            with journalled(stores.registry, "init", str(config.parent.resolve())):
                 """Only the line matters."""
 
 

@@ -51,7 +51,7 @@ def install(state: State, /, directory: Path, only_plan: bool, yes: bool, **opti
     """
     from penstock.install import InstallArguments, need_pip, plan_install
 
-    desk = state.writable
+    stores = state.writable
     arguments = InstallArguments(
         deps=not options["no_deps"], sync=not options["no_sync"], editable=options["editable"]
     )
@@ -59,13 +59,13 @@ def install(state: State, /, directory: Path, only_plan: bool, yes: bool, **opti
     if only_plan:
         _show(plan.remarks)
         output.title(plan.app, f"({plan.source})")
-        for line in _steps(desk, plan):
+        for line in _steps(stores, plan):
             output.say(line)
         return
     if plan.pip:
         need_pip()
     _show(plan.remarks)
-    output.confirm([f"{plan.app}  ({plan.source})", *_steps(desk, plan)], f"Install {plan.app}?", yes=yes)
+    output.confirm([f"{plan.app}  ({plan.source})", *_steps(stores, plan)], f"Install {plan.app}?", yes=yes)
     if not _carry_out(state, plan):
         output.note(f"mend that, then once more: penstock install {directory}")
         click.get_current_context().exit(FAILED)
@@ -81,13 +81,13 @@ def uninstall(state: State, app: str, yes: bool) -> None:
     """Uninstall APP by pip. Its databases stay; each is listed."""
     from penstock.install import carry_out, find_here, find_provider, need_pip
 
-    desk = state.writable
+    stores = state.writable
     found = _find(state, app)
     provider = None if found is None else find_provider(found, state.apps)
-    here = find_here(app, _folders(desk))
+    here = find_here(app, _folders(stores))
     packages = (app,) if provider is None else provider.apps
-    stays = [line for each in packages for line in _stays(desk, each)]
-    if any(entry.state.value != "dropped" for each in packages for entry in desk.registry.stores(each)):
+    stays = [line for each in packages for line in _stays(stores, each)]
+    if any(entry.state.value != "dropped" for each in packages for entry in stores.registry.stores(each)):
         stays.append(_CLEAN_UP)
     if found is None or provider is None:
         for line in stays:
@@ -97,9 +97,9 @@ def uninstall(state: State, app: str, yes: bool) -> None:
             return
         raise _not_installed(found, here)
     need_pip()
-    output.confirm([*_goes(desk, app, provider), *stays], f"Uninstall {provider.name}?", yes=yes)
+    output.confirm([*_goes(stores, app, provider), *stays], f"Uninstall {provider.name}?", yes=yes)
     output.title(str(provider.removal))
-    carry_out(provider.removal, app, desk.registry)
+    carry_out(provider.removal, app, stores.registry)
     output.done(f"{provider.name} is uninstalled")
     if here is not None:
         output.note(f"{app} is found here all the same, and can be used: {output.shorten(str(here))}")
@@ -108,12 +108,12 @@ def uninstall(state: State, app: str, yes: bool) -> None:
 # --- what would be done ---------------------------------------------------------------------------
 
 
-def _steps(desk: Stores, plan: InstallPlan) -> Iterator[str]:
+def _steps(stores: Stores, plan: InstallPlan) -> Iterator[str]:
     for command in plan.pip:
         yield output.shorten(f"  would run {command}")
     for link in plan.links:
         target = f"{plan.app}:{link.setting}"
-        before = desk.book.find_link(plan.app, link.setting)
+        before = stores.book.find_link(plan.app, link.setting)
         if before is None:
             yield f"  would link {link.service} to {target}  ({link.where})"
         else:
@@ -137,32 +137,32 @@ def _carry_out(state: State, plan: InstallPlan) -> bool:
     """Do it all, in order; whether all is well. What nothing else can follow raises."""
     from penstock.install import carry_out, look_in
 
-    desk = state.writable
-    _run_pip(desk, plan)
+    stores = state.writable
+    _run_pip(stores, plan)
     if not plan.is_project:
         look_in(plan.folder, plan.app)
     app = _installed(state, plan)
     if app is None:
         return False
-    linked = _link(desk, app, plan)
+    linked = _link(stores, app, plan)
     if plan.sync and not _sync(plan.app):
         for command in plan.scripts:
             output.note(f"not run, because of the above: {output.shorten(str(command))}")
         return False
     for command in plan.scripts:
         output.title(output.shorten(str(command)))
-        carry_out(command, plan.app, desk.registry)
+        carry_out(command, plan.app, stores.registry)
     return linked
 
 
-def _run_pip(desk: Stores, plan: InstallPlan) -> None:
+def _run_pip(stores: Stores, plan: InstallPlan) -> None:
     from penstock.install import carry_out, fresh_imports, need_same, own_versions
 
     before = own_versions()
     for command in plan.pip:
         output.title(output.shorten(str(command)))
         with fresh_imports():
-            carry_out(command, plan.app, desk.registry)
+            carry_out(command, plan.app, stores.registry)
     need_same(before)
 
 
@@ -176,12 +176,12 @@ def _installed(state: State, plan: InstallPlan) -> AppDeclaration | None:
         return None
 
 
-def _link(desk: Stores, app: AppDeclaration, plan: InstallPlan) -> bool:
+def _link(stores: Stores, app: AppDeclaration, plan: InstallPlan) -> bool:
     from penstock.install import link_all
 
-    results = list(link_all(desk, app, plan.links))
+    results = list(link_all(stores, app, plan.links))
     for each in results:
-        say_link(desk, app, each)
+        say_link(stores, app, each)
     return all(each.error is None for each in results)
 
 
@@ -205,31 +205,31 @@ def _find(state: State, package: str) -> FoundApp | None:
         state.app(package)
     except UnknownApp:
         is_broken = any(app.package == package for app in state.apps)
-        if not (is_broken or state.desk.registry.stores(package)):
+        if not (is_broken or state.stores.registry.stores(package)):
             raise
     return next((app for app in state.apps if app.package == package), None)
 
 
-def _folders(desk: Stores) -> list[Path]:
+def _folders(stores: Stores) -> list[Path]:
     """Where apps are found that are not installed."""
-    return [] if desk.config is None else [desk.config.path.parent]
+    return [] if stores.config is None else [stores.config.path.parent]
 
 
-def _goes(desk: Stores, app: str, provider: Provider) -> Iterator[str]:
+def _goes(stores: Stores, app: str, provider: Provider) -> Iterator[str]:
     yield f"Removes {provider.name} {provider.version}, with {', '.join(provider.apps)}: {provider.removal}"
-    config = desk.config
+    config = stores.config
     if config is not None and app in config.apps:
         yield f"Leaves the line that names {app}: {config.label}:{config.lines.get(('apps', app), 1)}"
 
 
-def _stays(desk: Stores, package: str) -> Iterator[str]:
+def _stays(stores: Stores, package: str) -> Iterator[str]:
     """What is left of an app. Others may use it, so no command that drops it is told."""
-    for entry in desk.registry.stores(package):
+    for entry in stores.registry.stores(package):
         word = {"dropped": "a dropped store", "left": "an orphan"}.get(entry.state.value, "a store")
         yield f"Leaves {word}: {package}:{entry.name}, database {entry.database} on {entry.service}"
         if entry.state.value == "dropped":
             yield "  to let it go, once its time is over: penstock stores purge"
-    for link in desk.registry.links():
+    for link in stores.registry.links():
         if link.app == package:
             source = output.shorten(str(link.source))
             yield f"Leaves {link.service} linked to {package}:{link.setting}  ({source})"

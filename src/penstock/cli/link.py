@@ -29,9 +29,9 @@ def link(state: State, service: str, setting: Target) -> None:
     Nothing is made yet: `penstock syncstores` does that.
     """
     app = state.app(setting.app)
-    desk = state.writable
-    desk.link(service, app, setting.name)
-    linked = desk.book.find_link(setting.app, setting.name)
+    stores = state.writable
+    stores.link(service, app, setting.name)
+    linked = stores.book.find_link(setting.app, setting.name)
     where = "" if linked is None else f"  ({output.shorten(str(linked.source))})"
     output.done(f"{setting} uses service {service}{where}")
 
@@ -42,17 +42,17 @@ def link(state: State, service: str, setting: Target) -> None:
 @example("penstock unlink my_first_app:example_db")
 def unlink(state: State, setting: Target) -> None:
     """Pull the service out of a setting. Its databases stay as they are."""
-    desk = state.writable
-    linked = desk.book.find_link(setting.app, setting.name)
+    stores = state.writable
+    linked = stores.book.find_link(setting.app, setting.name)
     if linked is None:
         state.app(setting.app).get(setting.name)
         output.say(f"Nothing is linked to {setting}.")
         return
-    desk.unlink(setting.app, setting.name)
+    stores.unlink(setting.app, setting.name)
     output.done(f"{setting} used service {linked.service}  ({output.shorten(str(linked.source))})")
 
 
-def say_link(desk: Stores, app: AppDeclaration, linked: Linked) -> None:
+def say_link(stores: Stores, app: AppDeclaration, linked: Linked) -> None:
     """Say how a link that a file wants was made, or why not."""
     link = linked.link
     target = f"{app.package}:{link.setting}"
@@ -63,6 +63,6 @@ def say_link(desk: Stores, app: AppDeclaration, linked: Linked) -> None:
         source = output.shorten(str(linked.before.source))
         output.say(f"{target} uses service {linked.before.service} already  ({source})")
     else:
-        now = desk.book.find_link(app.package, link.setting)
+        now = stores.book.find_link(app.package, link.setting)
         where = "" if now is None else f"  ({output.shorten(str(now.source))})"
         output.done(f"{target} uses service {link.service}{where}")

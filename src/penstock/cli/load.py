@@ -84,7 +84,7 @@ def load(state: State, /, store: Target, table: str, files: tuple[str, ...], **o
     types are those that the app declares in the store's metadata, else those of the database. The first line
     of CSV has the names of the columns. A FILE of - is standard input, which needs --format.
     """
-    engine = state.desk.engine(state.app(store.app), store.name)
+    engine = state.stores.engine(state.app(store.app), store.name)
     found = _table(state, engine, store, table)
     how = _options(options)
     loadings = [_loading(name, found, how, options) for name in files]

@@ -34,7 +34,7 @@ def target(text: str) -> Target:
 
 def complete_services(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The services that begin so."""
-    return _complete(ctx, incomplete, lambda state: (s.name for s in state.desk.registry.services()))
+    return _complete(ctx, incomplete, lambda state: (s.name for s in state.stores.registry.services()))
 
 
 def complete_apps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -57,11 +57,11 @@ store_argument = click.argument("store", metavar="APP:STORE", type=target, shell
 
 
 def _settings(state: State) -> list[str]:
-    return [f"{link.app}:{link.setting}" for link in state.desk.registry.links()]
+    return [f"{link.app}:{link.setting}" for link in state.stores.registry.links()]
 
 
 def _stores(state: State) -> list[str]:
-    return [f"{entry.app}:{entry.name}" for entry in state.desk.registry.stores()]
+    return [f"{entry.app}:{entry.name}" for entry in state.stores.registry.stores()]
 
 
 def _complete(ctx: click.Context, incomplete: str, names: Callable[[State], Iterable[str]]) -> list[str]:

@@ -38,7 +38,7 @@ def export(state: State, names: tuple[str, ...]) -> None:
     Passwords are printed as references only. One that is sealed in the registry stays there; a comment
     says so, and how to give it again. What a platform hands out by the environment is left out.
     """
-    chosen = _chosen(state.desk, names)
+    chosen = _chosen(state.stores, names)
     for n, service in enumerate(chosen):
         output.raw(("\n" if n else "") + _table(service).rstrip())
     state.say_absent(lacking=not chosen)
@@ -72,9 +72,9 @@ def import_(state: State, file: Path, replacing: bool) -> None:
             )
         import_portal(state, file)
         return
-    desk = state.writable
+    stores = state.writable
     given = _read(file)
-    known = {service.name: service for service in desk.registry.services()}
+    known = {service.name: service for service in stores.registry.services()}
     _check(given, known, replacing=replacing)
     for service in given:
         _say_needs(_put(state, service, known.get(service.name)))
@@ -83,11 +83,11 @@ def import_(state: State, file: Path, replacing: bool) -> None:
 # --- out ------------------------------------------------------------------------------------------
 
 
-def _chosen(desk: Stores, names: Sequence[str]) -> list[Service]:
+def _chosen(stores: Stores, names: Sequence[str]) -> list[Service]:
     """The services to print; raises for one that is named and can't be carried anywhere."""
     if not names:
-        return [each for each in desk.registry.services() if not _is_bound(each)]
-    chosen = [desk.operator.get_service(name) for name in dict.fromkeys(names)]
+        return [each for each in stores.registry.services() if not _is_bound(each)]
+    chosen = [stores.operator.get_service(name) for name in dict.fromkeys(names)]
     for service in chosen:
         if _is_bound(service):
             raise DefinedElsewhere(
@@ -230,7 +230,7 @@ def _check(given: Sequence[Service], known: Mapping[str, Service], *, replacing:
 
 def _put(state: State, service: Service, old: Service | None) -> Service:
     """Register a service, or change the one that is there; as it is now."""
-    operator = state.desk.operator
+    operator = state.stores.operator
     new = service if old is None else _with_kept(old, service)
     if new == old:
         output.say(f"service {new.name} is like that already")

@@ -51,15 +51,15 @@ def _put_server(state: State, server: PortalServer) -> None:
     from penstock.registry import Service
     from penstock.registry.operator import checked_url
 
-    desk = state.writable
-    if server.name in {service.name for service in desk.registry.services()}:
+    stores = state.writable
+    if server.name in {service.name for service in stores.registry.services()}:
         output.say(f"service {server.name} is there already, so {server.where} changes nothing")
         return
     url = checked_url(server.url.render_as_string(hide_password=False))
     service = Service(name=server.name, url=url)
     if server.password:
-        service = seal_password(service, ServiceAccount.SERVICE, server.password, desk.keyring)
-    desk.operator.add_service(service)
+        service = seal_password(service, ServiceAccount.SERVICE, server.password, stores.keyring)
+    stores.operator.add_service(service)
     output.done(f"service {server.name} is {output.address(url)}  ({server.where})")
 
 
@@ -84,7 +84,7 @@ def _linked(state: State, app: AppDeclaration, link: RequestedLink) -> bool:
     from penstock.install import link_all
 
     [result] = link_all(state.writable, app, (link,))
-    say_link(state.desk, app, result)
+    say_link(state.stores, app, result)
     if isinstance(result.error, UnknownService):
         name = shlex.quote(link.service)
         add = f"penstock services add {name} postgresql://user@host:5432"

@@ -45,22 +45,22 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
     may be alive: it is dropped only with --app-is-gone. Never touches a database that is not marked as
     this store's.
     """
-    desk = state.desk
+    stores = state.stores
     orphan = _unused(state, store, options["service"], gone=options["gone"])
     if orphan is None:
         app = state.app(store.app)
-        desk.address(app, store.name)  # For a name that stands for nothing, this raises.
+        stores.address(app, store.name)  # For a name that stands for nothing, this raises.
         with progress.waiting(progress.LOOKING):
-            found = desk.store_status(app, store.name)
+            found = stores.store_status(app, store.name)
     else:
-        found = next(each for each in desk.left_over(store.app) if _same(each, orphan))
-    now = options["now"] or _goes_at_once(desk, found)
-    confirm_drops(desk, [found], yes=options["yes"], from_env=options["from_env"], now=now)
+        found = next(each for each in stores.left_over(store.app) if _same(each, orphan))
+    now = options["now"] or _goes_at_once(stores, found)
+    confirm_drops(stores, [found], yes=options["yes"], from_env=options["from_env"], now=now)
     with progress.Steps() as screen:
         if orphan is None:
-            result = desk.drop(store.app, store.name, now=now, on_event=screen.hear)
+            result = stores.drop(store.app, store.name, now=now, on_event=screen.hear)
         else:
-            result = desk.drop_remembered(orphan, now=now, on_event=screen.hear)
+            result = stores.drop_remembered(orphan, now=now, on_event=screen.hear)
     _say(store, result)
 
 
@@ -89,19 +89,19 @@ def purge(state: State, every: bool, yes: bool) -> None:
 
     Run it every day. Exits 1 if a store could not be dropped.
     """
-    desk = state.writable
-    losses = [_kept_loss(each) for each in desk.kept()] if every else []
+    stores = state.writable
+    losses = [_kept_loss(each) for each in stores.kept()] if every else []
     if losses:
         output.confirm(losses, "Drop them for good?", yes=yes)
     with progress.waiting(progress.LOOKING):
-        purged = desk.purge(every=every)
+        purged = stores.purge(every=every)
     for each in purged:
         if each.error is None:
             output.done(f"{each.app}:{each.store}: {each.database} is gone")
         else:
             output.error(each.error)
     if not purged:
-        output.say("Nothing is due." if desk.kept() else "No dropped store is kept.")
+        output.say("Nothing is due." if stores.kept() else "No dropped store is kept.")
     if any(each.error is not None for each in purged):
         click.get_current_context().exit(FAILED)
 
@@ -109,27 +109,27 @@ def purge(state: State, every: bool, yes: bool) -> None:
 # --- what goes ------------------------------------------------------------------------------------
 
 
-def loss_of(desk: Stores, app: AppDeclaration, store: Target) -> StoreStatus | None:
+def loss_of(stores: Stores, app: AppDeclaration, store: Target) -> StoreStatus | None:
     """What a refresh would drop; None for a store that is not known yet."""
-    known = store.name in desk.names(app) or desk.book.find(app, store.name) is not None
-    return desk.store_status(app, store.name) if known else None
+    known = store.name in stores.names(app) or stores.book.find(app, store.name) is not None
+    return stores.store_status(app, store.name) if known else None
 
 
 def confirm_drops(
-    desk: Stores, found: Iterable[StoreStatus | None], *, yes: bool, from_env: bool, now: bool = True
+    stores: Stores, found: Iterable[StoreStatus | None], *, yes: bool, from_env: bool, now: bool = True
 ) -> None:
     """Say what will be lost, and ask; a store that is not there needs no question.
 
     Args:
-        desk: The desk.
+        stores: The `Stores` object.
         found: What is to be dropped; None for what is not known.
         yes: Whether `--yes` answers the question.
         from_env: Whether `--from-env` is given.
         now: Whether it is lost at once, rather than kept for some days.
     """
     lost = [each for each in found if each is not None and each.exists is not False and each.service]
-    need_from_env(_variables(desk, lost), from_env=from_env)
-    kept = "" if now else f", kept for {desk.keep_dropped} days"
+    need_from_env(_variables(stores, lost), from_env=from_env)
+    kept = "" if now else f", kept for {stores.keep_dropped} days"
     losses = [_loss(each, kept) for each in lost]
     if losses:
         which = "this database" if len(losses) == 1 else f"these {len(losses)} databases"
@@ -137,10 +137,10 @@ def confirm_drops(
         output.confirm(losses, question, yes=yes)
 
 
-def _variables(desk: Stores, lost: Iterable[StoreStatus]) -> dict[str, str]:
+def _variables(stores: Stores, lost: Iterable[StoreStatus]) -> dict[str, str]:
     """The variables that name what is lost; what is not ours is left alone in any case."""
     ours = [each for each in lost if each.health.name not in ("ORPHAN", "BROKEN", "NOT_OURS")]
-    addresses = ((each, desk.address(each.app, each.store)) for each in ours)
+    addresses = ((each, stores.address(each.app, each.store)) for each in ours)
     return {f"{each.app}:{each.store}": address.service for each, address in addresses if address.external}
 
 
@@ -154,9 +154,9 @@ def _kept_loss(kept: StoreEntry) -> str:
     return f"Drops {kept.app}:{kept.name}: database {kept.database} on {kept.service}"
 
 
-def _goes_at_once(desk: Stores, found: StoreStatus) -> bool:
+def _goes_at_once(stores: Stores, found: StoreStatus) -> bool:
     """Whether a store is not kept, since nobody would remember it, or nothing is to be kept."""
-    return not desk.keep_dropped or not desk.registry.lasting or bool(_variables(desk, [found]))
+    return not stores.keep_dropped or not stores.registry.lasting or bool(_variables(stores, [found]))
 
 
 def _say(store: Target, result: DropResult) -> None:
@@ -172,15 +172,15 @@ def _say(store: Target, result: DropResult) -> None:
 def _unused(state: State, store: Target, service: str | None, *, gone: bool) -> StoreEntry | None:
     """The remembered store that is meant, if it is an orphan, or of an app that is said to be gone."""
     list(state.apps)
-    desk = state.desk
-    broken = [s for s in desk.broken() if (s.app, s.store) == (store.app, store.name)]
+    stores = state.stores
+    broken = [s for s in stores.broken() if (s.app, s.store) == (store.app, store.name)]
     if broken and not gone:
         raise AppNotImported(
             f"{store} is not dropped: its app can't be imported here, so it may be in use.",
             why=broken[0].problem,
             hint=broken[0].hint,
         )
-    orphans = broken + [s for s in desk.orphans() if (s.app, s.store) == (store.app, store.name)]
+    orphans = broken + [s for s in stores.orphans() if (s.app, s.store) == (store.app, store.name)]
     if service is not None:
         orphans = [s for s in orphans if s.service == service]
         if not orphans:
@@ -189,13 +189,13 @@ def _unused(state: State, store: Target, service: str | None, *, gone: bool) -> 
             )
     elif _is_declared(state, store):
         return None
-    entries = [e for e in state.desk.registry.stores(store.app) if any(_same(s, e) for s in orphans)]
+    entries = [e for e in state.stores.registry.stores(store.app) if any(_same(s, e) for s in orphans)]
     return entries[0] if entries else None
 
 
 def _is_declared(state: State, store: Target) -> bool:
     try:
-        return store.name in state.desk.names(state.app(store.app))
+        return store.name in state.stores.names(state.app(store.app))
     except UnknownApp:
         return False
 

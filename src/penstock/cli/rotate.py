@@ -69,12 +69,12 @@ def _named(state: State, named: Iterable[Target]) -> list[Target]:
 def _with_logins(state: State, service: str | None) -> list[Target]:
     """The stores that have logins of their own, of the apps that are here."""
     list(state.apps)
-    desk = state.writable
+    stores = state.writable
     if service is not None:
-        desk.book.get_service(service)
-    known = {(each.service, each.database) for each in desk.registry.credentials(service)}
-    apps = {app.package for app in desk.apps}
-    entries = [e for e in desk.registry.stores() if e.app in apps and (e.service, e.database) in known]
+        stores.book.get_service(service)
+    known = {(each.service, each.database) for each in stores.registry.credentials(service)}
+    apps = {app.package for app in stores.apps}
+    entries = [e for e in stores.registry.stores() if e.app in apps and (e.service, e.database) in known]
     return [Target(entry.app, entry.name) for entry in entries if entry.state.is_current]
 
 

@@ -59,14 +59,14 @@ def _addresses(state: State, apps: Iterable[AppDeclaration]) -> dict[str, str]:
     """The addresses by variable; raises NotLinked if there is none, and no file that could say one."""
     from penstock.registry import store_variable
 
-    desk = state.desk
+    stores = state.stores
     found: dict[str, str] = {}
     unknown: list[NotLinked] = []
     for app in apps:
-        for name in desk.names(app):
+        for name in stores.names(app):
             variable = store_variable(app.package, name)
             try:
-                address = _url(desk, app, name)
+                address = _url(stores, app, name)
             except NotLinked as error:
                 unknown.append(error)
                 continue
@@ -79,11 +79,11 @@ def _addresses(state: State, apps: Iterable[AppDeclaration]) -> dict[str, str]:
     return found
 
 
-def _url(desk: Stores, app: AppDeclaration, name: str) -> str:
+def _url(stores: Stores, app: AppDeclaration, name: str) -> str:
     """With the password, and without the name of a Python driver, which other programs don't know."""
     from penstock.backends import portable
 
-    url = desk.url(app, name)
+    url = stores.url(app, name)
     return portable(url.set(drivername=url.get_backend_name()))
 
 

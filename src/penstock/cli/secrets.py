@@ -32,10 +32,10 @@ def check(state: State, as_json: bool) -> None:
     """
     from penstock.connect import ServiceAccount
 
-    desk = state.desk
-    asked = [(service, role) for service in desk.registry.services() for role in ServiceAccount]
-    rows = [_row(desk, service, role) for service, role in asked if role.password(service) is not None]
-    rows += [_login_row(desk, login) for login in desk.registry.credentials()]
+    stores = state.stores
+    asked = [(service, role) for service in stores.registry.services() for role in ServiceAccount]
+    rows = [_row(stores, service, role) for service, role in asked if role.password(service) is not None]
+    rows += [_login_row(stores, login) for login in stores.registry.credentials()]
     columns = [
         output.column("service"),
         output.column("role"),
@@ -61,16 +61,16 @@ def rotate_key(state: State, drop_old: bool, yes: bool) -> None:
     this goes on with it. The passwords stay the same. Keys in PENSTOCK_KEY are yours to change: put
     a new one in front, then run this. Exits 1 if a password could not be sealed again.
     """
-    desk = state.writable
-    with desk.keyring.held():
-        _begin(desk)
-        failed = _reseal(desk)
-    old = _unused(desk)
+    stores = state.writable
+    with stores.keyring.held():
+        _begin(stores)
+        failed = _reseal(stores)
+    old = _unused(stores)
     if old and drop_old:
-        _drop(desk, old, yes=yes)
+        _drop(stores, old, yes=yes)
     elif old:
         output.say(f"\nNothing is sealed with {_named(old)} any more.")
-        output.say(f"Next: {_how_to_drop(desk)}")
+        output.say(f"Next: {_how_to_drop(stores)}")
     if failed:
         click.get_current_context().exit(FAILED)
 
@@ -78,7 +78,7 @@ def rotate_key(state: State, drop_old: bool, yes: bool) -> None:
 # --- check ----------------------------------------------------------------------------------------
 
 
-def _login_row(desk: Stores, login: Credential) -> dict[str, Any]:
+def _login_row(stores: Stores, login: Credential) -> dict[str, Any]:
     """A login of a store's own."""
     from penstock.connect.credentials import read_credential
     from penstock.connect.resealing import writable_base
@@ -88,13 +88,13 @@ def _login_row(desk: Stores, login: Credential) -> dict[str, Any]:
         "role": login.login,
         "password": login.password.shown,
         "key": login.password.key_id,
-        "source": writable_base(desk.registry).label,
+        "source": writable_base(stores.registry).label,
     }
-    service = desk.operator.get_service
-    return output.tried(row, lambda: read_credential(service(login.service), login, desk.keyring))
+    service = stores.operator.get_service
+    return output.tried(row, lambda: read_credential(service(login.service), login, stores.keyring))
 
 
-def _row(desk: Stores, service: Service, role: ServiceAccount) -> dict[str, Any]:
+def _row(stores: Stores, service: Service, role: ServiceAccount) -> dict[str, Any]:
     from penstock.connect import read_password
 
     ref = role.password(service)
@@ -105,28 +105,28 @@ def _row(desk: Stores, service: Service, role: ServiceAccount) -> dict[str, Any]
         "key": None if ref is None else ref.key_id or None,
         "source": str(service.source),
     }
-    return output.tried(row, lambda: read_password(service, role, desk.keyring))
+    return output.tried(row, lambda: read_password(service, role, stores.keyring))
 
 
 # --- rotation -------------------------------------------------------------------------------------
 
 
-def _begin(desk: Stores) -> None:
+def _begin(stores: Stores) -> None:
     """Make a new key, unless a rotation has begun."""
     from penstock.registry import journalled
 
-    keyring = desk.keyring
+    keyring = stores.keyring
     if len(keyring.keys()) == 1:
-        with journalled(desk.registry, "make key", keyring.source):
+        with journalled(stores.registry, "make key", keyring.source):
             made = keyring.add_key()
         output.done(output.shorten(f"made key {made.id}  ({keyring.source})"))
 
 
-def _reseal(desk: Stores) -> bool:
+def _reseal(stores: Stores) -> bool:
     """Seal again what older keys have sealed; whether something was left."""
     from penstock.connect import reseal
 
-    results = list(reseal(desk.registry, desk.keyring))
+    results = list(reseal(stores.registry, stores.keyring))
     for each in results:
         if each.error is None:
             what = f"service {each.service}"
@@ -135,27 +135,27 @@ def _reseal(desk: Stores) -> bool:
         else:
             output.error(each.error)
     if not results:
-        output.say(f"Everything that is sealed is sealed with key {desk.keyring.keys()[0].id}.")
+        output.say(f"Everything that is sealed is sealed with key {stores.keyring.keys()[0].id}.")
     return any(each.error is not None for each in results)
 
 
-def _unused(desk: Stores) -> list[str]:
+def _unused(stores: Stores) -> list[str]:
     """The keys behind the first that nothing is sealed with."""
     from penstock.connect import keys_in_use
 
-    used = keys_in_use(desk.registry)
-    return [key.id for key in desk.keyring.keys()[1:] if key.id not in used]
+    used = keys_in_use(stores.registry)
+    return [key.id for key in stores.keyring.keys()[1:] if key.id not in used]
 
 
-def _drop(desk: Stores, old: list[str], *, yes: bool) -> None:
+def _drop(stores: Stores, old: list[str], *, yes: bool) -> None:
     from penstock.registry import journalled
 
-    desk.keyring.writable_file()
+    stores.keyring.writable_file()
     losses = [f"Forgets {_named(old)} for ever: what a backup has sealed with it can't be opened again."]
     output.confirm(losses, f"Drop {_named(old)}?", yes=yes)
-    keyring = desk.keyring
-    with keyring.held(), journalled(desk.registry, "drop keys", ", ".join(old)):
-        keyring.drop_keys(set(old) & set(_unused(desk)))
+    keyring = stores.keyring
+    with keyring.held(), journalled(stores.registry, "drop keys", ", ".join(old)):
+        keyring.drop_keys(set(old) & set(_unused(stores)))
     output.done(f"dropped {_named(old)}")
 
 
@@ -163,7 +163,7 @@ def _named(keys: list[str]) -> str:
     return f"{'key' if len(keys) == 1 else 'keys'} {', '.join(keys)}"
 
 
-def _how_to_drop(desk: Stores) -> str:
-    if desk.keyring.file is None:
-        return f"take it out of {desk.keyring.source}"
+def _how_to_drop(stores: Stores) -> str:
+    if stores.keyring.file is None:
+        return f"take it out of {stores.keyring.source}"
     return "penstock secrets rotate-key --drop-old"

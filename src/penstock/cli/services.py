@@ -51,8 +51,8 @@ def services() -> None:
 @example("penstock services list", "penstock services list --json")
 def list_(state: State, as_json: bool) -> None:
     """List the services: address, where the password is, how many use it, who defines it."""
-    found = state.desk.registry.services()
-    rows = [_row(state.desk, service) for service in found]
+    found = state.stores.registry.services()
+    rows = [_row(state.stores, service) for service in found]
     columns = [
         output.column("service"),
         output.Column(title="address", value=lambda row: output.address(row["url"]), fold=True),
@@ -96,15 +96,15 @@ def add(state: State, /, name: str, url: str, admin_url: str | None, **options: 
     from penstock.registry import Service
     from penstock.registry.conflicts import service_exists
 
-    desk = state.writable
-    if any(service.name == name for service in desk.registry.services()):
+    stores = state.writable
+    if any(service.name == name for service in stores.registry.services()):
         raise service_exists(name)
     new = Service(name=name, url=_kept_form(url), admin_url=_kept_form(admin_url) if admin_url else None)
     new = _with_limits(new, options)
     passwords = _passwords(options, None, new)
-    with desk.keyring.held():
-        added = desk.operator.add_service(_with_passwords(desk, new, passwords))
-    _said(desk, added)
+    with stores.keyring.held():
+        added = stores.operator.add_service(_with_passwords(stores, new, passwords))
+    _said(stores, added)
     output.say(f"\nNext: penstock services test {name}")
 
 
@@ -127,8 +127,8 @@ def edit(state: State, /, name: str, url: str | None, admin_url: str | None, **o
     """
     from penstock.registry.conflicts import defined_elsewhere
 
-    desk = state.writable
-    old = desk.operator.get_service(name)
+    stores = state.writable
+    old = stores.operator.get_service(name)
     if not old.source.writable:
         raise defined_elsewhere(old)
     new = _with_limits(replace(old, url=_kept_form(url) if url else old.url), options)
@@ -137,9 +137,9 @@ def edit(state: State, /, name: str, url: str | None, admin_url: str | None, **o
     if options.pop("no_admin"):
         new = replace(new, admin_url=None, admin_password=None)
     passwords = _passwords(options, old, new)
-    with desk.keyring.held():
-        edited = desk.operator.edit_service(_with_passwords(desk, new, passwords))
-    _said(desk, edited)
+    with stores.keyring.held():
+        edited = stores.operator.edit_service(_with_passwords(stores, new, passwords))
+    _said(stores, edited)
 
 
 @services.command()
@@ -156,11 +156,11 @@ def rotate(state: State, name: str, admin: bool, seal: bool) -> None:
     """
     from penstock.connect import ServiceAccount
 
-    desk = state.writable
+    stores = state.writable
     role = ServiceAccount.ADMINISTRATOR if admin else ServiceAccount.SERVICE
-    before = role.password(desk.operator.get_service(name))
-    with desk.keyring.held(), progress.waiting(progress.LOOKING):
-        after = role.password(desk.rotate_service(name, role, seal=seal))
+    before = role.password(stores.operator.get_service(name))
+    with stores.keyring.held(), progress.waiting(progress.LOOKING):
+        after = role.password(stores.rotate_service(name, role, seal=seal))
     output.done(f"the {role.value}'s password of service {name} is new: {after.shown if after else '-'}")
     if before is not None and not before.key_id:
         output.note(f"{before.shown} is not used any more, and holds the old password")
@@ -177,12 +177,12 @@ def remove(state: State, name: str, force: bool, yes: bool) -> None:
 
     Refused while settings are linked to it or stores live on it, unless --force is given.
     """
-    desk = state.writable
-    service, users = desk.operator.get_service(name), desk.operator.users(name)
+    stores = state.writable
+    service, users = stores.operator.get_service(name), stores.operator.users(name)
     if force or not (users.links or users.stores):
         losses = _losses(service, users)
         output.confirm(losses, f"Remove service {name}?", yes=yes or not service.source.writable)
-    desk.operator.remove_service(name, force=force)
+    stores.operator.remove_service(name, force=force)
     output.done(f"removed service {name}  ({output.shorten(str(service.source))})")
 
 
@@ -193,10 +193,10 @@ def remove(state: State, name: str, force: bool, yes: bool) -> None:
 @example("penstock services test main", "penstock services test")
 def test(state: State, name: str | None, as_json: bool) -> None:
     """Connect to a server, or to all, and print its version. Exits 1 if one can't be used."""
-    desk = state.desk
-    chosen = [desk.operator.get_service(name)] if name else desk.registry.services()
+    stores = state.stores
+    chosen = [stores.operator.get_service(name)] if name else stores.registry.services()
     with progress.waiting("asking the servers"):
-        rows = [row for service in chosen for row in _tests(desk, service)]
+        rows = [row for service in chosen for row in _tests(stores, service)]
     columns = [
         output.column("service"),
         output.column("role"),
@@ -277,13 +277,13 @@ def _prefix(role: ServiceAccount) -> str:
 
 
 def _with_passwords(
-    desk: Stores, service: Service, passwords: dict[ServiceAccount, SecretRef | str | None]
+    stores: Stores, service: Service, passwords: dict[ServiceAccount, SecretRef | str | None]
 ) -> Service:
     from penstock.connect import seal_password
 
     for role, password in passwords.items():
         if isinstance(password, str):
-            service = seal_password(service, role, password, desk.keyring)
+            service = seal_password(service, role, password, stores.keyring)
         else:
             service = role.with_password(service, password)
     return service
@@ -305,8 +305,8 @@ def _has_user(url: str) -> bool:
     return parse_url(url).username is not None
 
 
-def _said(desk: Stores, service: Service) -> None:
-    source = desk.operator.get_service(service.name).source
+def _said(stores: Stores, service: Service) -> None:
+    source = stores.operator.get_service(service.name).source
     line = f"service {service.name} is {output.address(service.url)}, {_where(service.password)}  ({source})"
     output.done(output.shorten(line))
 
@@ -320,10 +320,10 @@ def _where(password: SecretRef | None) -> str:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _row(desk: Stores, service: Service) -> dict[str, Any]:
-    users = desk.operator.users(service.name)
+def _row(stores: Stores, service: Service) -> dict[str, Any]:
+    users = stores.operator.users(service.name)
     settings = [f"{a.app}:{a.setting}" for a in users.links]
-    stores = [f"{s.app}:{s.name}" for s in users.stores]
+    living = [f"{s.app}:{s.name}" for s in users.stores]
     return {
         "service": service.name,
         "url": service.url,
@@ -335,7 +335,7 @@ def _row(desk: Stores, service: Service) -> dict[str, Any]:
         "roles": service.roles.value,
         "rotating": bool(service.next_password or service.next_admin_password),
         "settings": settings,
-        "stores": stores,
+        "stores": living,
         "source": str(service.source),
         "problem": output.problem_row(service.problem),
     }
@@ -352,18 +352,18 @@ def _version(row: output.Row) -> str:
     return str(row["version"]).split(" (")[0] if row["ok"] else output.UNKNOWN
 
 
-def _tests(desk: Stores, service: Service) -> list[dict[str, Any]]:
+def _tests(stores: Stores, service: Service) -> list[dict[str, Any]]:
     """How it answers, for each of its roles."""
     from penstock.connect import ServiceAccount
 
     roles = [(role, role.url(service)) for role in ServiceAccount]
-    return [_test(desk, service, role, url) for role, url in roles if url is not None]
+    return [_test(stores, service, role, url) for role, url in roles if url is not None]
 
 
-def _test(desk: Stores, service: Service, role: ServiceAccount, url: str) -> dict[str, Any]:
+def _test(stores: Stores, service: Service, role: ServiceAccount, url: str) -> dict[str, Any]:
     began = time.perf_counter()
     row = {"service": service.name, "role": role.value, "url": url, "version": ""}
-    tried = output.tried(row, lambda: row.update(version=desk.server_version(service, role)))
+    tried = output.tried(row, lambda: row.update(version=stores.server_version(service, role)))
     return {**tried, "seconds": round(time.perf_counter() - began, 3)}
 
 

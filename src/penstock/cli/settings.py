@@ -39,10 +39,10 @@ def list_(state: State, apps: tuple[str, ...], explain: bool, as_json: bool) -> 
     its database come from. No server is asked.
     """
     chosen = state.chosen(apps) if apps else _all(state)
-    rows = [_row(state.desk, app, setting) for app in chosen for setting in app.settings]
+    rows = [_row(state.stores, app, setting) for app in chosen for setting in app.settings]
     beside = {"broken": [] if apps else state.broken_rows()}
     if explain:
-        stores = [row for app in chosen for row in _run_time_stores(state.desk, app)]
+        stores = [row for app in chosen for row in _run_time_stores(state.stores, app)]
         _explain(rows, stores, beside, as_json=as_json)
         return
     columns = [
@@ -62,14 +62,14 @@ def list_(state: State, apps: tuple[str, ...], explain: bool, as_json: bool) -> 
 
 def _all(state: State) -> list[AppDeclaration]:
     list(state.apps)
-    return state.desk.apps
+    return state.stores.apps
 
 
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _row(desk: Stores, app: AppDeclaration, setting: Setting) -> dict[str, Any]:
-    found = _explained(desk, app, setting.name)
+def _row(stores: Stores, app: AppDeclaration, setting: Setting) -> dict[str, Any]:
+    found = _explained(stores, app, setting.name)
     return {
         "app": app.package,
         "setting": setting.name,
@@ -80,16 +80,16 @@ def _row(desk: Stores, app: AppDeclaration, setting: Setting) -> dict[str, Any]:
     }
 
 
-def _run_time_stores(desk: Stores, app: AppDeclaration) -> Iterator[dict[str, Any]]:
-    for name in desk.names(app):
+def _run_time_stores(stores: Stores, app: AppDeclaration) -> Iterator[dict[str, Any]]:
+    for name in stores.names(app):
         if app.find(name) is None:
-            yield {"app": app.package, "store": name, **_explained(desk, app, name)}
+            yield {"app": app.package, "store": name, **_explained(stores, app, name)}
 
 
-def _explained(desk: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
+def _explained(stores: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
     from penstock.connect import explain
 
-    found = explain(desk.registry, desk.book, app, name)
+    found = explain(stores.registry, stores.book, app, name)
     answer = found.answer
     return {
         "service": "" if answer is None else answer.service,

@@ -1,4 +1,4 @@
-"""What the commands of one run share: the desk, the apps, the folder of our own."""
+"""What the commands of one run share: `Stores`, the apps, the folder of our own."""
 
 from __future__ import annotations
 
@@ -38,35 +38,35 @@ class State:
         self._open = ExitStack()
 
     @cached_property
-    def desk(self) -> Stores:
-        """The desk, over the configuration file if there is one."""
+    def stores(self) -> Stores:
+        """The `Stores` object, over the configuration file if there is one."""
         from penstock.app import use
         from penstock.stores import Stores
 
-        desk = Stores.from_config(self._config)
-        return self._open.enter_context(use(self._open.enter_context(desk), everywhere=True))
+        stores = Stores.from_config(self._config)
+        return self._open.enter_context(use(self._open.enter_context(stores), everywhere=True))
 
     @cached_property
     def writable(self) -> Stores:
-        """The desk, for a command that changes something.
+        """The `Stores` object, for a command that changes something.
 
         Raises:
             ConfigNotFound: There is no configuration file, so nothing would be remembered.
         """
-        if self.desk.config is None:
+        if self.stores.config is None:
             raise ConfigNotFound(
                 self.absent,
                 why="It says where what is changed is remembered.",
                 hint="penstock init",
             )
-        return self.desk
+        return self.stores
 
     @property
     def absent(self) -> str:
         """That there is no configuration file, and where it was looked for; empty if there is one."""
         from penstock.registry.layers import absent_config
 
-        return absent_config(self.desk.registry)
+        return absent_config(self.stores.registry)
 
     def say_absent(self, *, lacking: bool) -> None:
         """Say where a configuration file was looked for, if an answer lacks one."""
@@ -83,16 +83,16 @@ class State:
 
     @cached_property
     def apps(self) -> FoundApps:
-        """Every app that was found; the desk knows those that are whole."""
+        """Every app that was found; the `Stores` object knows those that are whole."""
         from penstock.apps import find_apps
 
-        return find_apps(self.desk, self._given)
+        return find_apps(self.stores, self._given)
 
     def named_apps(self) -> list[str]:
         """The packages of the apps that somebody names; none is imported."""
         from penstock.apps import named_packages
 
-        return named_packages(self.desk, self._given)
+        return named_packages(self.stores, self._given)
 
     def broken_rows(self) -> list[dict[str, Any]]:
         """The apps that can't be imported, and why, for a JSON document: what they declare is not known."""
@@ -126,7 +126,7 @@ class State:
                 why=self.absent,
                 hint="Install one, list it in [apps] of penstock.toml, or name it: --app module:Class",
             )
-        return self.desk.apps
+        return self.stores.apps
 
     def close(self) -> None:
         """Close what was opened."""

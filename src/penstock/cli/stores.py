@@ -111,7 +111,7 @@ def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
 def _without_stores(state: State, package: str | None, found: Sequence[StoreStatus]) -> list[PenstockError]:
     """Why apps can't be imported of which no store is remembered: what they declare is nowhere else."""
     shown = {each.app for each in found}
-    causes = state.desk.broken_apps.items()
+    causes = state.stores.broken_apps.items()
     return [cause for app, cause in causes if package in (None, app) and app not in shown]
 
 
@@ -119,11 +119,11 @@ def _listed(state: State, package: str | None) -> Iterator[dict[str, Any]]:
     apps = [state.app(package)] if package and _is_app(state, package) else _known(state, package)
     shown: set[tuple[str, str]] = set()
     for app in apps:
-        for name in state.desk.names(app):
+        for name in state.stores.names(app):
             shown.add((app.package, name))
-            yield _listed_row(state.desk, app, name)
-    known = {app.package for app in state.desk.apps}
-    for entry in state.desk.registry.stores(package):
+            yield _listed_row(state.stores, app, name)
+    known = {app.package for app in state.stores.apps}
+    for entry in state.stores.registry.stores(package):
         if entry.state.value == "dropped":
             yield _entry_row(entry)
         elif entry.app not in known:
@@ -134,7 +134,7 @@ def _listed(state: State, package: str | None) -> Iterator[dict[str, Any]]:
 
 def _known(state: State, package: str | None) -> list[AppDeclaration]:
     list(state.apps)
-    return [] if package else state.desk.apps
+    return [] if package else state.stores.apps
 
 
 def _is_app(state: State, package: str) -> bool:
@@ -142,17 +142,17 @@ def _is_app(state: State, package: str) -> bool:
     try:
         state.app(package)
     except UnknownApp:
-        if not state.desk.registry.stores(package):
+        if not state.stores.registry.stores(package):
             raise
         return False
     return True
 
 
-def _listed_row(desk: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
-    entry = desk.registry.find_store(app.package, name)
+def _listed_row(stores: Stores, app: AppDeclaration, name: str) -> dict[str, Any]:
+    entry = stores.registry.find_store(app.package, name)
     row = _row(app.package, name, entry)
     try:
-        address = desk.address(app, name)
+        address = stores.address(app, name)
     except PenstockError as error:
         if isinstance(error, NotLinked):
             return row | {"state": "unlinked"}
@@ -198,10 +198,10 @@ def _show_unknown(rows: Sequence[output.Row]) -> None:
 def _statuses(state: State, package: str | None) -> list[StoreStatus]:
     if package is None:
         list(state.apps)
-        return state.desk.status()
+        return state.stores.status()
     if _is_app(state, package):
-        return state.desk.status(package)
-    return state.desk.left_over(package)
+        return state.stores.status(package)
+    return state.stores.left_over(package)
 
 
 def _status_row(status: StoreStatus) -> dict[str, Any]:
@@ -277,14 +277,14 @@ def create(state: State, /, named: tuple[Target, ...], file: TextIO | None, **op
     chosen = [*named, *_from_file(file)]
     if not chosen:
         raise click.UsageError("Name a store, as APP:STORE.", click.get_current_context())
-    desk = state.desk
+    stores = state.stores
     for store in chosen:
         app = state.app(store.app)
         if "." not in store.name and app.find(store.name) is None and not options["connection"]:
             _need_connection(state, store)
     if options["refresh"]:
-        losses = [loss_of(desk, state.app(store.app), store) for store in chosen]
-        confirm_drops(desk, losses, yes=options["yes"], from_env=options["from_env"])
+        losses = [loss_of(stores, state.app(store.app), store) for store in chosen]
+        confirm_drops(stores, losses, yes=options["yes"], from_env=options["from_env"])
     if len(chosen) == 1:
         _create_one(state, chosen[0], options)
     else:
@@ -292,15 +292,15 @@ def create(state: State, /, named: tuple[Target, ...], file: TextIO | None, **op
 
 
 def _create_one(state: State, store: Target, options: dict[str, Any]) -> None:
-    desk, app = state.desk, state.app(store.app)
+    stores, app = state.stores, state.app(store.app)
     with progress.Steps() as screen:
-        result = desk.create(app, store.name, *_asked(options), on_event=screen.hear)
+        result = stores.create(app, store.name, *_asked(options), on_event=screen.hear)
     output.done(f"{store} is ready: {_where(result)}")
 
 
 def _create_many(state: State, chosen: list[Target], options: dict[str, Any]) -> None:
-    desk = state.desk
-    work = [partial(_created, desk, state.app(store.app), store.name, options) for store in chosen]
+    stores = state.stores
+    work = [partial(_created, stores, state.app(store.app), store.name, options) for store in chosen]
     with Fleet(len(work), options["jobs"]) as fleet:
         results = fleet.run(work)
     failed = [result for result in results if not result.ok]
@@ -312,8 +312,8 @@ def _create_many(state: State, chosen: list[Target], options: dict[str, Any]) ->
         click.get_current_context().exit(FAILED)
 
 
-def _created(desk: Stores, app: AppDeclaration, name: str, options: dict[str, Any]) -> SyncResult:
-    [result] = desk.create_many(app, [name], *_asked(options))
+def _created(stores: Stores, app: AppDeclaration, name: str, options: dict[str, Any]) -> SyncResult:
+    [result] = stores.create_many(app, [name], *_asked(options))
     return result
 
 
@@ -352,16 +352,16 @@ def adopt(state: State, store: Target, database: str | None, connection: str | N
     """
     from penstock.declare import StoreName
 
-    app, desk = state.app(store.app), state.desk
-    address = desk.run_time.to_adopt(app, StoreName(store.name), database, connection or "")
+    app, stores = state.app(store.app), state.stores
+    address = stores.run_time.to_adopt(app, StoreName(store.name), database, connection or "")
     with progress.waiting(progress.LOOKING):
-        whose = desk.run_time.whose(address)
+        whose = stores.run_time.whose(address)
     if whose:  # Else adopting says what is missing.
         line = f"Marks database {address.database} on {address.service} as {store} ({address.source})."
         lines = [output.shorten(line), output.shorten(f"Now it is {whose}.")]
         output.confirm(lines, "Is this database meant for this store?", yes=yes)
     with progress.waiting(progress.LOOKING):
-        adopted = desk.adopt(app, store.name, database, connection or "")
+        adopted = stores.adopt(app, store.name, database, connection or "")
     output.done(f"{store} is database {adopted.database} on {adopted.service}")
 
 
@@ -369,7 +369,7 @@ def adopt(state: State, store: Target, database: str | None, connection: str | N
 
 
 def _need_connection(state: State, store: Target) -> None:
-    if state.desk.registry.find_store(store.app, store.name) is None:
+    if state.stores.registry.find_store(store.app, store.name) is None:
         raise click.UsageError(
             f"{store} is new: name the connection setting to make it through, with --connection.",
             click.get_current_context(),

@@ -37,14 +37,14 @@ class Stray:
 def stray_links(state: State) -> Iterator[Stray]:
     """The links whose app or setting does not exist, wherever they are made."""
     packages = [app.package for app in state.apps]
-    for link in state.desk.registry.links():
-        if link.app in state.desk.broken_apps:
+    for link in state.stores.registry.links():
+        if link.app in state.stores.broken_apps:
             message = f"It can't be told whether there is a setting {link.setting!r}: see app {link.app}."
             yield _stray(state, link, message)
         elif link.app not in packages:
             yield _stray(state, link, f"There is no app {link.app!r} here.", did_you_mean(link.app, packages))
-        elif state.desk.declaration(link.app).find(link.setting) is None:
-            known = [setting.name for setting in state.desk.declaration(link.app).settings]
+        elif state.stores.declaration(link.app).find(link.setting) is None:
+            known = [setting.name for setting in state.stores.declaration(link.app).settings]
             message = f"App {link.app} has no setting {link.setting!r}."
             yield _stray(state, link, message, did_you_mean(link.setting, known), certain=True)
 
@@ -53,15 +53,15 @@ def stray_addresses(state: State) -> Iterator[Stray]:
     """The variables of the environment that hold the address of no store there can be."""
     if any(state.apps.broken):
         return  # Their stores are not known, so they may be meant.
-    stores = [(app.package, name) for app in state.desk.apps for name in state.desk.names(app)]
-    kinds = [(app.package, kind.name) for app in state.desk.apps for kind in app.databases if kind.many]
+    stores = [(app.package, name) for app in state.stores.apps for name in state.stores.names(app)]
+    kinds = [(app.package, kind.name) for app in state.stores.apps for kind in app.databases if kind.many]
     for variable, hint in stray_variables(os.environ, stores, kinds):
         message = "No app that was found here has such a store."
         yield Stray(where=variable, message=message, hint=hint or "Correct its name, or unset it.")
 
 
 def _stray(state: State, link: Link, message: str, hint: str = "", *, certain: bool = False) -> Stray:
-    config = state.desk.config
+    config = state.stores.config
     if link.source.kind == "file" and config is not None:
         return Stray(
             where=link.source.where,

@@ -104,19 +104,19 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
     if all is well, 1 if a store failed.
     """
     arguments = SyncArguments(**options)
-    desk, chosen = state.desk, state.chosen(apps)
-    jobs = _jobs(desk, chosen, arguments)
+    stores, chosen = state.stores, state.chosen(apps)
+    jobs = _jobs(stores, chosen, arguments)
     broken = [_broken(app) for app in state.apps.broken] if "all" in apps else []
     if arguments.plan:
         with progress.waiting(progress.LOOKING):
-            rows = [*(_planned(desk, job, arguments) for job in jobs), *broken]
+            rows = [*(_planned(stores, job, arguments) for job in jobs), *broken]
         _show_plan(rows, as_json=arguments.as_json)
     else:
         if arguments.refresh:
-            jobs = _confirmed(desk, jobs, arguments)
-        rows = _run(desk, jobs, arguments)
+            jobs = _confirmed(stores, jobs, arguments)
+        rows = _run(stores, jobs, arguments)
         if not arguments.names:
-            rows += _unlinked(desk, chosen)
+            rows += _unlinked(stores, chosen)
         rows += broken
         _show_results(rows, as_json=arguments.as_json)
         _show_causes([] if arguments.as_json or not broken else state.apps.broken)
@@ -127,26 +127,26 @@ def syncstores(state: State, /, apps: tuple[str, ...], **options: Any) -> None:
 # --- which ----------------------------------------------------------------------------------------
 
 
-def _jobs(desk: Stores, apps: Sequence[AppDeclaration], arguments: SyncArguments) -> list[Job]:
+def _jobs(stores: Stores, apps: Sequence[AppDeclaration], arguments: SyncArguments) -> list[Job]:
     """The stores to work on; raises UnknownStore if a name stands for none in any of the apps."""
     unknown = dict.fromkeys(arguments.names, 0)
     jobs: list[Job] = []
     for app in apps:
         for name in arguments.names or ("",):
             try:
-                chosen = desk.selected(app, [name] if name else [])
+                chosen = stores.selected(app, [name] if name else [])
             except UnknownStore:
                 unknown[name] += 1
                 if unknown[name] == len(apps):
                     raise
                 continue
-            jobs += [_job(desk, app, store) for store in chosen]
+            jobs += [_job(stores, app, store) for store in chosen]
     return jobs
 
 
-def _job(desk: Stores, app: AppDeclaration, name: str) -> Job:
+def _job(stores: Stores, app: AppDeclaration, name: str) -> Job:
     try:
-        address = desk.address(app, name)
+        address = stores.address(app, name)
     except PenstockError as error:
         return Job(app=app, name=name, problem=error)
     return Job(
@@ -162,10 +162,10 @@ def _job(desk: Stores, app: AppDeclaration, name: str) -> Job:
 # --- refresh --------------------------------------------------------------------------------------
 
 
-def _confirmed(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[Job]:
+def _confirmed(stores: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[Job]:
     """The jobs with their plans, once it is agreed which databases are dropped."""
     with progress.waiting(progress.LOOKING):
-        planned = [_with_plan(desk, job, _options(arguments)) for job in jobs]
+        planned = [_with_plan(stores, job, _options(arguments)) for job in jobs]
     named = {job.title: job.service for job in planned if job.drops and job.external}
     need_from_env(named, from_env=arguments.from_env)
     losses = [f"Drops {job.title}: {output.shorten(job.where)}" for job in planned if job.drops]
@@ -175,11 +175,11 @@ def _confirmed(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> l
     return planned
 
 
-def _with_plan(desk: Stores, job: Job, options: SyncOptions) -> Job:
+def _with_plan(stores: Stores, job: Job, options: SyncOptions) -> Job:
     if job.problem is not None:
         return job
     try:
-        return replace(job, plan=desk.plan(job.app, job.name, options))
+        return replace(job, plan=stores.plan(job.app, job.name, options))
     except PenstockError as error:
         return replace(job, problem=error)
 
@@ -193,8 +193,8 @@ def _options(arguments: SyncArguments) -> SyncOptions:
 # --- plan -----------------------------------------------------------------------------------------
 
 
-def _planned(desk: Stores, job: Job, arguments: SyncArguments) -> dict[str, Any]:
-    job = _with_plan(desk, job, _options(arguments))
+def _planned(stores: Stores, job: Job, arguments: SyncArguments) -> dict[str, Any]:
+    job = _with_plan(stores, job, _options(arguments))
     refused = job.problem if job.plan is None else job.plan.refused
     steps = [] if job.plan is None else [str(step) for step in job.plan.steps]
     result = "refused" if refused is not None else "planned"
@@ -222,18 +222,18 @@ def _show_plan(rows: Sequence[output.Row], *, as_json: bool) -> None:
 # --- do -------------------------------------------------------------------------------------------
 
 
-def _run(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[dict[str, Any]]:
+def _run(stores: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[dict[str, Any]]:
     if arguments.jobs > 1:
-        return _run_many(desk, jobs, arguments)
+        return _run_many(stores, jobs, arguments)
     screen = progress.Steps(err=arguments.as_json)
-    return [_sync(desk, job, arguments, screen) for job in jobs]
+    return [_sync(stores, job, arguments, screen) for job in jobs]
 
 
-def _sync(desk: Stores, job: Job, arguments: SyncArguments, screen: progress.Steps) -> dict[str, Any]:
+def _sync(stores: Stores, job: Job, arguments: SyncArguments, screen: progress.Steps) -> dict[str, Any]:
     """Sync one store, and show each step of it."""
     screen.store(job.title, job.where)
     with screen:
-        result = _result(desk, job, arguments, screen.hear)
+        result = _result(stores, job, arguments, screen.hear)
     if result.error is not None:
         screen.failed(result.error, skipped=result.skipped)
     elif not result.steps:
@@ -241,16 +241,18 @@ def _sync(desk: Stores, job: Job, arguments: SyncArguments, screen: progress.Ste
     return _row(job, result)
 
 
-def _run_many(desk: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[dict[str, Any]]:
+def _run_many(stores: Stores, jobs: Sequence[Job], arguments: SyncArguments) -> list[dict[str, Any]]:
     with Fleet(len(jobs), arguments.jobs, err=arguments.as_json) as fleet:
-        results = fleet.run([partial(_result, desk, job, arguments) for job in jobs])
+        results = fleet.run([partial(_result, stores, job, arguments) for job in jobs])
     return [_row(job, result) for job, result in zip(jobs, results, strict=True)]
 
 
-def _result(desk: Stores, job: Job, arguments: SyncArguments, on_event: OnEvent | None = None) -> SyncResult:
+def _result(
+    stores: Stores, job: Job, arguments: SyncArguments, on_event: OnEvent | None = None
+) -> SyncResult:
     """Sync one store; one that has nothing of ours to drop is not refreshed, only synced."""
     options = replace(_options(arguments), refresh=job.drops)
-    [result] = desk.sync(job.app, [job.name], options, on_event=on_event)
+    [result] = stores.sync(job.app, [job.name], options, on_event=on_event)
     return result
 
 
@@ -291,14 +293,14 @@ def _sum_up(rows: Sequence[output.Row]) -> None:
 # --- what can't be synced -------------------------------------------------------------------------
 
 
-def _unlinked(desk: Stores, apps: Sequence[AppDeclaration]) -> list[dict[str, Any]]:
+def _unlinked(stores: Stores, apps: Sequence[AppDeclaration]) -> list[dict[str, Any]]:
     """Connections and kinds with nothing linked: sync has nothing to do for them but to say so."""
     rows = []
     for app in apps:
-        stores = {setting.name for setting in app.databases if not setting.many}
+        databases = {setting.name for setting in app.databases if not setting.many}
         for setting in app.settings:
-            if setting.name not in stores and desk.book.find_link(app.package, setting.name) is None:
-                problem = desk.book.not_linked(app, setting.name)
+            if setting.name not in databases and stores.book.find_link(app.package, setting.name) is None:
+                problem = stores.book.not_linked(app, setting.name)
                 result = "failed" if setting.required else "skipped"
                 rows.append(Job(app=app, name=setting.name).row(result, [], problem))
     return rows

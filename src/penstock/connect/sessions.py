@@ -41,7 +41,7 @@ RoleLike: TypeAlias = StoreRole | Literal["app", "reader"]
 
 
 class Sessions:
-    """The data path of the desk: it asks the registry where a store is, and the store nothing.
+    """The data path of the `Stores` object: it asks the registry where a store is, and the store nothing.
 
     Args:
         book: Where stores are.
@@ -63,7 +63,7 @@ class Sessions:
 
     @property
     def apps(self) -> list[AppDeclaration]:
-        """The apps this desk knows, by package."""
+        """The apps this `Stores` object knows, by package."""
         return [self.declaration(self._apps[package]) for package in sorted(self._apps)]
 
     def register(self, app: AppLike) -> AppDeclaration:

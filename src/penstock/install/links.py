@@ -89,15 +89,15 @@ def read_links(folder: Path) -> LinkFile:
     )
 
 
-def link_all(desk: Stores, app: AppDeclaration, links: tuple[RequestedLink, ...]) -> Iterator[Linked]:
+def link_all(stores: Stores, app: AppDeclaration, links: tuple[RequestedLink, ...]) -> Iterator[Linked]:
     """Link each, unless something is linked already; one that fails does not stop the others."""
     for link in links:
-        before = desk.book.find_link(app.package, link.setting)
+        before = stores.book.find_link(app.package, link.setting)
         if before is not None:
             yield Linked(link=link, before=before)
             continue
         try:
-            desk.link(link.service, app, link.setting)
+            stores.link(link.service, app, link.setting)
         except PenstockError as error:
             yield Linked(link=link, error=error)
         else:

@@ -1,4 +1,4 @@
-"""The front desk: Stores, the one object that ties declare to connect."""
+"""Stores, the one object that ties declare to connect."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class Stores(Sessions):
-    """The desk: asks where a store is, hands out its engine, makes it, drops it.
+    """The `Stores` object: asks where a store is, hands out its engine, makes it, drops it.
 
     Args:
         registry: Services, links and remembered stores.
@@ -61,8 +61,8 @@ class Stores(Sessions):
         broken_apps: Why apps could not be imported, by package; their stores are no orphans.
 
     >>> from penstock import MemoryRegistry
-    >>> desk = Stores(MemoryRegistry())
-    >>> desk.registry.put_service(Service(name="local", url="sqlite:///stores"))
+    >>> stores = Stores(MemoryRegistry())
+    >>> stores.registry.put_service(Service(name="local", url="sqlite:///stores"))
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Stores(Sessions):
 
     @classmethod
     def from_config(cls, path: Path | str | None = None) -> Self:
-        """The desk that a `penstock.toml` describes.
+        """The `Stores` object that a `penstock.toml` describes.
 
         Args:
             path: The file; by default `PENSTOCK_CONFIG`, else looked for from the working

@@ -1,4 +1,4 @@
-"""CopiedStores: a desk whose stores are copies, gone with the test run."""
+"""CopiedStores: `Stores` whose stores are copies, gone with the test run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class CopiedStores(Stores):
-    """A desk on the same servers, whose stores are test copies: other databases, under names of their own.
+    """`Stores` on the same servers, whose stores are test copies: other databases, under names of their own.
 
     It uses the services and links of a registry, and remembers in memory what it makes. Nothing of
     the app's own stores is read or written, not even of those whose address a variable gives: of that, the

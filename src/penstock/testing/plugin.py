@@ -32,18 +32,18 @@ def penstock_apps() -> Sequence[AppLike]:
     from penstock.apps import find_apps
     from penstock.stores import Stores
 
-    with Stores.from_config() as desk:
-        found = find_apps(desk)
+    with Stores.from_config() as stores:
+        found = find_apps(stores)
         for broken in found.broken:
             if broken.error is not None:
                 raise broken.error
-        if not desk.apps:
+        if not stores.apps:
             pytest.fail(
                 "No app is found whose stores could be copied. "
                 "Define a fixture penstock_apps that returns a list of them.",
                 pytrace=False,
             )
-        return desk.apps
+        return stores.apps
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +54,8 @@ def penstock_service(pytestconfig: pytest.Config) -> Service | None:
         return None
     from penstock.stores import Stores
 
-    with Stores.from_config() as desk:
-        return desk.book.get_service(name)
+    with Stores.from_config() as stores:
+        return stores.book.get_service(name)
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +67,8 @@ def penstock_copies(
     from penstock.testing.run import stores_for_tests
 
     run, worker = os.environ.get("PYTEST_XDIST_TESTRUNUID", ""), os.environ.get("PYTEST_XDIST_WORKER", "main")
-    with Stores.from_config() as desk:
-        like = desk if penstock_service is not None else None
+    with Stores.from_config() as stores:
+        like = stores if penstock_service is not None else None
         with stores_for_tests(
             penstock_apps, service=penstock_service, like=like, run=run, worker=worker
         ) as copies:

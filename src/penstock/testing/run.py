@@ -48,7 +48,7 @@ def stores_for_tests(
         apps: The apps.
         service: The service that is linked to every setting; without it and `like`, a directory of SQLite
             files in the folder for temporary files.
-        like: A desk whose services and links are used where `service` is not given.
+        like: `Stores` whose services and links are used where `service` is not given.
         run: Names the run; the workers of one run share its templates. By default a run of its own.
         worker: Names this worker within the run.
 
@@ -76,7 +76,7 @@ class TestRun:
 
     Args:
         layers: Where services and links are looked up.
-        like: A desk whose key opens sealed passwords, and whose run-time stores can be copied by their names.
+        like: `Stores` whose key opens sealed passwords, and whose run-time stores are copied by name.
         run: Names the run; the workers of one run share its templates. By default a run of its own.
         worker: Names this worker within the run.
     """
@@ -98,7 +98,7 @@ class TestRun:
 
     @classmethod
     def like(cls, stores: Stores) -> TestRun:
-        """Copies on the servers that a desk's stores are on."""
+        """Copies on the servers of the given stores."""
         return cls(_layers_of(stores), like=stores)
 
     def add(self, *apps: AppLike) -> None:

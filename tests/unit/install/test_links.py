@@ -96,10 +96,10 @@ def test_each_is_linked_unless_it_is_already_and_one_that_fails_stops_no_other()
     for name in ("main", "other"):
         registry.put_service(Service(name=name, url=f"sqlite:///{name}"))
     registry.put_link(Link(app="lab", setting="a", service="other"))
-    desk = Stores(registry, apps=[lab])
+    stores = Stores(registry, apps=[lab])
     wanted = [("a", "main"), ("nothing", "main"), ("b", "nowhere"), ("c", "main")]
     links = tuple(RequestedLink(setting=setting, service=service, where="") for setting, service in wanted)
-    results = list(link_all(desk, lab, links))
+    results = list(link_all(stores, lab, links))
     assert [each.before.service if each.before else None for each in results] == ["other", None, None, None]
     assert [each.error.code if each.error else None for each in results] == [
         None,

@@ -111,7 +111,7 @@ class _Copies:
         self._in_use = ExitStack()
 
     def create(self, app: type[App]) -> None:
-        """Copy an app's stores; as soon as there are any, all apps use the desk of copies."""
+        """Copy an app's stores; as soon as there are any, all apps use the copies."""
         run = self._run
         if run is None or not run.copies.apps:
             run = self._run_like(current_stores())
@@ -119,7 +119,7 @@ class _Copies:
         run.add(app)
 
     def destroy(self, app: type[App]) -> None:
-        """Drop the copies of an app's stores; the last one lets apps use their own desk again."""
+        """Drop the copies of an app's stores; the last one lets apps use their own stores again."""
         copies = None if self._run is None else self._run.copies
         if copies is not None and app.package in [known.package for known in copies.apps]:
             try:
