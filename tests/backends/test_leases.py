@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pytest
 
     from fix_packages import Package
-    from fix_servers import Ground
+    from fix_servers import TestServer
     from penstock import Stores
 
 SOURCE = """
@@ -30,8 +30,8 @@ def read(locator):
 
 
 def test_the_user_of_a_lease_logs_in_and_each_connection_has_its_own_lease(
-    server_ground: Ground,
-    desk_on: Callable[..., Stores],
+    server_ground: TestServer,
+    stores_on: Callable[..., Stores],
     package: Package,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -44,9 +44,9 @@ def test_the_user_of_a_lease_logs_in_and_each_connection_has_its_own_lease(
         package = "lab"
         gages = Database()
 
-    desk = desk_on(server_ground, Lab)
+    stores = stores_on(server_ground, Lab)
     url = make_url(service.url).set(username="nobody").render_as_string(hide_password=False)
-    desk.registry.put_service(
+    stores.registry.put_service(
         replace(
             service,
             name="leased",
@@ -56,16 +56,16 @@ def test_the_user_of_a_lease_logs_in_and_each_connection_has_its_own_lease(
             roles=False,
         )
     )
-    desk.link("leased", Lab, "gages")
-    assert [result.error for result in desk.sync(Lab)] == [None]
+    stores.link("leased", Lab, "gages")
+    assert [result.error for result in stores.sync(Lab)] == [None]
     import leases
 
     before = len(leases.asked)
     assert before > 0
-    engine = desk.engine(Lab, "gages")
+    engine = stores.engine(Lab, "gages")
     with engine.connect() as one, engine.connect() as other:
         for connection in (one, other):
             user = connection.execute(text("SELECT CURRENT_USER")).scalar_one()
             assert user.partition("@")[0] == make_url(service.url).username
     assert len(leases.asked) == before + 2
-    assert desk.url(Lab, "gages").username == make_url(service.url).username
+    assert stores.url(Lab, "gages").username == make_url(service.url).username

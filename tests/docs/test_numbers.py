@@ -19,7 +19,7 @@ from penstock.compat.db_plugins import query as db_plugins_query
 from penstock.connect import credentials
 from penstock.declare import naming
 from penstock.embedded import ports
-from penstock.engines import EngineOptions, engine, pinned
+from penstock.engines import EngineOptions, engine
 from penstock.loading import delimited
 from penstock.provision import rotation
 from penstock.query import blocks
@@ -79,7 +79,7 @@ FIGURES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("how-to/run-under-gunicorn", "{} connections per server by default", (SERVER,)),
     ("how-to/run-under-gunicorn", "within {:g} seconds", (OPTIONS.refresh_interval,)),
     ("how-to/run-under-uvicorn", "by default {} connections per server", (SERVER,)),
-    ("how-to/test-an-app", "waits for {:g} seconds (`rolled_back(", (pinned.TURN,)),
+    ("how-to/test-an-app", "waits for {:g} seconds (`rolled_back(", (shared_transaction.TURN,)),
     ("reference/configuration", "has UTF-8 text of at most {:g} MB", (trust.LARGEST / 1_000_000,)),
     ("reference/configuration", "`keep_dropped` | days, {} to {} | {} |", (0, 3650, shape.KEEP_DROPPED)),
     ("reference/configuration", "| {}; {} for SQLite |", (SERVER, FILES)),

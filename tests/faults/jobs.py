@@ -28,7 +28,7 @@ from faults.changes import (  # noqa: F401  (more jobs)
     unlink_gages,
 )
 from faults.logins import APP, change_passwords, hammer  # noqa: F401  (more jobs)
-from faults.logins import stores as stores_with_key
+from faults.logins import stores_of as stores_with_key
 from penstock import (
     App,
     Database,
