@@ -19,7 +19,7 @@ from penstock.compat.db_plugins import query as db_plugins_query
 from penstock.connect import credentials
 from penstock.declare import naming
 from penstock.embedded import ports
-from penstock.engines import EngineOptions, engine
+from penstock.engines import EngineOptions, engine, shared_transaction
 from penstock.loading import delimited
 from penstock.provision import rotation
 from penstock.query import blocks

@@ -46,5 +46,5 @@ class Quarantine(ABC):  # noqa: B024  (each has a default: who keeps nothing imp
 def _refuse(address: DatabaseAddress) -> NoReturn:
     raise NotSupported(
         f"Service {address.server.service} can't keep a dropped database.",
-        hint="Drop it for good: penstock stores drop APP:STORE --now",
+        hint=f"Drop it for good: penstock stores drop {address.label} --now",
     )
