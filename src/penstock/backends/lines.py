@@ -11,6 +11,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from penstock.backends.asyncio_compat import close_at_once, loop_of, transport_of
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
@@ -48,15 +50,23 @@ def line_kept(descriptor: int) -> Iterator[None]:
             _read_to_the_end(kept)
 
 
-def end_in_loop(loop: AbstractEventLoop, transport: Any, terminate: Callable[[], object]) -> None:
+def is_quiet_in_loop(raw: Any) -> bool:
+    """The same question of a connection of asyncpg's or asyncmy's; False once it has no line."""
+    transport = transport_of(raw)
+    line = None if transport is None else transport.get_extra_info("socket")
+    return line is not None and is_quiet(line.fileno())
+
+
+def end_in_loop(raw: Any, terminate: Callable[[], object]) -> None:
     """End a connection that belongs to an event loop, whatever became of that, and wait until it has ended.
 
     Args:
-        loop: The loop that it was made in.
-        transport: What it sends with.
+        raw: A connection of asyncpg's or asyncmy's.
         terminate: Ends it; called in the loop, if that still runs.
     """
-    ended = Event()
+    loop, transport, ended = loop_of(raw), transport_of(raw), Event()
+    if transport is None:
+        return
 
     def end() -> None:
         terminate()
@@ -73,7 +83,7 @@ def end_in_loop(loop: AbstractEventLoop, transport: Any, terminate: Callable[[],
     if loop.is_closed():
         with suppress(RuntimeError):  # It can't be told any more.
             terminate()
-        _close(transport)
+        close_at_once(transport)
 
 
 def _read_to_the_end(descriptor: int) -> None:
@@ -98,10 +108,3 @@ def _await(ended: Event, loop: AbstractEventLoop) -> None:
     while not loop.is_closed() and time.monotonic() < end:
         if ended.wait(0.005):
             return
-
-
-def _close(transport: Any) -> None:
-    """Do what the loop would have done, had it not been closed: asyncio has no other word for it."""
-    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
-    with suppress(AttributeError, RuntimeError):  # uvloop has closed its own.
-        inner._call_connection_lost(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import selector_events, sslproto
+
 import aiosqlite
 import asyncpg
 import pymysql
@@ -56,3 +58,9 @@ def test_drivers_for_event_loops_have_their_line_and_their_loop_where_they_are_l
 
 def test_sqlalchemy_gives_errors_of_asyncpg_a_form_where_it_is_looked_for() -> None:
     assert callable(AsyncAdapt_asyncpg_connection._handle_exception)
+
+
+def test_asyncio_loses_a_line_by_what_is_called_and_knows_what_is_below_tls() -> None:
+    assert callable(selector_events._SelectorTransport._call_connection_lost)
+    assert "_ssl_protocol" in sslproto._SSLProtocolTransport.__init__.__code__.co_names
+    assert "_transport" in sslproto.SSLProtocol.connection_made.__code__.co_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from penstock.backends.lines import end_in_loop, is_quiet
+from penstock.backends.lines import end_in_loop, is_quiet_in_loop
 from penstock.backends.mysql.sessions import ASYNCMY, MARIADB
 from penstock.errors import MissingExtra
 
@@ -29,15 +29,13 @@ class AsyncmyDriver:
         self.connect = connect
 
     def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
-        line = raw._transport and raw._transport.get_extra_info("socket")
-        return bool(raw.connected and line and is_quiet(line.fileno()))
+        return bool(raw.connected) and is_quiet_in_loop(raw)
 
     def leave(self, connection: Any) -> None:
         """Nothing: the server ends the transaction with the session."""
 
     def end(self, raw: Any) -> None:
-        if raw._transport is not None:
-            end_in_loop(raw._loop, raw._transport, raw.close)
+        end_in_loop(raw, raw.close)
 
 
 def asyncmy_driver(kind: str, connect: Callable[..., Any]) -> AsyncmyDriver:

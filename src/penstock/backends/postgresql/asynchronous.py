@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from penstock.backends.lines import end_in_loop, is_quiet
+from penstock.backends.lines import end_in_loop, is_quiet, is_quiet_in_loop
 from penstock.backends.postgresql.connecting import NEEDS_TLS, Refusal, finding
 from penstock.backends.postgresql.faults import MAY_BE_LOGIN
 from penstock.backends.postgresql.pins import PORT
@@ -92,14 +92,13 @@ class AsyncpgDriver:
         raise made.error
 
     def is_alive(self, raw: Any, address: DatabaseAddress, file_identity: object) -> bool:
-        line = raw._transport.get_extra_info("socket")
-        return not raw.is_closed() and line is not None and is_quiet(line.fileno())
+        return not raw.is_closed() and is_quiet_in_loop(raw)
 
     def leave(self, connection: Any) -> None:
         """Nothing: the server ends the transaction with the session."""
 
     def end(self, raw: Any) -> None:
-        end_in_loop(raw._loop, raw._transport, raw.terminate)
+        end_in_loop(raw, raw.terminate)
 
     def _attempt(self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, url: URL) -> Any:
         """A connection, or how it was refused; the driver's own error holds the password."""
