@@ -126,7 +126,7 @@ def stores_of(service: Service, app: type[App], setting: str, *, sync: bool = Tr
     registry = MemoryRegistry()
     registry.put_service(service)
     with Stores(registry, apps=[app]) as stores:
-        stores.link(service.name, app, setting)
+        stores.links.add(service.name, app, setting)
         if sync:
             assert stores.sync(app)[0].ok
         yield stores

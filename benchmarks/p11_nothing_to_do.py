@@ -61,7 +61,7 @@ def stores_over(registry: Registry, found: Server) -> Stores:
     """`Stores` over a registry, with the service linked."""
     registry.put_service(found.service)
     stores = Stores(registry, apps=[Lab])
-    stores.link(found.service.name, Lab, "tenants")
+    stores.links.add(found.service.name, Lab, "tenants")
     return stores
 
 

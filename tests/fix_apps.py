@@ -80,7 +80,7 @@ def stores_on() -> Iterator[Callable[..., Stores]]:
         for app in apps:
             for setting in links:
                 if app.declaration().find(setting) is not None:
-                    stores.link(ground.service.name, app, setting)
+                    stores.links.add(ground.service.name, app, setting)
         made.append(stores)
         return stores
 
@@ -121,7 +121,7 @@ def stores_of(ground: TestServer, app: type[App], name: str) -> Iterator[Stores]
     registry = MemoryRegistry()
     registry.put_service(ground.service)
     with Stores(registry, apps=[app]) as stores:
-        stores.link(ground.service.name, app, name)
+        stores.links.add(ground.service.name, app, name)
         all_ok(stores, app)
         yield stores
 

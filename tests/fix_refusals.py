@@ -76,7 +76,7 @@ def told(way: Way, service: Service, lab: type[App], timeout: float = TIMEOUT) -
     registry.put_service(replace(service, url=url))
     began = time.monotonic()
     with Stores(registry, apps=[lab], engine_options=EngineOptions(connect_timeout=timeout)) as stores:
-        stores.link(service.name, lab, "gages")
+        stores.links.add(service.name, lab, "gages")
         with pytest.raises((DBAPIError, PenstockError)) as caught:
             asyncio.run(_connect(stores, lab)) if way.awaited else _connect_here(stores, lab)
         backend = stores.address(lab, "gages").backend
@@ -91,7 +91,7 @@ def service_told(service: Service) -> ServerError:
     registry.put_service(service)
     began = time.monotonic()
     with Stores(registry, engine_options=EngineOptions(connect_timeout=TIMEOUT)) as stores:
-        [health] = stores.check()
+        [health] = stores.services.check()
     assert time.monotonic() - began < PATIENCE
     assert isinstance(health.problem, ServerError)
     assert health.problem.hint
@@ -104,7 +104,7 @@ def sync_told(service: Service, lab: type[App]) -> PenstockError:
     registry.put_service(service)
     began = time.monotonic()
     with Stores(registry, apps=[lab], engine_options=EngineOptions(connect_timeout=TIMEOUT)) as stores:
-        stores.link(service.name, lab, "gages")
+        stores.links.add(service.name, lab, "gages")
         [result] = stores.sync(lab, ["gages"])
     assert time.monotonic() - began < PATIENCE
     assert result.error is not None

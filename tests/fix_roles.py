@@ -165,7 +165,7 @@ def role_stores_on(tmp_path: Path, keyring: Keyring) -> Iterator[Callable[..., S
         if not registry.services():
             registry.put_service(ground.service)
             for setting in app.declaration().settings:
-                stores.link(ground.service.name, app, setting.name)
+                stores.links.add(ground.service.name, app, setting.name)
         return stores
 
     yield make
@@ -247,4 +247,4 @@ def steps_of(stores: Stores, app: type[App], name: str = "gages") -> list[str]:
 def edit(stores: Stores, **changes: object) -> None:
     """Change the service `main`."""
     [service] = stores.registry.services()
-    stores.operator.edit_service(replace(service, **changes))
+    stores.services.edit(replace(service, **changes))

@@ -190,7 +190,7 @@ class FoundApps:
     def _add_broken(self, package: str, target: str, where: str, error: UnknownApp) -> None:
         if package not in self._found:
             self._found[package] = FoundApp(package=package, target=target, where=where, error=error)
-            self._stores.broken_apps[package] = error
+            self._stores.unused.broken_apps[package] = error
 
     def _is_here(self, package: str) -> bool:
         """Whether a directory we look in has a package, or module, of this name."""

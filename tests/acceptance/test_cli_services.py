@@ -172,7 +172,7 @@ def test_t13_one_way_to_the_password_is_enough(site: Terminal) -> None:
 def opened(site: Terminal, name: str = "main") -> str | None:
     """The password of a service, as `Stores` of this site has it."""
     with Stores.from_config(site.folder / "penstock.toml") as stores:
-        return read_password(stores.operator.get_service(name), ServiceAccount.SERVICE, stores.keyring)
+        return read_password(stores.services.get(name), ServiceAccount.SERVICE, stores.keyring)
 
 
 # --- edit -----------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_e7_workers_forked_after_the_store_was_used_work_and_share_no_connection
     lab = make_lab()
     with Stores(sqlite_registry.open(), apps=[lab]) as stores:
         stores.registry.put_service(postgresql_ground.service)
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         assert stores.sync(lab, ["gages"])[0].ok
     path, log = tmp_path / "gunicorn.sock", tmp_path / "gunicorn.log"
     with gunicorn(kind, sqlite_registry.url, path, log) as master:

@@ -85,7 +85,7 @@ def test_servers_links_and_values_are_taken_over_and_the_rest_is_said(portal: Te
     assert "hidden" not in "".join(portal.printed)
     assert "hidden" not in (portal.folder / "penstock.toml").read_text()
     with Stores.from_config(portal.folder / "penstock.toml") as stores:
-        service = stores.operator.get_service("portal")
+        service = stores.services.get("portal")
         assert service.password is not None
         assert service.password.scheme == "sealed"
         assert read_password(service, ServiceAccount.SERVICE, stores.keyring) == "hidden-pass"

@@ -54,7 +54,7 @@ def services(site: Terminal) -> dict[str, Service]:
 
 def opened(site: Terminal, name: str = "main") -> str | None:
     with Stores.from_config(site.folder / "penstock.toml") as stores:
-        return read_password(stores.operator.get_service(name), ServiceAccount.SERVICE, stores.keyring)
+        return read_password(stores.services.get(name), ServiceAccount.SERVICE, stores.keyring)
 
 
 # --- out and in -----------------------------------------------------------------------------------

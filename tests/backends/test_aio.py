@@ -215,7 +215,7 @@ def test_m5_a_service_whose_address_names_an_async_driver_is_provisioned_and_use
     service = async_ground.service
     registry.put_service(Service(name="only", url=named(service.url), password=service.password))
     with use(Stores(registry, apps=[lab])) as stores:
-        stores.link("only", lab, "gages")
+        stores.links.add("only", lab, "gages")
         assert [result.error for result in stores.sync(lab, ["gages"])] == [None]
         assert lab.gages.aio.engine.driver == driver
         assert lab.gages.engine.driver == lab.gages.url.get_driver_name() == threads
@@ -290,7 +290,7 @@ def test_z6_tasks_share_the_poolers_few_sessions_without_an_error(
             return await session.scalar(text("SELECT count(*) FROM pg_prepared_statements")) or 0
 
     with use(Stores(registry, apps=[lab])) as stores:
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         assert stores.sync(lab, ["gages"])[0].error is None
         prepared = asyncio.run(use_it())
         assert prepared == 0 or driver.endswith("asyncpg"), (
@@ -380,7 +380,7 @@ def test_a_missing_package_is_told_with_the_line_that_installs_it(
     registry = MemoryRegistry()
     registry.put_service(Service(name="main", url=scheme))
     with use(Stores(registry, apps=[lab])) as stores:
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         monkeypatch.setitem(sys.modules, driver, None)
         with pytest.raises(MissingExtra) as caught:
             _ = lab.gages.aio.engine

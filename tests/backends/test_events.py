@@ -70,7 +70,7 @@ def test_what_is_dropped_and_brought_back_is_told_and_said(
     dropped = keeping.drop(lab, "gages", on_event=events.append)
     assert dropped.existed
     assert dropped.kept is not None
-    back = keeping.undrop(lab, "gages", on_event=events.append)
+    back = keeping.kept.undrop(lab, "gages", on_event=events.append)
     assert back.address is not None
     assert back.address.database == dropped.kept.was
     assert [*dropped.steps, *back.steps] == ended(events)

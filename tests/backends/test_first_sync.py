@@ -124,11 +124,11 @@ def test_a_store_that_is_known_keeps_its_entry_when_its_server_goes_away(
     stores = stores_on(ground, app)
     all_ok(stores, app)
     nowhere = away(ground)
-    stores.operator.edit_service(replace(nowhere, name=ground.service.name))
+    stores.services.edit(replace(nowhere, name=ground.service.name))
     assert isinstance(failure(stores, app), ServerError)
     [entry] = stores.registry.stores()
     assert entry.state is StoreState.FAILED
-    stores.operator.edit_service(ground.service)
+    stores.services.edit(ground.service)
     all_ok(stores, app)
     assert stores.registry.stores()[0].state is StoreState.READY
 
@@ -140,12 +140,12 @@ def test_a_store_that_could_not_move_is_not_left_behind(
     with use(stores_on(ground, app)) as stores:
         all_ok(stores, app)
         stores.registry.put_service(away(ground))
-        stores.link("away", app, "gages")
+        stores.links.add("away", app, "gages")
         assert isinstance(failure(stores, app), ServerError)
         [entry] = stores.registry.stores()
         assert (entry.service, entry.state) == (ground.service.name, StoreState.READY)
-        stores.link(ground.service.name, app, "gages")
-        assert stores.orphans() == []
+        stores.links.add(ground.service.name, app, "gages")
+        assert stores.unused.orphans() == []
         assert count(app.gages) == 2
 
 

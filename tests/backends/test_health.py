@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def test_check_tells_of_every_service_how_it_answers(stores: Stores, ground: TestServer) -> None:
-    stores.operator.add_service(Service(name="gone", url="sqlite:////nowhere/at/all"))
-    gone, main = stores.check()
+    stores.services.add(Service(name="gone", url="sqlite:////nowhere/at/all"))
+    gone, main = stores.services.check()
     assert (gone.service, gone.ok, type(gone.problem)) == ("gone", False, StorageUnavailable)
     assert (main.service, main.ok, main.problem) == ("main", True, None)
     assert main.version.split()[0] in ("SQLite", "PostgreSQL", "MariaDB")
@@ -36,7 +36,7 @@ def test_check_and_status_name_who_has_the_connections(
     with stores.engine(lab, "gages").connect() as one, stores.engine(lab, "gages").connect() as other:
         for connection in (one, other):
             connection.execution_options(penstock_readonly=True).execute(text("SELECT 1"))
-        [health] = stores.check()
+        [health] = stores.services.check()
         status = stores.store_status(lab, "gages")
         for state in (health.connections, status.connections):
             assert state is not None
@@ -51,10 +51,8 @@ def test_a_services_own_figure_wins_over_that_of_the_stores_object(
     stores_on: Callable[..., Stores], ground: TestServer, lab: type[App]
 ) -> None:
     stores = stores_on(ground, lab, options=EngineOptions(max_connections=9))
-    service = stores.operator.get_service("main")
-    stores.operator.edit_service(
-        Service(name="main", url=service.url, password=service.password, max_connections=5)
-    )
-    [health] = stores.check()
+    service = stores.services.get("main")
+    stores.services.edit(Service(name="main", url=service.url, password=service.password, max_connections=5))
+    [health] = stores.services.check()
     assert health.connections is not None
     assert health.connections.limit == 5

@@ -56,7 +56,7 @@ def test_the_user_of_a_lease_logs_in_and_each_connection_has_its_own_lease(
             roles=False,
         )
     )
-    stores.link("leased", Lab, "gages")
+    stores.links.add("leased", Lab, "gages")
     assert [result.error for result in stores.sync(Lab)] == [None]
     import leases
 

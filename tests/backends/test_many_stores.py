@@ -47,12 +47,12 @@ def test_several_at_a_time_run_on_several_threads_and_never_hold_more_than_the_b
 
     stores = Stores(MemoryRegistry(), apps=[Lab], engine_options=EngineOptions(max_connections=9))
     stores.registry.put_service(ground.service)
-    stores.link("main", Lab, "basins")
+    stores.links.add("main", Lab, "basins")
     most = 0
 
     def look(_: object) -> None:
         nonlocal most
-        most = max(most, *(state.open for state in stores.budgets()))
+        most = max(most, *(state.open for state in stores.services.budgets()))
 
     with use(stores), stores:
         assert all(result.ok for result in Lab.basins.create_many("abcd", jobs=2, on_event=look))
@@ -73,7 +73,7 @@ def test_one_that_fails_does_not_stop_the_others_at_work(ground: TestServer) -> 
     registry = MemoryRegistry()
     registry.put_service(ground.service)
     with Stores(registry, apps=[Lab]) as stores, use(stores):
-        stores.link("main", Lab, "basins")
+        stores.links.add("main", Lab, "basins")
         results = Lab.basins.create_many(["a", "bad", "c"], jobs=3)
         assert isinstance(results[1].error, InitializerError)
         assert [results[0].error, results[2].error] == [None, None]
@@ -85,7 +85,7 @@ def test_a_budget_too_small_for_a_sync_says_so_and_makes_nothing(ground: TestSer
     registry = MemoryRegistry()
     registry.put_service(ground.service)
     with Stores(registry, apps=[lab], engine_options=EngineOptions(max_connections=3)) as stores:
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         error = stores.sync(lab, ["gages"])[0].error
         assert isinstance(error, BudgetExhausted)
         assert error.what.startswith("4 connections")
@@ -105,7 +105,7 @@ def test_t11_stores_that_come_and_go_leave_no_engine_and_no_connection(
         assert count(store) == 0
         assert lab.basins.drop(f"b{number}")
     assert engines() == before
-    assert sum(state.open for state in stores.budgets()) == 0
+    assert sum(state.open for state in stores.services.budgets()) == 0
 
 
 def test_t11_an_unlinked_optional_store_stops_nothing(

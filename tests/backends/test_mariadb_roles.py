@@ -182,13 +182,13 @@ def test_while_a_store_is_kept_its_logins_reach_neither_it_nor_what_has_its_name
 ) -> None:
     old = stores.url(lab, "gages")
     stores.drop(lab, "gages")
-    [kept] = stores.kept()
+    [kept] = stores.kept.entries()
     mariadb.run("CREATE DATABASE lab_gages")
     mariadb.run("CREATE TABLE lab_gages.gage (number int)")
     for database in ("lab_gages", kept.database, "information_schema"):
         assert refused_with(old.set(database=database)) == LOCKED
     mariadb.run("DROP DATABASE lab_gages")
-    stores.undrop(lab, "gages")
+    stores.kept.undrop(lab, "gages")
     assert stores.url(lab, "gages") == old
     assert count(lab.gages) == 2
 
@@ -198,15 +198,15 @@ def test_a_store_that_comes_back_after_another_had_its_name_has_its_logins(
 ) -> None:
     old = stores.url(lab, "gages")
     stores.drop(lab, "gages")
-    [first] = stores.kept()
+    [first] = stores.kept.entries()
     all_ok(stores, lab)
     assert stores.url(lab, "gages").username != old.username
     assert refused_with(old) == LOCKED
     stores.drop(lab, "gages")
-    stores.undrop(lab, "gages", first.database)
+    stores.kept.undrop(lab, "gages", first.database)
     assert stores.url(lab, "gages") == old
     assert count(lab.gages) == 2
-    stores.purge(every=True)
+    stores.kept.purge(every=True)
     assert len(roles_on(mariadb_ground)) == 4
     assert count(lab.gages) == 2
 
@@ -233,7 +233,7 @@ def test_t20_a_user_that_may_not_make_users_uses_its_own_rights_until_an_adminis
         status = stores.store_status(lab, "gages")
         assert (status.roles, status.health.value) == ("service", "ready")
         assert "limited@% may not do" in status.no_roles
-        [health] = stores.check()
+        [health] = stores.services.check()
         assert isinstance(health.no_roles, PermissionRefused)
         hint = health.no_roles.hint.partition("do: ")[2]
         mariadb.run("DROP DATABASE lab_gages")
@@ -311,5 +311,5 @@ def test_the_password_of_a_user_that_does_not_log_in_by_it_alone_stays_as_it_is(
     sealed = seal_password(ground.service, ServiceAccount.SERVICE, "pw", keyring)
     stores = role_stores_on(replace(ground, service=sealed), lab)
     with pytest.raises(ServerError, match="1699"):
-        stores.rotate_service("main")
-    assert stores.server_version("main")
+        stores.services.rotate("main")
+    assert stores.services.version("main")

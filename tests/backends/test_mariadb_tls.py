@@ -58,7 +58,7 @@ def stores_to(server: MariaDBServer, lab: type[App], options: str) -> Stores:
     password = SecretRef("file", str(server.password_file))
     registry.put_service(Service(name="main", url=f"{server.url}/?{options}", password=password))
     stores = Stores(registry, apps=[lab])
-    stores.link("main", lab, "gages")
+    stores.links.add("main", lab, "gages")
     return stores
 
 

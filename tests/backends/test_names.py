@@ -18,7 +18,7 @@ from penstock import App, Database, MemoryRegistry, PenstockError, Service, Stor
 from penstock.aio import AsyncStores
 from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, physical_name
 from penstock.errors import InvalidName
-from penstock.registry.operator import Operator
+from penstock.registry.registered import RegisteredServices
 from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def test_t4_any_text_as_app_store_and_service_works_or_is_refused(
     registry = MemoryRegistry()
     try:
         app = type("Odd", (App,), {"package": package, name or "one": Database()})
-        Operator(registry).add_service(
+        RegisteredServices(registry).add(
             Service(name=service, url=ground.service.url, password=ground.service.password)
         )
         stores = Stores(registry, apps=[app])
-        stores.link(service, app, name or "one")
+        stores.links.add(service, app, name or "one")
     except PenstockError:
         assert ground.databases() == before
         return
@@ -192,7 +192,7 @@ def _use_as(url: str, password: str) -> None:
     registry = MemoryRegistry()
     registry.put_service(Service(name="main", url=url, password=SecretRef("env", "ODD_PW")))
     stores = Stores(registry, apps=[app])
-    stores.link("main", app, "one")
+    stores.links.add("main", app, "one")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ODD_PW", password)
         assert stores.sync(app)[0].error is None

@@ -155,7 +155,7 @@ def test_a_real_store_is_not_opened_while_copies_stand_in_for_it(stores: Stores)
 def test_stores_of_other_apps_are_left_to_them(ground: TestServer, stores: Stores, lab: type[App]) -> None:
     stores.register(lab)
     for setting in ("gages", "basins", "servers"):
-        stores.link(ground.service.name, lab, setting)
+        stores.links.add(ground.service.name, lab, setting)
     all_ok(stores, lab)
     with stores_for_tests([Rivers], like=stores) as copies, use(copies), use(stores):
         assert count(lab.gages) == 2

@@ -32,7 +32,7 @@ def stores(pooled_service: Service, lab: type[App], stores_on: Callable[..., Sto
     registry = MemoryRegistry()
     registry.put_service(pooled_service)
     stores = Stores(registry, apps=[lab])
-    stores.link("main", lab, "gages")
+    stores.links.add("main", lab, "gages")
     with use(stores):
         yield stores
     stores.close()
@@ -111,7 +111,7 @@ def test_a_pooled_address_that_is_not_called_pooled_says_what_the_pooler_refuses
     pooled_service: Service, lab: type[App], stores: Stores
 ) -> None:
     assert stores.sync(lab, ["gages"])[0].ok
-    stores.operator.edit_service(replace(stores.operator.get_service("main"), pooled=False))
+    stores.services.edit(replace(stores.services.get("main"), pooled=False))
     lab.gages.engine.dispose()
     with pytest.raises(OperationalError, match="options"):
         count(lab.gages)
@@ -123,7 +123,7 @@ def test_a_pooled_service_without_a_direct_address_can_not_be_provisioned(
     registry = MemoryRegistry()
     registry.put_service(replace(pooled_service, admin_url=None, admin_password=None))
     with Stores(registry, apps=[lab]) as stores:
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         error = stores.sync(lab, ["gages"])[0].error
     assert isinstance(error, ConfigError)
     assert "--admin-url" in error.hint

@@ -192,7 +192,7 @@ def _stores(service: Service, lab: type[App]) -> Stores:
     registry = MemoryRegistry()
     registry.put_service(service)
     stores = Stores(registry, apps=[lab])
-    stores.link("main", lab, "gages")
+    stores.links.add("main", lab, "gages")
     return stores
 
 

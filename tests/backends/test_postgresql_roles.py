@@ -70,7 +70,7 @@ def test_t20_a_role_that_may_only_create_databases_owns_the_stores_and_status_sa
     status = stores.store_status(lab, "gages")
     assert (status.roles, status.health.value) == ("service", "ready")
     assert "limited may not create roles" in status.no_roles
-    [health] = stores.check()
+    [health] = stores.services.check()
     assert health.no_roles is not None
     assert "ALTER ROLE limited CREATEROLE" in health.no_roles.hint
     public = "SELECT has_database_privilege('public', 'lab_gages', 'CONNECT')"
@@ -194,7 +194,7 @@ def test_a_store_of_another_deployment_is_taken_over_and_its_roles_may_do_nothin
 ) -> None:
     with Stores(DatabaseRegistry.at(tmp_path / "other.sqlite3"), apps=[lab], keyring=keyring) as other:
         other.registry.put_service(owner_ground.service)
-        other.link("main", lab, "basins")
+        other.links.add("main", lab, "basins")
         assert other.create(lab, "basins.logan")
         theirs = other.url(lab, "basins.logan")
     stores = role_stores_on(owner_ground, lab)

@@ -77,7 +77,7 @@ def test_a_table_is_read_through_a_pooler(pooled_service: Service, lab: type[App
     registry = MemoryRegistry()
     registry.put_service(pooled_service)
     with Stores(registry, apps=[lab]) as stores, use(stores):
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         assert stores.sync(lab, ["gages"])[0].error is None
         for _ in range(3):
             assert to_arrow(lab.gages.engine, ALL)["number"].to_pylist() == ["03185400", "03186000"]

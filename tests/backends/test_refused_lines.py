@@ -216,7 +216,7 @@ def test_a_silent_server_is_waited_for_once_however_many_stores_are_asked_for(
     with listening(answer) as port, Stores(registry, apps=[lab], engine_options=options) as stores:
         registry.put_service(at(way, port))
         for setting in ("gages", "basins"):
-            stores.link("main", lab, setting)
+            stores.links.add("main", lab, setting)
         first = stores.store_status(lab, "gages")
         asked = len(called)
         assert "Nothing answers in time" in first.problem

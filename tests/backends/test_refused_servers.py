@@ -59,7 +59,7 @@ def may_connect(service: Service, lab: type[App]) -> None:
     registry = MemoryRegistry()
     registry.put_service(service)
     with Stores(registry, apps=[lab]) as stores:
-        stores.link(service.name, lab, "gages")
+        stores.links.add(service.name, lab, "gages")
         stores.engine(lab, "gages").connect().close()
 
 
@@ -397,7 +397,7 @@ def test_what_comes_after_the_login_may_take_longer(way: Way, user: Guest, lab: 
     registry = MemoryRegistry()
     registry.put_service(user())
     with Stores(registry, apps=[lab], engine_options=EngineOptions(connect_timeout=1)) as stores:
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
 
         async def awaited() -> object:
             async with AsyncStores(stores).engine(lab, "gages").connect() as connection:

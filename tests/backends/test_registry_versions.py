@@ -11,7 +11,7 @@ import pytest
 from penstock.errors import RegistryConflict, RegistryError
 from penstock.registry import Link, Registry, Service, StoreEntry, StoreState
 from penstock.registry.generation import Generation
-from penstock.registry.operator import Operator
+from penstock.registry.registered import RegisteredServices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,13 +81,13 @@ def test_a_conflict_names_who_was_first(registry_home: RegistryHome, monkeypatch
 
 
 def test_an_operator_edits_what_was_read_or_whatever_is_there(registry: Registry) -> None:
-    operator = Operator(registry)
-    operator.add_service(MAIN)
-    read = operator.get_service("main")
-    operator.edit_service(replace(read, max_connections=3))
+    services = RegisteredServices(registry)
+    services.add(MAIN)
+    read = services.get("main")
+    services.edit(replace(read, max_connections=3))
     with pytest.raises(RegistryConflict):
-        operator.edit_service(replace(read, max_connections=4))
-    operator.edit_service(replace(MAIN, max_connections=5))
+        services.edit(replace(read, max_connections=4))
+    services.edit(replace(MAIN, max_connections=5))
     assert (only(registry).id, only(registry).max_connections) == (read.id, 5)
     assert [entry.result.split(":")[0] for entry in registry.journal(2)] == ["done", "registry-conflict"]
 

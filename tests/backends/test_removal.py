@@ -34,7 +34,7 @@ def keeping(ground: TestServer, lab: type[App], role_stores_on: Callable[..., St
 
 def aside(stores: Stores) -> str:
     """What the database of the one dropped store is called."""
-    [entry] = stores.kept()
+    [entry] = stores.kept.entries()
     return entry.database
 
 
@@ -54,7 +54,7 @@ def test_a_dropped_store_is_kept_under_another_name_and_is_gone_for_its_app(
     assert not lab.gages.exists()
     with pytest.raises(StoreNotCreated):
         engine.connect()
-    [entry] = keeping.kept()
+    [entry] = keeping.kept.entries()
     assert (entry.app, entry.name, entry.was, entry.state) == (
         "lab",
         "gages",
@@ -76,13 +76,13 @@ def test_a_dropped_store_comes_back_with_all_that_was_in_it_and_its_engine_finds
         session.add(Gage(number="mine", altitude=1.0))
     engine, url, plan = lab.gages.engine, keeping.url(lab, "gages"), keeping.plan(lab, "gages")
     keeping.drop(lab, "gages")
-    address = keeping.undrop(lab, "gages").address
+    address = keeping.kept.undrop(lab, "gages").address
     assert keeping.plan(lab, "gages") == plan
     assert (address.database, address.service) == ("lab_gages", "main")
     assert keeping.url(lab, "gages") == url
     assert lab.gages.engine is engine
     assert count(lab.gages) == 3
-    assert keeping.kept() == []
+    assert keeping.kept.entries() == []
     all_ok(keeping, lab)
     assert count(lab.gages) == 3
 
@@ -91,7 +91,7 @@ def test_a_store_of_a_kind_comes_back_as_one(keeping: Stores, lab: type[App]) ->
     lab.basins.create("logan")
     lab.basins.drop("logan")
     assert lab.basins.names() == []
-    keeping.undrop("lab", "basins.logan")
+    keeping.kept.undrop("lab", "basins.logan")
     assert lab.basins.names() == ["logan"]
     assert count(lab.basins["logan"]) == 0
 
@@ -106,29 +106,29 @@ def test_a_store_that_was_made_anew_has_to_go_before_the_old_one_comes_back(
     all_ok(keeping, lab)
     assert count(lab.gages) == 2
     with pytest.raises(StoreExists):
-        keeping.undrop(lab, "gages")
+        keeping.kept.undrop(lab, "gages")
     keeping.drop(lab, "gages")
-    assert len(keeping.kept()) == 2
-    keeping.undrop(lab, "gages", old)
+    assert len(keeping.kept.entries()) == 2
+    keeping.kept.undrop(lab, "gages", old)
     assert count(lab.gages) == 3
     with pytest.raises(UnknownStore, match="No dropped store"):
-        keeping.undrop(lab, "gages", old)
+        keeping.kept.undrop(lab, "gages", old)
 
 
 def test_what_is_dropped_at_once_or_where_nobody_would_remember_it_is_not_kept(
     keeping: Stores, lab: type[App], ground: TestServer, stores_on: Callable[..., Stores]
 ) -> None:
     keeping.drop(lab, "gages", now=True)
-    assert (keeping.kept(), names(ground)) == ([], set())
+    assert (keeping.kept.entries(), names(ground)) == ([], set())
     forgetful = stores_on(ground, lab)
     assert isinstance(forgetful.registry, MemoryRegistry)
     all_ok(forgetful, lab)
     forgetful.drop(lab, "gages")
-    assert (forgetful.kept(), names(ground)) == ([], set())
-    keeping.keep_dropped = 0
+    assert (forgetful.kept.entries(), names(ground)) == ([], set())
+    keeping.kept.days = 0
     all_ok(keeping, lab)
     keeping.drop(lab, "gages")
-    assert (keeping.kept(), names(ground)) == ([], set())
+    assert (keeping.kept.entries(), names(ground)) == ([], set())
 
 
 def test_an_empty_database_that_a_sync_had_only_just_made_is_not_kept(
@@ -140,7 +140,7 @@ def test_an_empty_database_that_a_sync_had_only_just_made_is_not_kept(
     keeping.registry.put_store(entry)
     assert keeping.drop(lab, "gages")
     assert names(ground) == set()
-    assert keeping.kept() == []
+    assert keeping.kept.entries() == []
     assert [each.health for each in keeping.status()] == [Health.MISSING]
 
 
@@ -148,15 +148,15 @@ def test_kept_stores_go_for_good_when_their_time_is_over(
     keeping: Stores, lab: type[App], ground: TestServer
 ) -> None:
     keeping.drop(lab, "gages")
-    assert keeping.purge() == []
-    keeping.keep_dropped = -1
+    assert keeping.kept.purge() == []
+    keeping.kept.days = -1
     from dataclasses import replace
 
-    [entry] = keeping.kept()
+    [entry] = keeping.kept.entries()
     keeping.registry.put_store(replace(entry, kept_until=datetime.now(UTC)))
-    [purged] = keeping.purge()
+    [purged] = keeping.kept.purge()
     assert (purged.app, purged.store, purged.error) == ("lab", "gages", None)
-    assert (keeping.kept(), names(ground), keeping.registry.credentials()) == ([], set(), [])
+    assert (keeping.kept.entries(), names(ground), keeping.registry.credentials()) == ([], set(), [])
     if ground.server is not None:
         assert ground.server.roles() == set()
 
@@ -176,10 +176,10 @@ def test_a_database_that_somebody_put_in_place_of_a_kept_one_is_not_dropped(
         ground.drop_database(name)
         ground.make_database(name)
         ground.run_sql(name, "CREATE TABLE mine (id int)")
-    [purged] = keeping.purge(every=True)
+    [purged] = keeping.kept.purge(every=True)
     assert isinstance(purged.error, StoreNotOurs)
     assert name in names(ground)
-    assert len(keeping.kept()) == 1
+    assert len(keeping.kept.entries()) == 1
 
 
 def test_a_kept_database_that_is_gone_is_forgotten(
@@ -191,9 +191,9 @@ def test_a_kept_database_that_is_gone_is_forgotten(
         (ground.directory / name).unlink()
     else:
         ground.drop_database(name)
-    [purged] = keeping.purge(every=True)
+    [purged] = keeping.kept.purge(every=True)
     assert purged.error is None
-    assert keeping.kept() == []
+    assert keeping.kept.entries() == []
 
 
 def test_nobody_can_connect_to_a_kept_database(
@@ -226,7 +226,7 @@ def test_sessions_of_the_app_and_of_readers_end_with_the_drop(
         stores.drop(lab, "gages")
         with pytest.raises(OperationalError):
             busy.execute(text("SELECT 1"))
-    stores.undrop(lab, "gages")
+    stores.kept.undrop(lab, "gages")
     assert stores.sync(lab, ["gages"])[0].ok
 
 
@@ -241,7 +241,7 @@ def test_a_superusers_session_is_not_ended_and_the_store_stays_as_it_is(
         with pytest.raises(StoreBusy):
             stores.drop(lab, "gages")
     assert stores.exists(lab, "gages")
-    assert stores.kept() == []
+    assert stores.kept.entries() == []
     assert owner_ground.databases() == {"lab_gages"}
 
 
@@ -300,5 +300,5 @@ def test_a_file_that_others_have_open_is_copied_and_emptied(
             other.execute("SELECT count(*) FROM gage")
     assert not stores.exists(lab, "gages")
     with use(stores):
-        stores.undrop(lab, "gages")
+        stores.kept.undrop(lab, "gages")
         assert count(lab.gages) == 2

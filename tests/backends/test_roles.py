@@ -104,10 +104,10 @@ def test_without_a_key_an_app_logs_in_as_the_services_role_and_status_says_why(
     registry = DatabaseRegistry.at(tmp_path / "registry.sqlite3")
     with Stores(registry, apps=[lab]) as stores:
         registry.put_service(role_ground.service)
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         all_ok(stores, lab)
         status = stores.store_status(lab, "gages")
-        [health] = stores.check()
+        [health] = stores.services.check()
     assert status.roles == "service"
     assert "no key" in status.no_roles
     assert (health.roles, type(health.no_roles).__name__) == (False, "KeyMissing")
@@ -119,7 +119,7 @@ def test_a_registry_that_forgets_gives_no_roles_unless_they_are_asked_for(
 ) -> None:
     with Stores(MemoryRegistry(), apps=[lab], keyring=keyring) as stores:
         stores.registry.put_service(role_ground.service)
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         assert not [step for step in steps_of(stores, lab) if "roles" in step]
         edit(stores, roles=RoleMode.STORE)
         all_ok(stores, lab)
@@ -165,7 +165,7 @@ def test_a_store_of_another_deployment_is_taken_over_and_its_logins_get_in_no_mo
 ) -> None:
     with Stores(DatabaseRegistry.at(tmp_path / "other.sqlite3"), apps=[lab], keyring=keyring) as other:
         other.registry.put_service(role_ground.service)
-        other.link("main", lab, "basins")
+        other.links.add("main", lab, "basins")
         assert other.create(lab, "basins.logan")
         theirs = other.url(lab, "basins.logan")
     stores = role_stores_on(role_ground, lab)

@@ -119,7 +119,7 @@ def test_t16_a_spatial_store_is_emptied_and_made_anew_like_any_other(
 def test_a_spatial_store_is_dropped_and_brought_back(dams: Stores) -> None:
     dams.drop(Dams, "dams")
     assert not Dams.dams.exists()
-    dams.undrop(Dams, "dams")
+    dams.kept.undrop(Dams, "dams")
     with Dams.dams.session() as session:
         assert len(dams_in(session, COLORADO_PLATEAU)) == 3
 
@@ -257,9 +257,9 @@ def test_z2_what_an_app_planted_in_public_is_never_run_by_the_administrator(
     assert isinstance(result.error, NotSupported)
     assert "schema public has functions or operators" in result.error.what
     stores.status()
-    stores.check()
+    stores.services.check()
     stores.drop(Dams, "dams")
-    stores.undrop(Dams, "dams")
+    stores.kept.undrop(Dams, "dams")
     assert postgis.run_sql("dam_inventory_dams", "SELECT who FROM hidden.run") == []
 
 

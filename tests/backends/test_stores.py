@@ -50,9 +50,9 @@ def test_t10_two_apps_that_share_a_database_are_refused_when_plugged_in(
         c = Database()
 
     stores = stores_on(ground, One, Other)
-    stores.link("main", One, "b_c")
+    stores.links.add("main", One, "b_c")
     with pytest.raises(NameCollision, match=r"a:b_c and a_b:c"):
-        stores.link("main", Other, "c")
+        stores.links.add("main", Other, "c")
 
 
 def test_t10_a_store_made_at_run_time_can_not_take_another_ones_database(
@@ -271,7 +271,7 @@ def test_e10_a_copy_that_the_server_made_is_refused_until_it_is_adopted_and_then
     assert ground.run_sql("other_gages", read) == [(first, "lab", "gages")]
     other = make_other()
     stores.register(other)
-    stores.link("main", other, "gages")
+    stores.links.add("main", other, "gages")
     assert isinstance(stores.sync(other)[0].error, StoreNotOurs)
     stores.adopt(other, "gages")
     [(second, *whose)] = ground.run_sql("other_gages", read)

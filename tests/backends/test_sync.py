@@ -71,12 +71,12 @@ def test_t2_first_time_is_true_on_another_server_and_false_when_plugged_back(
     all_ok(stores, lab)
     stores.registry.put_service(ground.new_service("other"))
     engine = lab.gages.engine
-    stores.link("other", lab, "gages")
+    stores.links.add("other", lab, "gages")
     assert [s.service for s in stores.status() if s.health is Health.ORPHAN] == ["main"]
     all_ok(stores, lab)
     assert count(lab.gages) == 2
     assert lab.gages.engine is engine
-    stores.link("main", lab, "gages")
+    stores.links.add("main", lab, "gages")
     with lab.gages.begin() as session:
         session.add(Gage(number="only on main", altitude=1))
     all_ok(stores, lab)
@@ -93,11 +93,11 @@ def test_t19_a_store_that_is_plugged_back_in_is_no_orphan(
 
     all_ok(stores, lab)
     stores.registry.put_service(ground.new_service("other"))
-    stores.link("other", lab, "gages")
+    stores.links.add("other", lab, "gages")
     assert orphans() == [("main", "lab_gages")]
     all_ok(stores, lab)
     assert orphans() == [("main", "lab_gages")]
-    stores.link("main", lab, "gages")
+    stores.links.add("main", lab, "gages")
     assert orphans() == [("other", "lab_gages")]
     all_ok(stores, lab)
     assert orphans() == [("other", "lab_gages")]

@@ -40,7 +40,7 @@ def project(tmp_path: Path, lab: type[App]) -> Iterator[Callable[..., Stores]]:
         if not registry.services():
             registry.put_service(ground.service)
             for setting in ("gages", "basins", "servers"):
-                stores.link(ground.service.name, lab, setting)
+                stores.links.add(ground.service.name, lab, setting)
         return stores
 
     yield open_project

@@ -102,7 +102,7 @@ def test_an_app_that_is_copied_later_shuts_its_real_stores_too(
             ]
 
     stores.register(Other)
-    stores.link("main", Other, "db")
+    stores.links.add("main", Other, "db")
     all_ok(stores, lab)
     create(Other)
     stores.engine(lab, "gages").connect().close()
@@ -182,7 +182,7 @@ def test_copies_of_several_apps_are_there_at_the_same_time(
             ]
 
     stores.register(Other)
-    stores.link("main", Other, "db")
+    stores.links.add("main", Other, "db")
     create(lab)
     create(Other)
     destroy(lab)

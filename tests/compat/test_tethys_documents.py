@@ -79,7 +79,7 @@ def link(stores: Stores, app: type[App]) -> type[App]:
     """Link the service to every setting of an app."""
     stores.register(app)
     for setting in app.declaration().settings:
-        stores.link("main", app, setting.name)
+        stores.links.add("main", app, setting.name)
     return app
 
 

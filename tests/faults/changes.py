@@ -27,13 +27,13 @@ def _stores(url: str, password: str) -> Iterator[Stores]:
 def link_gages(registry: str, password: str, service: str) -> None:
     """Link another service to the setting `gages`."""
     with _stores(registry, password) as stores:
-        stores.link(service, "lab", "gages")
+        stores.links.add(service, "lab", "gages")
 
 
 def unlink_gages(registry: str, password: str) -> None:
     """Pull the service out of the setting `gages`."""
     with _stores(registry, password) as stores:
-        assert stores.unlink("lab", "gages")
+        assert stores.links.remove("lab", "gages")
 
 
 def edit_service(registry: str, password: str, service: str, **changes: Any) -> None:
@@ -41,7 +41,7 @@ def edit_service(registry: str, password: str, service: str, **changes: Any) -> 
     if "password_file" in changes:
         changes["password"] = SecretRef("file", changes.pop("password_file"))
     with _stores(registry, password) as stores:
-        stores.operator.edit_service(replace(stores.operator.get_service(service), **changes))
+        stores.services.edit(replace(stores.services.get(service), **changes))
 
 
 def move_gages(registry: str, password: str, database: str) -> None:

@@ -46,5 +46,5 @@ def in_spawned_child(pipe: Pipe, service: Service) -> None:
     registry = MemoryRegistry()
     registry.put_service(service)
     with Stores(registry, apps=[lab]) as stores, use(stores):
-        stores.link(service.name, lab, "gages")
+        stores.links.add(service.name, lab, "gages")
         pipe.send(work(lab, "by the child"))

@@ -286,12 +286,14 @@ def take_away(
 def _taken_away(stores: Stores, store: str, verb: str, diary: Diary) -> list[str]:
     if verb == "purge":
         return [
-            str(each.error) for each in stores.purge(every=True, on_event=diary) if each.error is not None
+            str(each.error)
+            for each in stores.kept.purge(every=True, on_event=diary)
+            if each.error is not None
         ]
     if verb == "drop":
         stores.drop(APP, store, on_event=diary)
     else:
-        stores.undrop(APP, store, on_event=diary)
+        stores.kept.undrop(APP, store, on_event=diary)
     return []
 
 
@@ -322,7 +324,7 @@ def repeat(registry: str, verb: str, times: int) -> dict[str, Any]:
 def register(registry: str, name: str) -> None:
     """Register a service."""
     with _stores(registry) as stores:
-        stores.operator.add_service(Service(name=name, url="sqlite:///stores"))
+        stores.services.add(Service(name=name, url="sqlite:///stores"))
 
 
 def as_nobody(registry: str, verbs: list[str], limit: int = 0) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def change_passwords(registry: str, key: str, verb: str, kill_at: int = 0) -> di
             [result] = stores.sync(APP, ["gages"])
             return {"count": len(happened), "problem": str(result.error or "")}
         if verb == "service":
-            stores.rotate_service("main")
+            stores.services.rotate("main")
         if verb in ("renew", "rotate"):
             stores.logins.renew(APP, "gages")
         if verb in ("retire", "rotate"):

@@ -120,7 +120,7 @@ class Scene:
             registry.put_service(self.ground.service)
             for app in self.apps:
                 for setting in app.declaration().settings:
-                    stores.link(self.ground.service.name, app, setting.name)
+                    stores.links.add(self.ground.service.name, app, setting.name)
 
     def reset(self) -> None:
         """Begin anew: no database, no file, a registry that remembers no store."""

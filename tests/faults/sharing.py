@@ -93,7 +93,7 @@ def journal_in(folder: str, *, made: bool = True) -> Iterator[Stores]:
     registry = MemoryRegistry()
     registry.put_service(Service(name="files", url=f"sqlite:///{folder}"))
     with Stores(registry, apps=[Journal]) as stores:
-        stores.link("files", Journal, "lines")
+        stores.links.add("files", Journal, "lines")
         assert made or stores.sync(Journal)[0].ok
         yield stores
 

@@ -358,7 +358,7 @@ def test_a_change_by_another_process_is_seen_within_the_interval(
 
     async def use_it(elsewhere: Stores) -> None:
         assert await count(lab.gages.aio) == 2
-        elsewhere.link("other", lab, "gages")  # Tells this `Stores` object nothing.
+        elsewhere.links.add("other", lab, "gages")  # Tells this `Stores` object nothing.
         await asyncio.sleep(0.05)
         assert await count(lab.gages.aio) == 3
 
@@ -366,11 +366,11 @@ def test_a_change_by_another_process_is_seen_within_the_interval(
         all_ok(stores, lab)
         elsewhere = Stores(registry, apps=[lab])
         registry.put_service(async_ground.new_service("other"))
-        elsewhere.link("other", lab, "gages")
+        elsewhere.links.add("other", lab, "gages")
         all_ok(elsewhere, lab)
         with elsewhere.begin(lab, "gages") as session:
             session.add(Gage(number="over there", altitude=1))
-        elsewhere.link("main", lab, "gages")
+        elsewhere.links.add("main", lab, "gages")
         asyncio.run(use_it(elsewhere))
         elsewhere.close()
         stores.close()

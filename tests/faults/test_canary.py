@@ -155,9 +155,9 @@ def stores_over(registry: Path, service: Service, watch: Watch, bindings: Bindin
         engine_options=EngineOptions(echo=True),
         apps=[Aviary],
     )
-    stores.operator.add_service(service)
+    stores.services.add(service)
     for setting in SETTINGS:
-        stores.link(service.name, Aviary, setting)
+        stores.links.add(service.name, Aviary, setting)
     return stores
 
 
@@ -233,7 +233,7 @@ def test_a_password_is_in_nothing_that_comes_out_while_all_is_well(
         results = stores.sync(Aviary, ["birds"], on_event=events.append)
         assert [str(r.error) for r in results if not r.ok] == []
         watch.search.thing("results and events", [results, events])
-        assert stores.server_version("cage").startswith("PostgreSQL")
+        assert stores.services.version("cage").startswith("PostgreSQL")
         Aviary.flocks.create("geese")
         stores.create(Aviary, "extra", NewStore(connection="server"))
         with Aviary.birds.begin() as session:
@@ -317,7 +317,7 @@ def fail_in_every_way(stores: Stores, watch: Watch) -> None:
         except PenstockError as error:
             watch.search.error("verb", error)
     try:
-        watch.search.thing("version", stores.server_version("cage"))
+        watch.search.thing("version", stores.services.version("cage"))
     except PenstockError as error:
         watch.search.error("check", error)
     watch.search.thing("journal", stores.registry.journal(1000))
@@ -371,7 +371,7 @@ def test_a_password_in_a_services_address_is_refused_without_being_repeated(
     ]
     for address in addresses:
         with watch.trying(address.replace(PASSWORD, "***").partition(":")[0]):
-            stores.operator.add_service(Service(name="cage", url=address))
+            stores.services.add(Service(name="cage", url=address))
     stores.close()
     logging.getLogger(__name__).info("something was logged")
     if (tmp_path / "registry").exists():

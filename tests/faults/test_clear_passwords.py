@@ -77,9 +77,9 @@ class Life:
         """Stores get new logins, the service and its administrator new passwords."""
         assert [each.error for each in self.stores.logins.rotate(self.app, grace=0)] == [None] * 4
         self.note()
-        self.stores.rotate_service("main", seal=True)
+        self.stores.services.rotate("main", seal=True)
         self.note()
-        self.stores.rotate_service("main")
+        self.stores.services.rotate("main")
         self.note()
         if self.has_administrator:
             self.rotate_administrator()
@@ -92,7 +92,7 @@ class Life:
 
     def rotate_administrator(self) -> None:
         """The service's administrator gets a new password."""
-        service = self.stores.rotate_service("main", ServiceAccount.ADMINISTRATOR, seal=True)
+        service = self.stores.services.rotate("main", ServiceAccount.ADMINISTRATOR, seal=True)
         self.note()
         assert self.book.ground.server is not None
         new = read_password(service, ServiceAccount.ADMINISTRATOR, self.stores.keyring)
@@ -101,25 +101,25 @@ class Life:
     def edit(self) -> None:
         """The service is given two passwords that its server does not know; then it knows the second one."""
         for password in (f"wrong {PASSWORD}", PASSWORD):
-            service = self.stores.operator.get_service("main")
+            service = self.stores.services.get("main")
             sealed = seal_password(service, ServiceAccount.SERVICE, password, self.stores.keyring)
-            self.stores.operator.edit_service(sealed)
+            self.stores.services.edit(sealed)
             self.note()
             with pytest.raises(ServerError):
-                self.stores.server_version("main")
+                self.stores.services.version("main")
         self.book.let_in(PASSWORD)
-        assert self.stores.server_version("main")
+        assert self.stores.services.version("main")
         all_ok(self.stores, self.app)
 
     def take_away(self) -> None:
         """Stores are dropped, brought back, dropped for good; another database takes the place of one."""
         self.stores.drop(self.app, "gages")
         self.note()
-        self.stores.undrop(self.app, "gages")
+        self.stores.kept.undrop(self.app, "gages")
         self.use()
         self.stores.drop(self.app, "gages")
         self.stores.drop(self.app, "trial", now=True)
-        assert [each.error for each in self.stores.purge(every=True)] == [None]
+        assert [each.error for each in self.stores.kept.purge(every=True)] == [None]
         self.book.ground.make_database("old")
         make = "CREATE TABLE gage (number varchar(60) PRIMARY KEY, altitude float)"
         for statement in (make, "INSERT INTO gage VALUES ('a', 1), ('b', 2)", self.book.words.own):
@@ -159,7 +159,7 @@ def test_z3_no_password_that_ever_was_is_in_a_servers_log_statistics_or_sessions
 
 def test_z3_what_is_written_down_of_a_new_login_is_its_verifier(life: Life, book: Book) -> None:
     life.create()
-    life.stores.rotate_service("main", seal=True)
+    life.stores.services.rotate("main", seal=True)
     log, statistics = book.log, book.statistics
     assert len(life.logins) == 8
     for login in life.logins:

@@ -68,7 +68,7 @@ def running_stores(home: RegistryHome, ground: TestServer, lab: type[App]) -> It
     """The same."""
     with Stores(home.open(), apps=[lab], engine_options=QUICK) as stores:
         stores.registry.put_service(ground.service)
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         assert stores.sync(lab, ["gages"])[0].ok
         yield stores
 
@@ -98,9 +98,9 @@ def test_e9_a_store_linked_elsewhere_by_another_process_is_used_there_and_no_req
 ) -> None:
     other = ground.new_service("other")
     running.registry.put_service(other)
-    running.link("other", lab, "gages")
+    running.links.add("other", lab, "gages")
     assert running.sync(lab, ["gages"])[0].ok
-    running.link("main", lab, "gages")
+    running.links.add("main", lab, "gages")
     engine, factory = running.engine(lab, "gages"), running.sessionmaker(lab, "gages")
     port = make_url(other.url).port
     there = "stores-other/lab_gages.sqlite" if port is None else f"{port}/lab_gages"
@@ -217,7 +217,7 @@ def test_e9_a_refused_login_looks_the_address_up_though_the_interval_is_not_over
     slow = EngineOptions(refresh_interval=3600)
     with Stores(sqlite_registry.open(), apps=[lab], engine_options=slow) as stores:
         stores.registry.put_service(ground.service)
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         assert stores.sync(lab, ["gages"])[0].ok
         assert rows(stores, lab) == 2
         elsewhere = Elsewhere(sqlite_registry, workers)

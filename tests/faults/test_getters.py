@@ -67,7 +67,7 @@ def test_e2_getters_work_though_nothing_is_there_and_make_nothing(tmp_path: Path
     registry = MemoryRegistry()
     registry.put_service(Service(name="main", url=nowhere(tmp_path)[where]))
     with use(Stores(registry, apps=[lab])) as stores:
-        stores.link("main", lab, "gages")
+        stores.links.add("main", lab, "gages")
         opened = opened_during(lambda: check_kinds(getters(lab)))
         assert [name for name in opened if name.startswith(("socket.connect", "sqlite3."))] == []
         assert everything_in(tmp_path) == ["empty"]
@@ -194,14 +194,14 @@ def test_t3_one_engine_serves_for_ever_also_after_the_store_is_linked_elsewhere(
     with factory.begin() as session:
         session.add(Gage(number="on main", altitude=1))
     stores.registry.put_service(ground.new_service("other"))
-    stores.link("other", lab, "gages")
+    stores.links.add("other", lab, "gages")
     assert lab.gages.engine is engine
     with pytest.raises(StoreNotCreated):
         engine.connect()
     assert stores.sync(lab, ["gages"])[0].ok
     with factory() as session:
         assert session.scalar(select(func.count()).select_from(Gage)) == 2
-    stores.link("main", lab, "gages")
+    stores.links.add("main", lab, "gages")
     assert (lab.gages.engine, lab.gages.sessionmaker) == (engine, factory)
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(Gage)).scalar() == 3

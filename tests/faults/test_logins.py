@@ -73,14 +73,14 @@ def home(
     assert password is not None
     with stores_of(found.registry, found.key) as stores:
         sealed = seal_password(found.ground.service, ServiceAccount.SERVICE, password, keyring)
-        stores.operator.add_service(sealed)
+        stores.services.add(sealed)
         for setting in APP.declaration().settings:
-            stores.link("main", APP, setting.name)
+            stores.links.add("main", APP, setting.name)
     yield found
     with stores_of(
         found.registry, found.key
     ) as stores:  # The server goes on; its next test has the old password.
-        now = read_password(stores.operator.get_service("main"), ServiceAccount.SERVICE, keyring)
+        now = read_password(stores.services.get("main"), ServiceAccount.SERVICE, keyring)
         if now != password:
             found.ground.run_sql(found.words.home, found.words.set_password.format(password))
 
@@ -146,7 +146,7 @@ def test_a_store_without_logins_is_told_so_and_the_others_are_rotated(running: S
     results = running.logins.rotate(APP, ["basins"], grace=0)
     assert results == []
     running.drop(APP, "gages")
-    running.operator.edit_service(replace(service, roles=RoleMode.SERVICE))
+    running.services.edit(replace(service, roles=RoleMode.SERVICE))
     APP.basins.create("bear")
     [result] = running.logins.rotate(APP, ["basins"], grace=0)
     assert isinstance(result.error, NotSupported)
@@ -155,14 +155,14 @@ def test_a_store_without_logins_is_told_so_and_the_others_are_rotated(running: S
 def test_a_service_whose_password_is_kept_elsewhere_is_rotated_only_when_it_may_be_sealed(
     running: Stores, home: Home
 ) -> None:
-    service = running.operator.get_service("main")
-    running.operator.edit_service(replace(service, password=home.ground.service.password))
+    service = running.services.get("main")
+    running.services.edit(replace(service, password=home.ground.service.password))
     with pytest.raises(SecretError, match="where Penstock can't change it"):
-        running.rotate_service("main")
-    after = running.rotate_service("main", seal=True)
+        running.services.rotate("main")
+    after = running.services.rotate("main", seal=True)
     assert after.password is not None
     assert after.password.scheme == "sealed"
-    assert running.server_version("main")
+    assert running.services.version("main")
 
 
 # --- killed on the way ----------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_a_service_whose_password_is_kept_elsewhere_is_rotated_only_when_it_may_
 def check_whole(home: Home, point: str) -> None:
     """Everybody who had access has it: by what the registry remembers, on the server."""
     with stores_of(home.registry, home.key) as stores, use(stores):
-        assert stores.server_version("main"), point
+        assert stores.services.version("main"), point
         assert stores.exists(APP, "gages"), point
         assert count(APP.gages) == 2, point
         with log_in(stores, APP, "gages", StoreRole.READER) as reader:
@@ -184,7 +184,7 @@ def check_finished(home: Home, point: str) -> None:
         known = stores.registry.credentials()
         assert [each.state for each in known] == CURRENT, point
         assert sorted(each.login for each in known) == logins_on(home.ground), point
-        service = stores.operator.get_service("main")
+        service = stores.services.get("main")
         assert service.next_password is None, point
 
 
@@ -272,7 +272,7 @@ def rotate_logins(stores: Stores) -> None:
 
 
 def rotate_service(stores: Stores) -> None:
-    stores.rotate_service("main")
+    stores.services.rotate("main")
     time.sleep(1.0)
 
 
@@ -290,8 +290,8 @@ def test_e9_logins_rotate_under_load_and_no_request_fails(home: Home) -> None:
 
 def test_e9_a_services_password_rotates_under_load_and_no_request_fails(home: Home) -> None:
     with stores_of(home.registry, home.key) as stores:
-        service = stores.operator.get_service("main")
-        stores.operator.edit_service(replace(service, roles=RoleMode.SERVICE))
+        service = stores.services.get("main")
+        stores.services.edit(replace(service, roles=RoleMode.SERVICE))
     assert check_load(rotate_under_load(home, rotate_service, processes=2, times=2), users=1) > 10
 
 
@@ -301,8 +301,8 @@ def test_e9_five_rotations_under_sixteen_workers_fail_no_request(
     home: Home, roles: RoleMode, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with stores_of(home.registry, home.key) as stores:
-        service = stores.operator.get_service("main")
-        stores.operator.edit_service(replace(service, roles=roles))
+        service = stores.services.get("main")
+        stores.services.edit(replace(service, roles=roles))
     verb = rotate_logins if roles is RoleMode.STORE else rotate_service
     said = rotate_under_load(home, verb, processes=4, times=5)
     served = check_load(said, users=6 if roles is RoleMode.STORE else 1)

@@ -132,7 +132,7 @@ def home_on(workers: Workers, tmp_path: Path, keyring: Keyring) -> Callable[[Tes
         with found.stores() as stores:
             stores.registry.put_service(ground.service)
             for setting in (store.partition(".")[0], "servers"):
-                stores.link("main", APP, setting)
+                stores.links.add("main", APP, setting)
         found.make()
         return found
 
@@ -194,9 +194,9 @@ def check_kept(home: Home, point: str) -> None:
     """The store is kept, and nothing else of it is there."""
     assert not check_honest(home, point), point
     with home.stores() as stores:
-        assert {each.database for each in stores.kept()} == home.databases(), point
-        assert len(stores.kept()) == len(stores.registry.stores()) == 1, point
-        known = stores.registry.credentials("main", stores.kept()[0].database)
+        assert {each.database for each in stores.kept.entries()} == home.databases(), point
+        assert len(stores.kept.entries()) == len(stores.registry.stores()) == 1, point
+        known = stores.registry.credentials("main", stores.kept.entries()[0].database)
         assert sorted(each.login for each in known) == home.logins(), point
         assert not home.has_roles or len(known) == 2, point
 
@@ -226,7 +226,7 @@ def drop_again(home: Home, point: str) -> None:
 def undrop(home: Home, point: str) -> None:
     """Bring the store back, unless it is here, and nothing else is said to be kept."""
     with home.stores() as stores:
-        wanted = bool(stores.kept()) or not stores.exists(APP, home.store)
+        wanted = bool(stores.kept.entries()) or not stores.exists(APP, home.store)
     if wanted:
         home.well("undrop", f"{point}, undropped")
     check_back(home, f"{point}, undropped")
@@ -250,10 +250,10 @@ def make_anew(home: Home, point: str) -> None:
         sync(stores, home)
         assert home.remains() == set(), point
         if not here:
-            [old] = stores.kept()
+            [old] = stores.kept.entries()
             stores.drop(APP, home.store)
-            stores.undrop(APP, home.store, old.database)
-            assert [each.error for each in stores.purge(every=True)] == [None], point
+            stores.kept.undrop(APP, home.store, old.database)
+            assert [each.error for each in stores.kept.purge(every=True)] == [None], point
     undrop(home, point)
 
 
@@ -261,7 +261,7 @@ def drop_now(home: Home, point: str) -> None:
     """Drop for good: nothing is left, unless the store is kept already, as it is said to be."""
     with home.stores() as stores:
         stores.drop(APP, home.store, now=True)
-        assert {each.database for each in stores.kept()} == home.databases(), point
+        assert {each.database for each in stores.kept.entries()} == home.databases(), point
     purge_again(home, point)
 
 
@@ -291,7 +291,7 @@ FINISHES: dict[str, tuple[Finish, ...]] = {
 def begin(home: Home, verb: str) -> None:
     """Let the store be what the verb begins with: here, or kept."""
     with home.stores() as stores:
-        kept, here = bool(stores.kept()), stores.exists(APP, home.store)
+        kept, here = bool(stores.kept.entries()), stores.exists(APP, home.store)
     if not (kept or here):
         home.make()
     if verb == "drop" and kept:
@@ -378,9 +378,9 @@ def check_rows(home: Home, point: str) -> None:
     """The store's rows are there, or come back."""
     with home.stores() as stores:
         if not stores.exists(APP, home.store):
-            stores.undrop(APP, home.store)
+            stores.kept.undrop(APP, home.store)
         check_open(stores, home, point)
-        stores.purge(every=True)
+        stores.kept.purge(every=True)
     assert home.databases() == {home.database}, point
 
 

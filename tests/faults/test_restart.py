@@ -97,7 +97,7 @@ def test_while_the_server_is_down_every_verb_says_so(
     with pytest.raises(ServerUnreachable):
         stores.plan(lab, "gages")
     with pytest.raises(ServerUnreachable):
-        stores.server_version("main")
+        stores.services.version("main")
     error = stores.sync(lab, ["gages"], SyncOptions(refresh=True))[0].error
     assert isinstance(error, ServerUnreachable)
     with pytest.raises(OperationalError):

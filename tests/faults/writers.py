@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from penstock import Stores
 from penstock.declare import AppDeclaration, ConnectionSetting
 from penstock.errors import NameCollision, PenstockError, RegistryConflict
 from penstock.registry import DatabaseRegistry, Service, StoreEntry, StoreState, journalled
-from penstock.registry.operator import Operator
 from penstock.secrets import SecretRef
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Writer:
 
     def __init__(self, registry: DatabaseRegistry, number: int) -> None:
         self.registry = registry
-        self.operator = Operator(registry)
+        self.stores = Stores(registry)
         self.random = random.Random(number)
         self.name = f"w{number}"
         settings = tuple(ConnectionSetting(name=name) for name in SETTINGS)
@@ -79,8 +79,8 @@ class Writer:
         name = self.random.choice(COUNTERS)
         while True:
             with suppress(RegistryConflict), self.line("edit service", 1):
-                read = self.operator.get_service(name)
-                self.operator.edit_service(replace(read, url=counter_url(number_in(read) + 1)))
+                read = self.stores.services.get(name)
+                self.stores.services.edit(replace(read, url=counter_url(number_in(read) + 1)))
                 self.edits[name] += 1
                 return
 
@@ -88,7 +88,7 @@ class Writer:
         """Add a service of our own."""
         name = f"{self.name}-{self.random.randrange(10**9)}"
         with self.line("add service", 1):
-            self.operator.add_service(Service(name=name, url=counter_url(0)))
+            self.stores.services.add(Service(name=name, url=counter_url(0)))
         self.services[name] = counter_url(0)
 
     def edit(self) -> None:
@@ -96,14 +96,14 @@ class Writer:
         for name in self.some(self.services):
             url = counter_url(self.random.randrange(10**9))
             with self.line("edit service", 1):
-                self.operator.edit_service(Service(name=name, url=url))
+                self.stores.services.edit(Service(name=name, url=url))
             self.services[name] = url
 
     def remove(self) -> None:
         """Remove one of our own."""
         for name in self.some(self.services):
             with self.line("remove service", 1):
-                self.operator.remove_service(name)
+                self.stores.services.remove(name)
             del self.services[name]
 
     # --- links ---
@@ -112,14 +112,14 @@ class Writer:
         """Link a service to a setting."""
         setting, service = self.random.choice(SETTINGS), self.random.choice(COUNTERS)
         with self.line("link", 1):
-            self.operator.link(service, self.app, setting)
+            self.stores.links.add(service, self.app, setting)
         self.links[setting] = service
 
     def unlink(self) -> None:
         """Unlink it."""
         for setting in self.some(self.links):
             with self.line("unlink", 1):
-                assert self.operator.unlink(self.name, setting)
+                assert self.stores.links.remove(self.name, setting)
             del self.links[setting]
 
     # --- stores ---

@@ -127,7 +127,7 @@ def test_an_app_that_every_user_may_change_is_broken_and_says_who_may(
     stores = stores_of("t_open")
     apps = find_apps(stores)
     assert [app.package for app in stores.apps] == ["t_good"]
-    assert stores.broken_apps.keys() == {"t_open"}
+    assert stores.unused.broken_apps.keys() == {"t_open"}
     with pytest.raises(AppUnsafe, match=r"The app t_open\.app is not imported") as raised:
         apps.get("t_open")
     assert raised.value.why == (

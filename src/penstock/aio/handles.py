@@ -111,7 +111,8 @@ class AsyncKind:
 
     async def names(self) -> list[str]:
         """The stores of this kind, by the names they have within it."""
-        return await current_stores().members(self.app, self.name)
+        names = await current_stores().names(self.app, [self.name])
+        return [name.removeprefix(self._full("")) for name in names]
 
     def _full(self, name: str) -> str:
         return f"{self.name}.{name}"

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Self
 
 from penstock import current
 from penstock.aio.awaited import Awaited, awaited
+from penstock.aio.groups import (
+    AsyncKeptStores,
+    AsyncLinks,
+    AsyncLogins,
+    AsyncServices,
+    AsyncUnusedStores,
+)
 from penstock.backends import StoreRole
 from penstock.engines.companion import async_companion
 from penstock.stores import Stores
-from penstock.stores.logins import StoreLogins
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,14 +27,6 @@ if TYPE_CHECKING:
     from penstock.connect import AppLike, RoleLike
     from penstock.declare import SessionOptions
     from penstock.engines import StoreEngine
-
-
-class AsyncLogins(Awaited[StoreLogins]):
-    """The logins of stores, awaited: see `StoreLogins`."""
-
-    rotate = awaited(StoreLogins.rotate)
-    renew = awaited(StoreLogins.renew)
-    retire = awaited(StoreLogins.retire)
 
 
 class AsyncStores(Awaited[Stores]):
@@ -49,7 +47,11 @@ class AsyncStores(Awaited[Stores]):
 
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores)
+        self.services = AsyncServices(stores.services)
+        self.links = AsyncLinks(stores.links)
         self.logins = AsyncLogins(stores.logins)
+        self.kept = AsyncKeptStores(stores.kept)
+        self.unused = AsyncUnusedStores(stores.unused)
 
     @property
     def stores(self) -> Stores:
@@ -146,29 +148,15 @@ class AsyncStores(Awaited[Stores]):
     address = awaited(Stores.address)
     connection_url = awaited(Stores.connection_url)
     names = awaited(Stores.names)
-    members = awaited(Stores.members)
     exists = awaited(Stores.exists)
     status = awaited(Stores.status)
     store_status = awaited(Stores.store_status)
-    orphans = awaited(Stores.orphans)
-    broken = awaited(Stores.broken)
-    left_over = awaited(Stores.left_over)
-    selected = awaited(Stores.selected)
     plan = awaited(Stores.plan)
     sync = awaited(Stores.sync)
     create = awaited(Stores.create)
     create_many = awaited(Stores.create_many)
     drop = awaited(Stores.drop)
-    drop_remembered = awaited(Stores.drop_remembered)
-    undrop = awaited(Stores.undrop)
-    kept = awaited(Stores.kept)
-    purge = awaited(Stores.purge)
     adopt = awaited(Stores.adopt)
-    rotate_service = awaited(Stores.rotate_service)
-    link = awaited(Stores.link)
-    unlink = awaited(Stores.unlink)
-    check = awaited(Stores.check)
-    server_version = awaited(Stores.server_version)
     close = awaited(Stores.close)
 
     async def __aenter__(self) -> Self:

@@ -310,7 +310,8 @@ class Kind(Database):
 
     def names(self) -> list[str]:
         """The stores of this kind, by the names they have within it."""
-        return current_stores().members(self.app, self.name)
+        names = current_stores().names(self.app, [self.name])
+        return [name.removeprefix(self._full("")) for name in names]
 
     @property
     def aio(self) -> AsyncKind:

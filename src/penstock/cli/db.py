@@ -47,11 +47,9 @@ def configure(state: State, port: int | None, binaries: Path | None, name: str) 
         changed = old is not None and not _has_our_passwords(old, state)
         made = _cluster(state).configure(port=port, binaries=binaries, keep_roles=changed)
     verb = _register(stores, name, made, old)
-    version = stores.server_version(name)
+    version = stores.services.version(name)
     output.done(f"{version} runs on {made.host}:{made.port}")
-    output.done(
-        f"service {name} is {verb}  ({output.shorten(str(stores.operator.get_service(name).source))})"
-    )
+    output.done(f"service {name} is {verb}  ({output.shorten(str(stores.services.get(name).source))})")
 
 
 @db.command()
@@ -104,7 +102,7 @@ def remove(state: State, force: bool, yes: bool) -> None:
     losses = [f"Deletes {cluster.status().data}", *_losses(stores, services)]
     output.confirm([output.shorten(line) for line in losses], "Delete the server with all its data?", yes=yes)
     for service in services:
-        stores.operator.remove_service(service.name, force=force)
+        stores.services.remove(service.name, force=force)
     with progress.waiting("removing the server"):
         cluster.remove()
     output.done("the server is removed")
@@ -194,18 +192,18 @@ def _register(stores: Stores, name: str, made: Credentials, old: Service | None)
         admin_password=SecretRef("file", str(made.administrator_password_file)),
     )
     if old is None:
-        stores.operator.add_service(new)
+        stores.services.add(new)
         return "registered"
     ends = [(old.url, made.owner), (old.admin_url, made.administrator)]
     if all(_leads_to(url, user, made.host, made.port) for url, user in ends):
         return "registered already"  # Also with another password: `services rotate --seal` gave it.
-    stores.operator.edit_service(new)
+    stores.services.edit(new)
     return "changed"
 
 
 def _refuse_if_used(stores: Stores, services: list[Service], *, force: bool) -> None:
     for service in services:
-        users = stores.operator.users(service.name)
+        users = stores.services.users(service.name)
         if (users.links or users.stores) and not force:
             raise ServiceInUse(
                 f"Service {service.name!r}, which is this server, is in use.",
@@ -219,5 +217,5 @@ def _losses(stores: Stores, services: list[Service]) -> list[str]:
     return [
         f"Drops {store.app}:{store.name}: database {store.database} on {service.name}"
         for service in services
-        for store in stores.operator.users(service.name).stores
+        for store in stores.services.users(service.name).stores
     ]

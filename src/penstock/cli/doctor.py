@@ -195,12 +195,12 @@ def _read(state: State, service: Service, role: ServiceAccount) -> str:
 
 def _services(state: State, processes: int) -> Iterator[Finding]:
     with progress.waiting("asking the servers"):
-        answers = state.stores.check()
+        answers = state.stores.services.check()
     for health in answers:
         if health.problem is not None:
             yield _failure("service", health.service, health.problem)
             continue
-        service = state.stores.operator.get_service(health.service)
+        service = state.stores.services.get(health.service)
         where = output.address(service.url)
         yield Finding("service", health.service, Verdict.OK, f"{health.version} at {where}")
         yield from _connections(health, processes)

@@ -30,7 +30,7 @@ def link(state: State, service: str, setting: Target) -> None:
     """
     app = state.app(setting.app)
     stores = state.writable
-    stores.link(service, app, setting.name)
+    stores.links.add(service, app, setting.name)
     linked = stores.book.find_link(setting.app, setting.name)
     where = "" if linked is None else f"  ({output.shorten(str(linked.source))})"
     output.done(f"{setting} uses service {service}{where}")
@@ -48,7 +48,7 @@ def unlink(state: State, setting: Target) -> None:
         state.app(setting.app).get(setting.name)
         output.say(f"Nothing is linked to {setting}.")
         return
-    stores.unlink(setting.app, setting.name)
+    stores.links.remove(setting.app, setting.name)
     output.done(f"{setting} used service {linked.service}  ({output.shorten(str(linked.source))})")
 
 

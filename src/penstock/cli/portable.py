@@ -87,7 +87,7 @@ def _chosen(stores: Stores, names: Sequence[str]) -> list[Service]:
     """The services to print; raises for one that is named and can't be carried anywhere."""
     if not names:
         return [each for each in stores.registry.services() if not _is_bound(each)]
-    chosen = [stores.operator.get_service(name) for name in dict.fromkeys(names)]
+    chosen = [stores.services.get(name) for name in dict.fromkeys(names)]
     for service in chosen:
         if _is_bound(service):
             raise DefinedElsewhere(
@@ -129,7 +129,7 @@ def _keys(service: Service) -> Iterator[tuple[str, str | int | bool]]:
 
 def _written(url: str) -> str:
     """An address without the driver's name, if it is the one that is used anyway."""
-    from penstock.registry.operator import checked_url
+    from penstock.registry.registered import checked_url
 
     short = output.address(url)
     return short if checked_url(short) == url else url
@@ -204,7 +204,7 @@ def _services(
 def _service(name: str, table: ServiceTable, folder: Path) -> Service:
     from penstock.registry import Source
     from penstock.registry.file import service_of
-    from penstock.registry.operator import checked_url
+    from penstock.registry.registered import checked_url
 
     found = service_of(name, table, folder, Source("memory", str(folder)))
     admin = found.admin_url
@@ -230,15 +230,15 @@ def _check(given: Sequence[Service], known: Mapping[str, Service], *, replacing:
 
 def _put(state: State, service: Service, old: Service | None) -> Service:
     """Register a service, or change the one that is there; as it is now."""
-    operator = state.stores.operator
+    services = state.stores.services
     new = service if old is None else _with_kept(old, service)
     if new == old:
         output.say(f"service {new.name} is like that already")
     elif old is None:
-        operator.add_service(new)
+        services.add(new)
         output.done(f"service {new.name} is {output.address(new.url)}")
     else:
-        operator.edit_service(new)
+        services.edit(new)
         output.done(f"service {new.name} is {output.address(new.url)} now")
     return new
 

@@ -49,7 +49,7 @@ def import_portal(state: State, file: Path) -> None:
 def _put_server(state: State, server: PortalServer) -> None:
     from penstock.connect import ServiceAccount, seal_password
     from penstock.registry import Service
-    from penstock.registry.operator import checked_url
+    from penstock.registry.registered import checked_url
 
     stores = state.writable
     if server.name in {service.name for service in stores.registry.services()}:
@@ -59,7 +59,7 @@ def _put_server(state: State, server: PortalServer) -> None:
     service = Service(name=server.name, url=url)
     if server.password:
         service = seal_password(service, ServiceAccount.SERVICE, server.password, stores.keyring)
-    stores.operator.add_service(service)
+    stores.services.add(service)
     output.done(f"service {server.name} is {output.address(url)}  ({server.where})")
 
 

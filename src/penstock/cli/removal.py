@@ -53,14 +53,14 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
         with progress.waiting(progress.LOOKING):
             found = stores.store_status(app, store.name)
     else:
-        found = next(each for each in stores.left_over(store.app) if _same(each, orphan))
+        found = next(each for each in stores.unused.statuses(store.app) if _same(each, orphan))
     now = options["now"] or _goes_at_once(stores, found)
     confirm_drops(stores, [found], yes=options["yes"], from_env=options["from_env"], now=now)
     with progress.Steps() as screen:
         if orphan is None:
             result = stores.drop(store.app, store.name, now=now, on_event=screen.hear)
         else:
-            result = stores.drop_remembered(orphan, now=now, on_event=screen.hear)
+            result = stores.unused.drop(orphan, now=now, on_event=screen.hear)
     _say(store, result)
 
 
@@ -74,7 +74,7 @@ def drop(state: State, /, store: Target, **options: Any) -> None:
 def undrop(state: State, store: Target, database: str | None) -> None:
     """Let a dropped store be what it was, as long as it is kept (see `stores list`)."""
     with progress.waiting(progress.LOOKING):
-        address = state.writable.undrop(store.app, store.name, database).address
+        address = state.writable.kept.undrop(store.app, store.name, database).address
     where = "" if address is None else f"database {address.database} on {address.service}"
     output.done(f"{store} is back: {output.shorten(where)}")
 
@@ -90,18 +90,18 @@ def purge(state: State, every: bool, yes: bool) -> None:
     Run it every day. Exits 1 if a store could not be dropped.
     """
     stores = state.writable
-    losses = [_kept_loss(each) for each in stores.kept()] if every else []
+    losses = [_kept_loss(each) for each in stores.kept.entries()] if every else []
     if losses:
         output.confirm(losses, "Drop them for good?", yes=yes)
     with progress.waiting(progress.LOOKING):
-        purged = stores.purge(every=every)
+        purged = stores.kept.purge(every=every)
     for each in purged:
         if each.error is None:
             output.done(f"{each.app}:{each.store}: {each.database} is gone")
         else:
             output.error(each.error)
     if not purged:
-        output.say("Nothing is due." if stores.kept() else "No dropped store is kept.")
+        output.say("Nothing is due." if stores.kept.entries() else "No dropped store is kept.")
     if any(each.error is not None for each in purged):
         click.get_current_context().exit(FAILED)
 
@@ -129,7 +129,7 @@ def confirm_drops(
     """
     lost = [each for each in found if each is not None and each.exists is not False and each.service]
     need_from_env(_variables(stores, lost), from_env=from_env)
-    kept = "" if now else f", kept for {stores.keep_dropped} days"
+    kept = "" if now else f", kept for {stores.kept.days} days"
     losses = [_loss(each, kept) for each in lost]
     if losses:
         which = "this database" if len(losses) == 1 else f"these {len(losses)} databases"
@@ -156,7 +156,7 @@ def _kept_loss(kept: StoreEntry) -> str:
 
 def _goes_at_once(stores: Stores, found: StoreStatus) -> bool:
     """Whether a store is not kept, since nobody would remember it, or nothing is to be kept."""
-    return not stores.keep_dropped or not stores.registry.lasting or bool(_variables(stores, [found]))
+    return not stores.kept.days or not stores.registry.lasting or bool(_variables(stores, [found]))
 
 
 def _say(store: Target, result: DropResult) -> None:
@@ -173,14 +173,14 @@ def _unused(state: State, store: Target, service: str | None, *, gone: bool) -> 
     """The remembered store that is meant, if it is an orphan, or of an app that is said to be gone."""
     list(state.apps)
     stores = state.stores
-    broken = [s for s in stores.broken() if (s.app, s.store) == (store.app, store.name)]
+    broken = [s for s in stores.unused.broken() if (s.app, s.store) == (store.app, store.name)]
     if broken and not gone:
         raise AppNotImported(
             f"{store} is not dropped: its app can't be imported here, so it may be in use.",
             why=broken[0].problem,
             hint=broken[0].hint,
         )
-    orphans = broken + [s for s in stores.orphans() if (s.app, s.store) == (store.app, store.name)]
+    orphans = broken + [s for s in stores.unused.orphans() if (s.app, s.store) == (store.app, store.name)]
     if service is not None:
         orphans = [s for s in orphans if s.service == service]
         if not orphans:

@@ -90,7 +90,7 @@ def _login_row(stores: Stores, login: Credential) -> dict[str, Any]:
         "key": login.password.key_id,
         "source": writable_base(stores.registry).label,
     }
-    service = stores.operator.get_service
+    service = stores.services.get
     return output.tried(row, lambda: read_credential(service(login.service), login, stores.keyring))
 
 

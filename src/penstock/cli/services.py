@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from penstock.connect import ServiceAccount
     from penstock.registry import Service
-    from penstock.registry.operator import Users
+    from penstock.registry.registered import Users
     from penstock.secrets import SecretRef
     from penstock.stores import Stores
 
@@ -103,7 +103,7 @@ def add(state: State, /, name: str, url: str, admin_url: str | None, **options: 
     new = _with_limits(new, options)
     passwords = _passwords(options, None, new)
     with stores.keyring.held():
-        added = stores.operator.add_service(_with_passwords(stores, new, passwords))
+        added = stores.services.add(_with_passwords(stores, new, passwords))
     _said(stores, added)
     output.say(f"\nNext: penstock services test {name}")
 
@@ -128,7 +128,7 @@ def edit(state: State, /, name: str, url: str | None, admin_url: str | None, **o
     from penstock.registry.conflicts import defined_elsewhere
 
     stores = state.writable
-    old = stores.operator.get_service(name)
+    old = stores.services.get(name)
     if not old.source.writable:
         raise defined_elsewhere(old)
     new = _with_limits(replace(old, url=_kept_form(url) if url else old.url), options)
@@ -138,7 +138,7 @@ def edit(state: State, /, name: str, url: str | None, admin_url: str | None, **o
         new = replace(new, admin_url=None, admin_password=None)
     passwords = _passwords(options, old, new)
     with stores.keyring.held():
-        edited = stores.operator.edit_service(_with_passwords(stores, new, passwords))
+        edited = stores.services.edit(_with_passwords(stores, new, passwords))
     _said(stores, edited)
 
 
@@ -158,9 +158,9 @@ def rotate(state: State, name: str, admin: bool, seal: bool) -> None:
 
     stores = state.writable
     role = ServiceAccount.ADMINISTRATOR if admin else ServiceAccount.SERVICE
-    before = role.password(stores.operator.get_service(name))
+    before = role.password(stores.services.get(name))
     with stores.keyring.held(), progress.waiting(progress.LOOKING):
-        after = role.password(stores.rotate_service(name, role, seal=seal))
+        after = role.password(stores.services.rotate(name, role, seal=seal))
     output.done(f"the {role.value}'s password of service {name} is new: {after.shown if after else '-'}")
     if before is not None and not before.key_id:
         output.note(f"{before.shown} is not used any more, and holds the old password")
@@ -178,11 +178,11 @@ def remove(state: State, name: str, force: bool, yes: bool) -> None:
     Refused while settings are linked to it or stores live on it, unless --force is given.
     """
     stores = state.writable
-    service, users = stores.operator.get_service(name), stores.operator.users(name)
+    service, users = stores.services.get(name), stores.services.users(name)
     if force or not (users.links or users.stores):
         losses = _losses(service, users)
         output.confirm(losses, f"Remove service {name}?", yes=yes or not service.source.writable)
-    stores.operator.remove_service(name, force=force)
+    stores.services.remove(name, force=force)
     output.done(f"removed service {name}  ({output.shorten(str(service.source))})")
 
 
@@ -194,7 +194,7 @@ def remove(state: State, name: str, force: bool, yes: bool) -> None:
 def test(state: State, name: str | None, as_json: bool) -> None:
     """Connect to a server, or to all, and print its version. Exits 1 if one can't be used."""
     stores = state.stores
-    chosen = [stores.operator.get_service(name)] if name else stores.registry.services()
+    chosen = [stores.services.get(name)] if name else stores.registry.services()
     with progress.waiting("asking the servers"):
         rows = [row for service in chosen for row in _tests(stores, service)]
     columns = [
@@ -293,7 +293,7 @@ def _kept_form(url: str) -> str:
     """An address as it is kept; a relative path is relative to the working directory."""
     from penstock.backends import parse_url
     from penstock.registry.file import absolute_url
-    from penstock.registry.operator import checked_url
+    from penstock.registry.registered import checked_url
 
     checked_url(url)
     return absolute_url(parse_url(url), Path.cwd())
@@ -306,7 +306,7 @@ def _has_user(url: str) -> bool:
 
 
 def _said(stores: Stores, service: Service) -> None:
-    source = stores.operator.get_service(service.name).source
+    source = stores.services.get(service.name).source
     line = f"service {service.name} is {output.address(service.url)}, {_where(service.password)}  ({source})"
     output.done(output.shorten(line))
 
@@ -321,7 +321,7 @@ def _where(password: SecretRef | None) -> str:
 
 
 def _row(stores: Stores, service: Service) -> dict[str, Any]:
-    users = stores.operator.users(service.name)
+    users = stores.services.users(service.name)
     settings = [f"{a.app}:{a.setting}" for a in users.links]
     living = [f"{s.app}:{s.name}" for s in users.stores]
     return {
@@ -363,7 +363,7 @@ def _tests(stores: Stores, service: Service) -> list[dict[str, Any]]:
 def _test(stores: Stores, service: Service, role: ServiceAccount, url: str) -> dict[str, Any]:
     began = time.perf_counter()
     row = {"service": service.name, "role": role.value, "url": url, "version": ""}
-    tried = output.tried(row, lambda: row.update(version=stores.server_version(service, role)))
+    tried = output.tried(row, lambda: row.update(version=stores.services.version(service, role)))
     return {**tried, "seconds": round(time.perf_counter() - began, 3)}
 
 

@@ -111,7 +111,7 @@ def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
 def _without_stores(state: State, package: str | None, found: Sequence[StoreStatus]) -> list[PenstockError]:
     """Why apps can't be imported of which no store is remembered: what they declare is nowhere else."""
     shown = {each.app for each in found}
-    causes = state.stores.broken_apps.items()
+    causes = state.stores.unused.broken_apps.items()
     return [cause for app, cause in causes if package in (None, app) and app not in shown]
 
 
@@ -201,7 +201,7 @@ def _statuses(state: State, package: str | None) -> list[StoreStatus]:
         return state.stores.status()
     if _is_app(state, package):
         return state.stores.status(package)
-    return state.stores.left_over(package)
+    return state.stores.unused.statuses(package)
 
 
 def _status_row(status: StoreStatus) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def stray_links(state: State) -> Iterator[Stray]:
     """The links whose app or setting does not exist, wherever they are made."""
     packages = [app.package for app in state.apps]
     for link in state.stores.registry.links():
-        if link.app in state.stores.broken_apps:
+        if link.app in state.stores.unused.broken_apps:
             message = f"It can't be told whether there is a setting {link.setting!r}: see app {link.app}."
             yield _stray(state, link, message)
         elif link.app not in packages:

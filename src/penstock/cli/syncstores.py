@@ -134,7 +134,7 @@ def _jobs(stores: Stores, apps: Sequence[AppDeclaration], arguments: SyncArgumen
     for app in apps:
         for name in arguments.names or ("",):
             try:
-                chosen = stores.selected(app, [name] if name else [])
+                chosen = stores.names(app, [name] if name else [])
             except UnknownStore:
                 unknown[name] += 1
                 if unknown[name] == len(apps):

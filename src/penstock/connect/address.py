@@ -40,7 +40,7 @@ from penstock.registry import (
     StoreState,
 )
 from penstock.registry.layers import absent_config
-from penstock.registry.operator import Operator
+from penstock.registry.registered import RegisteredServices
 from penstock.secrets import URI, Keyring
 from penstock.spelling import did_you_mean
 
@@ -107,7 +107,7 @@ class AddressBook:
 
     def __init__(self, registry: Registry, bindings: Bindings, keyring: Keyring | None = None) -> None:
         self._registry = registry
-        self._operator = Operator(registry)
+        self._services = RegisteredServices(registry)
         self._keyring = keyring or Keyring()
         self.bindings = bindings
         self.copies: Copies | None = None
@@ -122,7 +122,7 @@ class AddressBook:
 
     def get_service(self, name: str) -> Service:
         """The service of this name; raises UnknownService."""
-        return self._operator.get_service(name)
+        return self._services.get(name)
 
     def get_server(self, app: AppDeclaration, setting: str) -> Server:
         """The server linked to a setting; raises NotLinked."""
@@ -158,7 +158,7 @@ class AddressBook:
         """The service, and who gives its address: the platform that hands it out, else who linked it."""
         wanted_by = link.source
         try:
-            service = self._operator.get_service(link.service)
+            service = self._services.get(link.service)
         except UnknownService as error:
             raise UnknownService(
                 f"{error.what} It is wanted at {wanted_by}.", why=error.why, hint=error.hint
@@ -236,7 +236,7 @@ class AddressBook:
 
     def at(self, app: AppDeclaration, store: StoreName, service: str, source: Source) -> Address:
         """The address of a store that is to be made on this service."""
-        found = self._operator.get_service(service)
+        found = self._services.get(service)
         return self._address(app, store, found, self.database_of(app, store), source)
 
     def database_of(self, app: AppDeclaration, store: StoreName) -> str:
@@ -247,7 +247,7 @@ class AddressBook:
 
     def remembered(self, app: AppDeclaration, entry: StoreEntry) -> Address:
         """The address of a store where the registry remembers it."""
-        service = self._operator.get_service(entry.service)
+        service = self._services.get(entry.service)
         return self._address(app, StoreName(entry.name), service, entry.database, service.source, entry)
 
     def bound(self, app: AppDeclaration, store: StoreName, binding: Binding) -> Address:

@@ -10,7 +10,7 @@ from penstock.connect.servers import ServiceAccount, read_next, seal_next, serve
 from penstock.errors import NotSupported, SecretError
 from penstock.registry import journalled
 from penstock.registry.conflicts import defined_elsewhere
-from penstock.registry.operator import Operator
+from penstock.registry.registered import RegisteredServices
 from penstock.secrets import SEALED
 
 if TYPE_CHECKING:
@@ -53,19 +53,19 @@ def rotate_password(
         ServerError: The server refuses; its own words are given.
         RegistryConflict: Somebody changed the service meanwhile.
     """
-    operator = Operator(registry)
-    service = operator.get_service(name)
+    services = RegisteredServices(registry)
+    service = services.get(name)
     _check(service, role, seal=seal)
     with journalled(registry, "rotate password", name, {"role": role.value}):
         if role.next_password(service) is None:
             registry.put_service(seal_next(service, role, token_urlsafe(_BYTES), keyring), replace=True)
-            service = operator.get_service(name)
+            service = services.get(name)
         server = server_of(service, keyring)
         backend, login = _door(server, role)
         backend.change_password(server, login, read_next(service, role, keyring) or "")
         done = role.with_password(service, role.next_password(service))
         registry.put_service(done, replace=True)
-    return operator.get_service(name)
+    return services.get(name)
 
 
 def _check(service: Service, role: ServiceAccount, *, seal: bool) -> None:

@@ -84,6 +84,10 @@ class Sessions:
             raise UnknownApp(f"There is no app {app!r}.", why=f"Known: {known}.", hint=hint)
         return self.declaration(self._apps[app])
 
+    def package(self, app: AppLike) -> str:
+        """The package of an app, which need not be known if it is given by that."""
+        return app if isinstance(app, str) else self.declaration(app).package
+
     # --- use ---
 
     def standing_in(self) -> AbstractContextManager[None]:

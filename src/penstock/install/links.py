@@ -97,7 +97,7 @@ def link_all(stores: Stores, app: AppDeclaration, links: tuple[RequestedLink, ..
             yield Linked(link=link, before=before)
             continue
         try:
-            stores.link(link.service, app, link.setting)
+            stores.links.add(link.service, app, link.setting)
         except PenstockError as error:
             yield Linked(link=link, error=error)
         else:

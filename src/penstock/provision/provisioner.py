@@ -102,11 +102,6 @@ class Provisioner:
         static = [s.name for s in app.databases if not s.many]
         return static + [e.name for e in self._entries(app) if e.dynamic and e.name not in static]
 
-    def members(self, app: AppDeclaration, kind: str) -> list[str]:
-        """The names, within a kind, of the stores of that kind."""
-        stores = (StoreName(e.name) for e in self._entries(app) if e.dynamic)
-        return [store.member for store in stores if store.kind == kind]
-
     def selected(self, app: AppDeclaration, names: Sequence[str] = ()) -> list[str]:
         """The stores that names stand for: one, or all of a kind; all for no name; raises UnknownStore."""
         every = self.names(app)

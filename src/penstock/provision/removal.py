@@ -11,7 +11,7 @@ from penstock.errors import PenstockError, StoreExists, StoreNotCreated, Unknown
 from penstock.provision.apply import Progress
 from penstock.provision.context import look
 from penstock.provision.provisioner import Contents, Provisioner, SyncOptions, subject_of, where_of
-from penstock.provision.results import OnEvent, PurgeResult, Recorder, emit, taking
+from penstock.provision.results import DropResult, OnEvent, PurgeResult, Recorder, emit, taking
 from penstock.provision.steps import Action
 from penstock.provision.sync import drop_store
 from penstock.registry import StoreEntry, StoreState, journalled
@@ -47,17 +47,27 @@ class Remover:
         self._engines = engines
         self._provisioner = provisioner
 
-    def drop(self, app: AppDeclaration, address: Address, keep: timedelta) -> tuple[bool, StoreEntry | None]:
+    def drop(
+        self, app: AppDeclaration, address: Address, keep: timedelta, on_event: OnEvent | None = None
+    ) -> DropResult:
         """Drop one store, and forget a place where it was.
 
         Args:
             app: The app.
             address: Where the store is.
             keep: For how long it is kept under another name; not at all where nobody would remember it.
-
-        Returns:
-            Whether it was there, and what is remembered of it if it is kept.
+            on_event: Told of each step.
         """
+        existed, kept = False, None
+        with Recorder(on_event) as record:
+            record.address = address
+            existed, kept = self._drop_or_keep(app, address, keep)
+        result = record.result(DropResult, app.package, address.store.name, existed=existed, kept=kept)
+        return result.or_raise()
+
+    def _drop_or_keep(
+        self, app: AppDeclaration, address: Address, keep: timedelta
+    ) -> tuple[bool, StoreEntry | None]:
         detail = where_of(address)
         with journalled(self._registry, "drop store", subject_of(address), detail):
             unused = self._finish_drops(address)

@@ -111,7 +111,7 @@ def stores_on(subject: BackendUnderTest) -> Iterator[tuple[Stores, type[App]]]:
     """An app with one store on the server, which is dropped at the end."""
     with Stores(MemoryRegistry(), apps=[_Lab], keyring=OwnKeys(Keyring())) as stores:
         stores.registry.put_service(subject.service)
-        stores.link(subject.service.name, _Lab, "gages")
+        stores.links.add(subject.service.name, _Lab, "gages")
         try:
             yield stores, _Lab
         finally:

@@ -75,7 +75,7 @@ def test_a_file_is_told_the_line_and_the_key(key: str, tmp_path: Path) -> None:
 def test_a_service_is_not_registered_with_such_a_port() -> None:
     with Stores(MemoryRegistry()) as stores:
         with pytest.raises(ConfigError, match="port that can't be"):
-            stores.operator.add_service(Service(name="main", url="postgresql://me@h:0"))
+            stores.services.add(Service(name="main", url="postgresql://me@h:0"))
         assert stores.registry.services() == []
 
 

@@ -1,4 +1,4 @@
-"""What an operator does: services come and go, settings are linked."""
+"""The registered services, and who uses them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from penstock.backends import backend_for, parse_url, without_password
-from penstock.declare import AppDeclaration, DatabaseSetting, StoreName, physical_name
 from penstock.declare.naming import checked_label
 from penstock.errors import ConfigError, ServiceInUse, UnknownService
-from penstock.registry.conflicts import collision, defined_elsewhere, service_exists
+from penstock.registry.conflicts import defined_elsewhere, service_exists
 from penstock.registry.journal import journalled
 from penstock.registry.layers import absent_config
 from penstock.registry.service import Link, Service, StoreEntry
@@ -17,8 +16,6 @@ from penstock.registry.values import holds_password
 from penstock.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from penstock.registry.contract import Registry
 
 
@@ -40,8 +37,8 @@ class Users:
         return ", ".join(linked + living)
 
 
-class Operator:
-    """The verbs that change services and links, each one journalled.
+class RegisteredServices:
+    """The verbs that change services, each one journalled.
 
     Args:
         registry: What is changed.
@@ -50,7 +47,7 @@ class Operator:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def get_service(self, name: str) -> Service:
+    def get(self, name: str) -> Service:
         """The service of this name; raises UnknownService."""
         services = self._registry.services()
         found = next((service for service in services if service.name == name), None)
@@ -68,7 +65,7 @@ class Operator:
             )
         return found
 
-    def add_service(self, service: Service) -> Service:
+    def add(self, service: Service) -> Service:
         """Register a new service; raises ServiceExists, or ConfigError for a bad address."""
         checked = _checked(service)
         with journalled(self._registry, "add service", service.name, _detail(checked)):
@@ -77,7 +74,7 @@ class Operator:
             self._registry.put_service(checked)
         return checked
 
-    def edit_service(self, service: Service) -> Service:
+    def edit(self, service: Service) -> Service:
         """Change a registered service.
 
         Args:
@@ -91,7 +88,7 @@ class Operator:
         """
         checked = _checked(service)
         with journalled(self._registry, "edit service", service.name, _detail(checked)):
-            known = self.get_service(service.name)
+            known = self.get(service.name)
             if not checked.version:
                 checked = replace(checked, id=known.id, version=known.version)
             self._registry.put_service(checked, replace=True)
@@ -104,7 +101,7 @@ class Operator:
             tuple(s for s in self._registry.stores() if s.service == name),
         )
 
-    def remove_service(self, name: str, *, force: bool = False) -> Users:
+    def remove(self, name: str, *, force: bool = False) -> Users:
         """Forget a service.
 
         Args:
@@ -119,7 +116,7 @@ class Operator:
             DefinedElsewhere: A file defines it, or links it.
         """
         with journalled(self._registry, "remove service", name, {"force": str(force)}):
-            service, users = self.get_service(name), self.users(name)
+            service, users = self.get(name), self.users(name)
             if (users.links or users.stores) and not force:
                 raise ServiceInUse(
                     f"Service {name!r} is in use.",
@@ -136,57 +133,6 @@ class Operator:
                 self._registry.remove_store(store)
             self._registry.remove_service(name)
         return users
-
-    def link(
-        self, service: str, app: AppDeclaration, setting: str, others: Iterable[AppDeclaration] = ()
-    ) -> None:
-        """Link a service to a setting.
-
-        Args:
-            service: The service.
-            app: The app.
-            setting: Its setting.
-            others: The other apps there are; no two stores may share a database.
-
-        Raises:
-            UnknownService, UnknownSetting: One of the two does not exist.
-            NameCollision: The store would share its database with another one.
-            DefinedElsewhere: A file says what is linked.
-        """
-        app.get(setting)
-        self.get_service(service)
-        with journalled(self._registry, "link", f"{app.package}:{setting}", {"service": service}):
-            self._check_collision(app, setting, service, others)
-            self._registry.put_link(Link(app=app.package, setting=setting, service=service))
-
-    def unlink(self, app: str, setting: str) -> bool:
-        """Pull a service out of a setting; False if there was none. Its stores stay."""
-        with journalled(self._registry, "unlink", f"{app}:{setting}"):
-            return self._registry.remove_link(app, setting)
-
-    def _check_collision(
-        self, app: AppDeclaration, setting: str, service: str, others: Iterable[AppDeclaration]
-    ) -> None:
-        mine = _expected(app, setting, service)
-        if mine is None:
-            return
-        known = [entry for entry in self._registry.stores() if entry.service == service]
-        linked = {(a.app, a.setting) for a in self._registry.links() if a.service == service}
-        for other in others:
-            declared = (_expected(other, s.name, service) for s in other.databases)
-            known += [e for e in declared if e is not None and (e.app, e.name) in linked]
-        for entry in known:
-            if entry.database == mine.database and (entry.app, entry.name) != (mine.app, mine.name):
-                raise collision(entry, mine)
-
-
-def _expected(app: AppDeclaration, setting: str, service: str) -> StoreEntry | None:
-    """Where a declared store would live; None for a kind or a connection."""
-    found = app.find(setting)
-    if not isinstance(found, DatabaseSetting) or found.many:
-        return None
-    database = physical_name(app.package, StoreName(setting))
-    return StoreEntry(app=app.package, name=setting, service=service, database=database)
 
 
 def _detail(service: Service) -> dict[str, str]:
