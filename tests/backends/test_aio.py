@@ -153,11 +153,11 @@ def test_two_writers_wait_for_each_other_and_the_loop_goes_on(async_stores: Stor
 
 SYNC = {
     "apps",
-    "budgets",
     "connection_store_engine",
     "declaration",
     "find_store_engine",
     "from_config",
+    "package",
     "register",
     "standing_in",
     "store_engine",
@@ -165,10 +165,19 @@ SYNC = {
 """What `Stores` answers out of its own head, or hands out for others to build on."""
 
 
-def test_every_verb_of_stores_is_awaited() -> None:
-    def verbs(kind: type) -> set[str]:
-        return {name for name in dir(kind) if not name.startswith("_")}
+def verbs(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
 
+
+def test_every_verb_of_what_stores_holds_is_awaited() -> None:
+    stores = Stores(MemoryRegistry())
+    held = {name: value for name, value in vars(AsyncStores(stores)).items() if not name.startswith("_")}
+    assert held.keys() == {"kept", "links", "logins", "services", "unused"}
+    for name, value in held.items():
+        assert verbs(type(getattr(stores, name))) - {"time"} == verbs(type(value))
+
+
+def test_every_verb_of_stores_is_awaited() -> None:
     assert verbs(Stores) - verbs(AsyncStores) == SYNC
     assert verbs(AsyncStores) - verbs(Stores) == {"stores"}
     assert AsyncStores.sync.__doc__ == Stores.sync.__doc__
