@@ -57,12 +57,7 @@ def reported(
     blocks: Iterator[Block[Any]], on_progress: OnProgress | None, total: int | None
 ) -> Iterator[Block[Any]]:
     """The same blocks; of each it is told once it is written, which is when the next one is asked for."""
-    return blocks if on_progress is None else _reported(blocks, on_progress, total)
-
-
-def _reported(
-    blocks: Iterator[Block[Any]], on_progress: OnProgress, total: int | None
-) -> Iterator[Block[Any]]:
     for first, block in blocks:
         yield first, block
-        on_progress(Progress(first + len(block), total))
+        if on_progress is not None:
+            on_progress(Progress(first + len(block), total))
