@@ -1,4 +1,4 @@
-"""A method becomes one that is awaited: the same signature, in a thread."""
+"""Makes an awaited method of a blocking one: the same signature, in a thread."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class AsyncStore:
 
     @property
     def reader(self) -> AsyncStore:
-        """The same store for who only reads: its transactions are READ ONLY (see `Stores.engine`)."""
+        """The same store for reading only: its transactions are READ ONLY (see `Stores.engine`)."""
         return AsyncStore(self.app, self.name, StoreRole.READER)
 
     @property
@@ -70,7 +70,7 @@ class AsyncStore:
         return await current_stores().exists(self.app, self.name)
 
     async def status(self) -> StoreStatus:
-        """What the store is like right now."""
+        """The state of the store right now."""
         return await current_stores().store_status(self.app, self.name)
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ _OLD_ROOT = "tethysapp"
 
 
 class App:
-    """What an app subclasses to declare its stores.
+    """The base class of an app, which declares its stores.
 
     Settings are declared in the class body, as `Database(...)` and `Connection(...)`, or returned
     by `persistent_store_settings`; both spellings are one set of objects.

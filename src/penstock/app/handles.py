@@ -142,7 +142,7 @@ class Store(_OfApp):
 
     @property
     def reader(self) -> Store:
-        """The same store for who only reads: its transactions are READ ONLY (see `Stores.engine`)."""
+        """The same store for reading only: its transactions are READ ONLY (see `Stores.engine`)."""
         return Store(self.app, self.name, StoreRole.READER)
 
     @property
@@ -177,7 +177,7 @@ class Store(_OfApp):
         return current_stores().exists(self.app, self.name)
 
     def status(self) -> StoreStatus:
-        """What the store is like right now."""
+        """The state of the store right now."""
         return current_stores().store_status(self.app, self.name)
 
     @property

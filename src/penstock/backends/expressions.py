@@ -1,4 +1,4 @@
-"""Statements with expressions in them that SQLAlchemy has no words for."""
+"""SQL expressions that SQLAlchemy does not have."""
 
 from __future__ import annotations
 

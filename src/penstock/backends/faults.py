@@ -1,4 +1,4 @@
-"""Errors of drivers, whatever the server: what was found out, and one of ours."""
+"""Turns a driver's error, and what was found out about it, into Penstock's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key is what the server stores: that is how two of them are the same."""
+"""Compares keys as the server stores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line to a server: whether it is quiet, and how it is hung up for good."""
+"""The socket of a connection: whether data waits in it, and how it is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the place where a page ended is asked of a server, and told to it again."""
+"""How a cursor is read from a server, and sent to it again."""
 
 from __future__ import annotations
 

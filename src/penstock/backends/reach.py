@@ -1,4 +1,4 @@
-"""What answers at an address: looked at by hand, where a driver does not say."""
+"""Finds out what answers at an address, where the driver does not say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a row is refused, in our words: those of a server may hold its values."""
+"""Why a row is refused, without the server's words, which may hold its values."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _ENDING = "_{digits}_reader_{login}".format(digits="0" * 8, login="0" * 6)
 
 
 class StoreRole(Enum):
-    """What somebody may do who logs in to a store with a login of its own.
+    """The roles of a store: what a login of the store may do in it.
 
     Attributes:
         APP: Read and write rows.

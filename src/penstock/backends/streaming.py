@@ -1,4 +1,4 @@
-"""A statement whose rows go by themselves is seen by listeners as any other."""
+"""Lets listeners see a statement whose rows are sent apart, such as COPY."""
 
 from __future__ import annotations
 

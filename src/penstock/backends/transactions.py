@@ -1,4 +1,4 @@
-"""All is done or nothing: in the caller's transaction, or in one of its own."""
+"""Runs work in the caller's transaction, or in one of its own."""
 
 from __future__ import annotations
 

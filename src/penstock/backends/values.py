@@ -1,4 +1,4 @@
-"""Values that a server may not have: NaN, infinity, what numpy and pandas have."""
+"""Values that a server may not store: NaN, infinity, values of numpy and pandas."""
 
 from __future__ import annotations
 

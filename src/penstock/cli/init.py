@@ -1,4 +1,4 @@
-"""Makes a configuration file and a registry; what is there already is kept."""
+"""Makes a configuration file and a registry; existing ones are kept."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Old spellings: what was written for an older library runs with another import."""
+"""Older libraries: their programs run after changing the import."""

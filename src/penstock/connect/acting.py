@@ -1,4 +1,4 @@
-"""For which `Stores` object the code of an app runs just now."""
+"""Which `Stores` object the code of an app that runs just now belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which database on which server answers a store's name, and who says so."""
+"""Looks up the address of a store, and which source gave it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store's own logins: passwords are sealed, and opened as late as possible."""
+"""The logins of a store: passwords are sealed, and opened as late as possible."""
 
 from __future__ import annotations
 

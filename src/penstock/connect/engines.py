@@ -1,4 +1,4 @@
-"""The one engine of every store, role and connection that this process has used."""
+"""Keeps one engine for each store, role and connection that this process uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every place that is asked for an address, and which one is heard."""
+"""Every source that is asked for an address, and which one answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new key takes over: what older keys have sealed is sealed with it again."""
+"""Seals again, with a new key, what older keys have sealed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service's role gets another password, and nobody who uses it notices."""
+"""Gives a service's role another password, while apps use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While test copies stand in for an app's stores, its real ones stay shut."""
+"""Refuses the real stores of an app while test copies stand in for them."""
 
 from __future__ import annotations
 

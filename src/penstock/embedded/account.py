@@ -1,4 +1,4 @@
-"""Whose processes and files these are: an unprivileged account when root asks."""
+"""The user that the server runs as: an unprivileged account when root starts it."""
 
 from __future__ import annotations
 

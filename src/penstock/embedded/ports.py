@@ -1,4 +1,4 @@
-"""A loopback port: choose a free one, and say who holds a taken one."""
+"""Chooses a free loopback port, and finds the process that holds a taken one."""
 
 from __future__ import annotations
 

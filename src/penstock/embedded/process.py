@@ -1,4 +1,4 @@
-"""One postmaster: is it alive, is it ours; start it, signal it, see it end."""
+"""One postmaster process: starts it, signals it, waits for its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting the server of a cluster, and saying why when it does not start."""
+"""Starts the server of a cluster, and says why if it does not start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions that nobody closed, and nobody has any more, let connections go."""
+"""Frees the connections of sessions that were never closed and became garbage."""
 
 from __future__ import annotations
 

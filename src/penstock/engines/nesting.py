@@ -1,4 +1,4 @@
-"""Many transactions in one, as savepoints: whose turn it is, what may be undone."""
+"""Nests transactions in one by savepoints: their order, and what may be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What listens to a store's dialect hears how its connections are made."""
+"""Lets listeners of a store's dialect hear how its connections are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A driver's connection, as one of those who share it sees it."""
+"""Proxies of one driver connection, one for each of those who share it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Those who take connections from a budget, and how they wait."""
+"""The holders of connections of a budget, and how they wait."""
 
 from __future__ import annotations
 

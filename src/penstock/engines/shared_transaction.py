@@ -1,4 +1,4 @@
-"""Engines all of whose transactions take place in one, which is rolled back."""
+"""Lets engines share one transaction, which is rolled back at the end."""
 
 from __future__ import annotations
 
@@ -231,5 +231,5 @@ class _Streaming:
 
 
 def _proxy(connection: Any) -> Any:
-    """What a unit has; SQLAlchemy hands over its own dress of a connection."""
+    """The proxy of a unit; SQLAlchemy hands over its own wrapper of a connection."""
     return getattr(connection, "dbapi_connection", connection)

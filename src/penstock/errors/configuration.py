@@ -113,7 +113,7 @@ class KeyMissing(SecretError):
 
 
 class KeyInvalid(SecretError):
-    """What `PENSTOCK_KEY` or the key file holds is not a key."""
+    """The value of `PENSTOCK_KEY`, or of the key file, is not a key."""
 
     code = "key-invalid"
 

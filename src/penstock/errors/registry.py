@@ -22,7 +22,7 @@ __all__ = [
 
 
 class UnknownObject(PenstockError, LookupError):
-    """Something is named that nobody declared or registered.
+    """A name stands for nothing that is declared or registered.
 
     Args:
         what: What went wrong; or three words: the kind of thing, its name, and the app that should have it.
@@ -74,9 +74,9 @@ class UnknownService(UnknownObject):
 
 
 class WrongSetting(UnknownObject, TypeError):
-    """A database was asked of a connection setting, or the other way round, or one store of a kind.
+    """The setting is of another sort than was asked for: a connection, a database, or a kind of store.
 
-    There is no setting of this name of the kind that was asked for, so it is an unknown object, too.
+    The app has no setting of this name and sort, so it is an unknown object, too.
     """
 
     code = "setting-of-other-kind"

@@ -32,7 +32,7 @@ class UnknownTable(UnknownObject):
 
 
 class ColumnMissing(PenstockError):
-    """A file has no column for one that every row of the table must have a value for."""
+    """A file lacks a column in which every row of the table must have a value."""
 
     code = "column-missing"
 
@@ -44,7 +44,7 @@ class FileUnreadable(PenstockError):
 
 
 class NoPrimaryKey(PenstockError):
-    """A table has no primary key, and it was not said what names a row."""
+    """A table has no primary key, and no other key was given."""
 
     code = "primary-key-missing"
 
@@ -79,7 +79,7 @@ class RowStale(RowRefused):
 
 
 class InvalidValue(PenstockError, ValueError):
-    """A column or a key was given what it can't be: a datetime without a time zone, say."""
+    """A column or a key was given a value that it can't have, such as a datetime without a time zone."""
 
     code = "value-invalid"
 

@@ -99,7 +99,7 @@ class LoginRefused(ServerError):
 
 
 class HostRefused(LoginRefused):
-    """The server lets this user not in from here, whatever the password: no entry in `pg_hba.conf`, or no
+    """The server refuses this user from here, whatever the password: no entry in `pg_hba.conf`, or no
     account for this host.
     """
 

@@ -52,7 +52,7 @@ class OtherRegistry(StoreNotOurs):
 
 
 class StoreExists(PenstockError):
-    """There is a store where a dropped one was to be brought back."""
+    """A dropped store can't be restored, because a store of its name exists."""
 
     code = "store-exists"
 

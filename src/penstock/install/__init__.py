@@ -1,4 +1,4 @@
-"""An app becomes one that is installed: requirements, itself, its links."""
+"""Installs an app: its requirements, itself, its links."""
 
 from penstock.install.commands import Command, carry_out, need_pip
 from penstock.install.conda import Remark

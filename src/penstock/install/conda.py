@@ -1,4 +1,4 @@
-"""A package of conda becomes a requirement of pip, or words on what to do instead."""
+"""Turns a package of conda into a requirement of pip, or says what to do instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text becomes what a column of the table holds; what is no such value is refused."""
+"""Casts text to the type of a column; refuses text that is no value of it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewStore:
-    """What is asked of a store that is made at run time.
+    """The options of a store that is made at run time.
 
     Args:
         connection: The connection setting whose server it is made on; None for a kind, or to

@@ -1,4 +1,4 @@
-"""What a store shall be, and what is found of it: plain facts to decide on."""
+"""The desired state of a store, and the state that was found: plain facts."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Inspector:
         return address is not None and is_complete(address, self._registry.identity())
 
     def status(self, app: AppDeclaration, name: str) -> StoreStatus:
-        """What one store is like right now."""
+        """The state of one store right now."""
         required = self._provisioner.contents(app, name).required
         try:
             address = self._book.get(app, name)

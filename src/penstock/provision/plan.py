@@ -1,4 +1,4 @@
-"""What sync does is decided by what it finds; pure: desired + found -> steps."""
+"""Decides what a sync does; pure: desired state + found state -> steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes, syncs, adopts and drops an app's stores, and keeps the registry in step."""
+"""Makes, syncs, adopts and drops stores, and keeps the registry up to date."""
 
 from __future__ import annotations
 

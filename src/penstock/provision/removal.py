@@ -1,4 +1,4 @@
-"""Stores are dropped: set aside for a while and brought back, or gone for good."""
+"""Drops stores: quarantines them, restores them, deletes them for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a call on a store ended, and what its caller hears meanwhile."""
+"""The results of calls on stores, and the events that a caller gets meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OnEvent: TypeAlias = Callable[[StepEvent], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreResult:
-    """How a call ended for one store.
+    """The result of a call for one store.
 
     Args:
         app: The app's package.
@@ -57,7 +57,7 @@ class StoreResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult(StoreResult):
-    """How the sync of one store ended, or its creation.
+    """The result of syncing or creating one store.
 
     Args:
         skipped: Whether its error is no failure: an optional setting that no service is linked to.
@@ -73,7 +73,7 @@ class SyncResult(StoreResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropResult(StoreResult):
-    """How the drop of one store ended.
+    """The result of dropping one store.
 
     Args:
         existed: Whether there was a database.
@@ -86,12 +86,12 @@ class DropResult(StoreResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndropResult(StoreResult):
-    """How it ended for a dropped store that was brought back; `address` is where it is now."""
+    """The result of restoring a dropped store; `address` is where it is now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeResult(StoreResult):
-    """How it ended for one dropped store whose time was over.
+    """The result of deleting one dropped store for good.
 
     Args:
         database: What its database was called while it was kept.

@@ -1,4 +1,4 @@
-"""The roles of one store's own: whether it gets them, who has them, how they go."""
+"""The roles of one store: whether it gets them, its logins, how they are dropped."""
 
 from __future__ import annotations
 

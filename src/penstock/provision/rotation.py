@@ -1,4 +1,4 @@
-"""Stores get new logins while their apps run, and lose the old ones later."""
+"""Gives stores new logins while their apps run, and drops the old ones later."""
 
 from __future__ import annotations
 

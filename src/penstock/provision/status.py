@@ -1,4 +1,4 @@
-"""What a store is like right now, asked of its server."""
+"""The state of a store right now, asked of its server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Health(Enum):
-    """What a store is like, in one word.
+    """The state of a store, in one word.
 
     Attributes:
         READY: It exists, is ours, and a sync has completed.
@@ -50,7 +50,7 @@ class Health(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
-    """A store and what it is like.
+    """A store and its state.
 
     Args:
         app: The app's package.

@@ -1,4 +1,4 @@
-"""Looks, plans, makes, locks, looks again, finishes; safe to kill, safe to race."""
+"""Looks, plans, locks, looks again, does the steps; safe to kill, safe to race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows are got, or made if they are not there, whoever else does the same."""
+"""Gets rows, or inserts those that do not exist, while others do the same."""
 
 from __future__ import annotations
 

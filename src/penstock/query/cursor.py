@@ -1,4 +1,4 @@
-"""Where a page ended: as a text to hand out, and as a condition."""
+"""Cursors of pages: their text, and the condition that they stand for."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def read_cursor(
 
 
 def invalid(why: str) -> InvalidCursor:
-    """The error for a cursor that is none."""
+    """The error for a text that is no cursor."""
     return InvalidCursor("This cursor can't be used.", why=why, hint="Begin with the first page.")
 
 
@@ -193,5 +193,5 @@ def _unfit(term: Term, value: Any) -> NotSupported:
     if value is None:
         why = f"{column} is NULL there, though it is declared to be never so."
     else:
-        why = f"{column} has a {type(value).__name__} there, which is none of its type's values."
+        why = f"{column} has a {type(value).__name__} there, and that type can't hold it."
     return NotSupported("A page can't end at this row.", why=why, hint="Declare the column as it is.")

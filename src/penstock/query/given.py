@@ -1,4 +1,4 @@
-"""What callers give a verb by mistake is refused, with what to give instead."""
+"""Refuses wrong arguments, and says what to give instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data frames and tables are taken apart into rows, a block at a time."""
+"""Takes data frames and tables apart into rows, a block at a time."""
 
 from __future__ import annotations
 

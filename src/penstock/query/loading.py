@@ -1,4 +1,4 @@
-"""An object is made of its row, where that is all that the ORM would do."""
+"""Makes an object of its row, where the ORM would do no more."""
 
 from __future__ import annotations
 

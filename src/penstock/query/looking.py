@@ -1,4 +1,4 @@
-"""A look at the rows that are there, before they are written."""
+"""Reads the rows that exist, before they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows are made, as objects or plain rows, but for those that are there."""
+"""Inserts the rows that do not exist yet, as objects or plain rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done about NaN and the like, and how a refusal says it."""
+"""What is done with NaN and infinity, and the error where they are refused."""
 
 from __future__ import annotations
 

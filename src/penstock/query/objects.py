@@ -1,4 +1,4 @@
-"""Objects of a class are taken apart into rows, with what has not been loaded yet."""
+"""Takes objects apart into rows, and loads what they have not loaded."""
 
 from __future__ import annotations
 

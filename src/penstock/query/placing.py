@@ -1,4 +1,4 @@
-"""What is written, as the server has it that it is written to."""
+"""Fits the rows that are written to the table as the server has it."""
 
 from __future__ import annotations
 

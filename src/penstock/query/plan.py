@@ -1,4 +1,4 @@
-"""A query as its pages are asked for: in which order, and where the conditions go."""
+"""Plans the pages of a query: their order, and where the conditions go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a call that writes many rows has come."""
+"""Reports the progress of a call that writes many rows."""
 
 from __future__ import annotations
 

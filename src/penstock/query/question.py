@@ -1,4 +1,4 @@
-"""What is to be known of a query before its pages are asked for."""
+"""What has to be known about a query before its pages are read."""
 
 from __future__ import annotations
 

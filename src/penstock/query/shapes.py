@@ -1,4 +1,4 @@
-"""Rows that have the same names are taken apart alike."""
+"""Takes rows apart by their names, in the same way for rows of the same names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows are looked for by their keys as the server stores them."""
+"""Finds rows by their keys as the server stores them."""
 
 from __future__ import annotations
 

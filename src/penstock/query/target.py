@@ -1,4 +1,4 @@
-"""What a caller names: a mapped class or a table, and on what it is asked."""
+"""The arguments of a call: a mapped class or a table, and its connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a platform says of a service it hands out becomes a service of ours."""
+"""Turns what a platform says about a service into a `Service`."""
 
 from __future__ import annotations
 

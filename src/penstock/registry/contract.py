@@ -133,10 +133,10 @@ class Registry(Readable, Protocol):
         """Forget logins; those that are not known don't matter."""
 
     def write_journal(self, entry: JournalEntry) -> None:
-        """Add to what was done."""
+        """Add an entry to the journal."""
 
     def journal(self, limit: int = 100) -> Sequence[JournalEntry]:
-        """What was done last, newest first."""
+        """The latest entries of the journal, newest first."""
 
     def close(self) -> None:
         """Let go of files and connections; the registry stays usable."""

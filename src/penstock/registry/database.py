@@ -211,12 +211,12 @@ class DatabaseRegistry:
     # --- journal ---
 
     def write_journal(self, entry: JournalEntry) -> None:
-        """Add to what was done."""
+        """Add an entry to the journal."""
         with self._storage.adding() as connection:
             connection.execute(insert(tables.journal), [{**asdict(entry), "detail": dict(entry.detail)}])
 
     def journal(self, limit: int = 100) -> Sequence[JournalEntry]:
-        """What was done last, newest first."""
+        """The latest entries of the journal, newest first."""
         table = tables.journal
         columns = [c for c in table.c if c.name != "id"]
         rows = self._storage.rows(select(*columns).order_by(table.c.id.desc()).limit(limit))

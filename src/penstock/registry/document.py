@@ -1,4 +1,4 @@
-"""Bytes become text, and a TOML document; what is none is told with its line."""
+"""Parses the bytes of a TOML document; an error names its line."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class MemoryRegistry:
         fork.remember(self)
 
     def after_fork(self) -> None:
-        """In a child of fork: a thread that held the lock is not here."""
+        """In a child of fork: make a new lock, for the thread that held the old one is gone."""
         self._lock = RLock()
 
     def generation(self, max_age: float = 0.0) -> int:
@@ -53,7 +53,7 @@ class MemoryRegistry:
         return self._generation
 
     def identity(self, *, make: bool = False) -> RegistryIdentity:
-        """That of none that lasts."""
+        """The identity of a registry that is not stored anywhere."""
         return RegistryIdentity(label=self.label)
 
     def services(self) -> Sequence[Service]:
@@ -151,14 +151,14 @@ class MemoryRegistry:
                 self._generation += self._credentials.pop(each.id, None) is not None
 
     def write_journal(self, entry: JournalEntry) -> None:
-        """Add to what was done."""
+        """Add an entry to the journal."""
         with self._lock:
             self._journal.append(entry)
 
     def journal(self, limit: int = 100) -> Sequence[JournalEntry]:
-        """What was done last, newest first."""
+        """The latest entries of the journal, newest first."""
         with self._lock:
             return list(reversed(self._journal[-limit:]))
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing: there is nothing to close."""

@@ -1,4 +1,4 @@
-"""Where a server lives, what is linked to it, what lives on it."""
+"""What a registry remembers: services, links, stores and credentials."""
 
 from __future__ import annotations
 

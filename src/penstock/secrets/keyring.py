@@ -1,4 +1,4 @@
-"""The keys there are; the first one seals, all of them open."""
+"""The keys of a keyring: the first one seals, each of them opens."""
 
 from __future__ import annotations
 

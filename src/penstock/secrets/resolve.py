@@ -1,4 +1,4 @@
-"""The table of sources, and the one function that asks them."""
+"""The table of secret sources, and the function that reads a secret."""
 
 from __future__ import annotations
 

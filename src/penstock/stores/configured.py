@@ -1,4 +1,4 @@
-"""What a `penstock.toml` says of where services, links and stores are remembered."""
+"""Makes the registries that a `penstock.toml` describes."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class KeptStores:
     def undrop(
         self, app: AppLike, name: str, database: str | None = None, *, on_event: OnEvent | None = None
     ) -> UndropResult:
-        """Let a dropped store be what it was, as long as it is kept.
+        """Restore a dropped store, as long as its database is kept.
 
         Args:
             app: The app; the package of one that is not here will do.

@@ -1,4 +1,4 @@
-"""Stores get new logins, while the apps that use them run."""
+"""Gives stores new logins while their apps run."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Services(RegisteredServices):
         self._keyring = keyring
 
     def version(self, service: str | Service, role: ServiceAccount = ServiceAccount.SERVICE) -> str:
-        """Connect to a service; its server's version, or the reason it can't be used as an error.
+        """Connect to a service and return its server's version; raises why it can't be used.
 
         Args:
             service: The service, or its name.
@@ -55,11 +55,11 @@ class Services(RegisteredServices):
         return server_version(asked, self._keyring, role, self._book.connect_timeout)
 
     def check(self) -> list[ServiceHealth]:
-        """How every service answers right now, and what this process has of its connections."""
+        """Connect to every service: whether it answers, and how many connections this process uses."""
         return [self._health(each) for each in self._registry.services()]
 
     def budgets(self) -> list[BudgetState]:
-        """What this process has of each server's connections, and who uses them; asks nobody."""
+        """How many connections to each server this process uses, and for which stores; connects to nothing."""
         return budget_states()
 
     def rotate(

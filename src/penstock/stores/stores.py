@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Stores(Sessions):
-    """The `Stores` object: asks where a store is, hands out its engine, makes it, drops it.
+    """Looks up where a store is, hands out its engine, creates it and drops it.
 
     Args:
         registry: Services, links and remembered stores.
@@ -92,7 +92,7 @@ class Stores(Sessions):
 
     @classmethod
     def from_config(cls, path: Path | str | None = None) -> Self:
-        """The `Stores` object that a `penstock.toml` describes.
+        """Make the `Stores` object that a `penstock.toml` describes.
 
         Args:
             path: The file; by default `PENSTOCK_CONFIG`, else looked for from the working
@@ -140,7 +140,7 @@ class Stores(Sessions):
         return statuses + self.unused.statuses(None if app is None else apps[0].package)
 
     def store_status(self, app: AppLike, name: str) -> StoreStatus:
-        """What one store is like right now."""
+        """The state of one store right now."""
         return self._inspector.status(self.declaration(app), name)
 
     # --- change ---

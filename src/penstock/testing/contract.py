@@ -1,4 +1,4 @@
-"""The suite that a backend has to pass, for what it says that it can do."""
+"""The tests that a backend has to pass, by its capabilities."""
 
 from __future__ import annotations
 

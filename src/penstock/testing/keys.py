@@ -1,4 +1,4 @@
-"""Test copies get logins of their own, whose passwords are known to one process."""
+"""Gives test copies logins whose passwords only one process knows."""
 
 from __future__ import annotations
 

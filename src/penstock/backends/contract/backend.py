@@ -1,4 +1,4 @@
-"""What a backend must be able to do: everything above asks, never names."""
+"""The protocol of a backend, which everything above asks and never names."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class AsyncDriver(Protocol):
     def connect(
         self, dialect: Any, address: DatabaseAddress, options: ConnectionOptions, offload: Offload
     ) -> Any:
-        """A driver connection to the store, in SQLAlchemy's dress; called in a greenlet.
+        """A driver connection to the store, wrapped by SQLAlchemy's adapter; called in a greenlet.
 
         Args:
             dialect: SQLAlchemy's dialect of this driver.
@@ -114,7 +114,7 @@ class AsyncDriver(Protocol):
         """The same question as `Backend.is_alive`, of this driver's own connection."""
 
     def leave(self, connection: Any) -> None:
-        """Do what is due before SQLAlchemy closes a connection in its dress; called in a greenlet."""
+        """Prepare SQLAlchemy's adapter of a connection to be closed; called in a greenlet."""
 
     def end(self, raw: Any) -> None:
         """End an idle connection, whatever became of its event loop, and wait until its server knows.

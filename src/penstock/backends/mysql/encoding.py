@@ -149,7 +149,7 @@ def _moments(values: Sequence[datetime]) -> Texts:
         values = [value.replace(tzinfo=None) for value in values]
     made = list(map(str, values))
     if "NaT" in made:
-        raise ValueError("A moment that is none is nothing that MariaDB has.")
+        raise ValueError("MariaDB can't store NaT, a missing time.")
     return made
 
 

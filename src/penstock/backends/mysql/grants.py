@@ -1,4 +1,4 @@
-"""What a store's roles may do with its tables: no right goes for later ones."""
+"""Grants of a store's roles, table by table, since none applies to later tables."""
 
 from __future__ import annotations
 

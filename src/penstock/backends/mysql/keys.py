@@ -1,4 +1,4 @@
-"""What a key is for MariaDB: what the types and collations of columns compare."""
+"""Keys on MariaDB: what its types and collations make equal."""
 
 from __future__ import annotations
 

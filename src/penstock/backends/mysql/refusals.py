@@ -1,4 +1,4 @@
-"""Refusals of rows, as SQLAlchemy has them for other servers."""
+"""Raises the errors of refused rows that SQLAlchemy raises on other servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In what state a connection to MariaDB is, as its driver knows without asking."""
+"""The transaction state of a connection to MariaDB, as its driver knows it."""
 
 from __future__ import annotations
 

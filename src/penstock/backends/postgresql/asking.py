@@ -1,4 +1,4 @@
-"""What the server is asked for, so that what it sends can be read into tables."""
+"""Builds the SELECT whose result can be read into tables of Arrow."""
 
 from __future__ import annotations
 

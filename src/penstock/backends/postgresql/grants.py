@@ -1,4 +1,4 @@
-"""Who owns what in a store's database, and who else may do what with it."""
+"""Reads and writes owners and grants of a store's database."""
 
 from __future__ import annotations
 

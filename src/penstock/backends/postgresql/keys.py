@@ -1,4 +1,4 @@
-"""What a key is for PostgreSQL: what the types of its columns compare."""
+"""Keys on PostgreSQL: what its types and collations make equal."""
 
 from __future__ import annotations
 

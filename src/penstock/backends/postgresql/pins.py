@@ -1,4 +1,4 @@
-"""What a session is set to, so that values are read and written alike."""
+"""The settings of a session by which values are read and written alike."""
 
 from __future__ import annotations
 

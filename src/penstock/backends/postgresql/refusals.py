@@ -1,4 +1,4 @@
-"""SQLSTATE says why a row is refused; nothing of it is quoted."""
+"""Reads from SQLSTATE why a row is refused; the server's text is not quoted."""
 
 from __future__ import annotations
 

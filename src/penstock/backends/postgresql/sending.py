@@ -1,4 +1,4 @@
-"""As what each column of a table is sent to PostgreSQL by COPY."""
+"""Chooses the type in which COPY sends each column to PostgreSQL."""
 
 from __future__ import annotations
 

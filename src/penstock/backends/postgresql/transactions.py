@@ -1,4 +1,4 @@
-"""In what state a connection to PostgreSQL is, as its driver knows without asking."""
+"""The transaction state of a connection to PostgreSQL, as its driver knows it."""
 
 from __future__ import annotations
 

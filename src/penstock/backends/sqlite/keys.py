@@ -1,4 +1,4 @@
-"""What a key is for SQLite: what affinity and collation make equal."""
+"""Keys on SQLite: what affinity and collation make equal."""
 
 from __future__ import annotations
 

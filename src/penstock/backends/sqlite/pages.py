@@ -1,4 +1,4 @@
-"""SQLite compares what is stored, and that is what a cursor holds."""
+"""How SQLite orders values, and goes on after one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transaction begins with its first write; who only reads holds nothing."""
+"""Transactions begin with their first write; who only reads locks nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SQLite would store as something else is found before it is stored."""
+"""Finds values that SQLite would store as something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A configuration becomes an address, and that an engine."""
+"""Turns a configuration into an address, and the address into an engine."""
 
 from __future__ import annotations
 

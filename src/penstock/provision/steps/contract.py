@@ -1,4 +1,4 @@
-"""What a step is, where it has its place among the others, and what is told of it."""
+"""The protocol of a step, its order among the others, and its events."""
 
 from __future__ import annotations
 
