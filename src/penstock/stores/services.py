@@ -59,7 +59,7 @@ class Services(RegisteredServices):
         return [self._health(each) for each in self._registry.services()]
 
     def budgets(self) -> list[BudgetState]:
-        """How many connections to each server this process uses, and for which stores; connects to nothing."""
+        """How many connections to each server this process uses, and for which stores; asks no server."""
         return budget_states()
 
     def rotate(
