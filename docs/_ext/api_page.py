@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.types import TypeEngine
 
 import penstock
-from penstock import aio, models, query, testing
+from penstock import aio, models, query, stores, testing
 from penstock.compat import db_plugins, tethys
 from penstock.compat.tent import dbm, user
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-MODULES = (penstock, aio, models, query, testing, tethys, db_plugins, dbm, user)
+MODULES = (penstock, stores, aio, models, query, testing, tethys, db_plugins, dbm, user)
 """Those that have public names, beside the errors."""
 
 PARENTS = "Exception, App, Query, TestCase, DeclarativeBase"
@@ -47,7 +47,7 @@ def entry(module: ModuleType, name: str) -> str:
     value = getattr(module, name)
     if inspect.isclass(value):
         directive, option = "autoclass", "" if issubclass(value, TypeEngine) else CLASS
-    elif callable(value):
+    elif inspect.isroutine(value):
         directive, option = "autofunction", ""
     else:
         directive, option = "autodata", ""

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from penstock.aio.groups import AsyncKeptStores, AsyncLinks, AsyncLogins, AsyncServices, AsyncUnusedStores
 from penstock.aio.handles import AsyncConnection, AsyncKind, AsyncStore
 from penstock.aio.stores import AsyncStores, current_stores
 
-__all__ = ["AsyncConnection", "AsyncKind", "AsyncStore", "AsyncStores", "current_stores"]
+__all__ = [
+    "AsyncConnection",
+    "AsyncKeptStores",
+    "AsyncKind",
+    "AsyncLinks",
+    "AsyncLogins",
+    "AsyncServices",
+    "AsyncStore",
+    "AsyncStores",
+    "AsyncUnusedStores",
+    "current_stores",
+]

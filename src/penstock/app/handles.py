@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from penstock.aio import AsyncConnection, AsyncKind, AsyncStore
 from penstock.backends import StoreRole
 from penstock.current import current_stores
 from penstock.declare import (
-    AppDeclaration,
     ConnectionSetting,
     DatabaseSetting,
     Initializer,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.orm import Session, sessionmaker
 
-    from penstock.connect import RoleLike
+    from penstock.connect import Declares, RoleLike
     from penstock.provision.results import DropResult, OnEvent, SyncResult
     from penstock.provision.status import StoreStatus
 
@@ -35,23 +34,14 @@ _UNNAMED = "unnamed"
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
-class AppClass(Protocol):
-    """The class a handle is declared in: an `App`."""
-
-    package: str
-
-    def declaration(self) -> AppDeclaration:
-        """What the app declares, as plain data."""
-
-
 class _OfApp:
     """Something that belongs to an app, by a name."""
 
-    _app: AppClass | None = None
+    _app: Declares | None = None
     _name: str = ""
 
     @property
-    def app(self) -> AppClass:
+    def app(self) -> Declares:
         """The app it belongs to."""
         if self._app is None:
             raise DeclarationError("This is not part of an App yet.", hint="Put it in a class body.")
@@ -67,10 +57,10 @@ class _Handle(_OfApp):
     """What a class body's declarations share: they learn their app and their name from it."""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._app = cast("AppClass", owner) if hasattr(owner, "declaration") else None
+        self._app = cast("Declares", owner) if hasattr(owner, "declaration") else None
         self._name = name
 
-    def _bound_to(self, app: AppClass) -> Self:
+    def _bound_to(self, app: Declares) -> Self:
         clone = object.__new__(type(self))
         clone.__dict__.update(self.__dict__, _app=app)
         return clone
@@ -137,7 +127,7 @@ class Store(_OfApp):
 
     _role: RoleLike = StoreRole.APP
 
-    def __init__(self, app: AppClass, name: str, role: RoleLike = StoreRole.APP) -> None:
+    def __init__(self, app: Declares, name: str, role: RoleLike = StoreRole.APP) -> None:
         self._app, self._name, self._role = app, name, role
 
     @property
@@ -210,7 +200,7 @@ class _Declared(_Handle):
         self._setting = replace(self._setting, initializer=function)
         return function
 
-    def _bound_to(self, app: AppClass) -> Self:
+    def _bound_to(self, app: Declares) -> Self:
         clone = super()._bound_to(app)
         clone._origin = self
         return clone
