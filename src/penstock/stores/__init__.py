@@ -1,4 +1,4 @@
-"""Stores, what it holds, and every type that its methods and those of apps speak of."""
+"""Stores, what it holds, and the types that public methods speak of."""
 
 from penstock.connect import Address, AppLike, Declares, RoleLike, ServiceAccount, SessionFactory
 from penstock.connect.health import ServiceHealth
