@@ -6,7 +6,10 @@ import errno
 import hashlib
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from penstock.embedded.status import HOST
 from penstock.errors import EmbeddedError
@@ -14,7 +17,6 @@ from penstock.errors import EmbeddedError
 # Below the range the kernel hands out to clients: a port from there may be gone at the next start.
 FIRST, COUNT = 20_000, 10_000
 LOWEST, HIGHEST = 1024, 65_535
-LISTENING = "0A"  # TCP_LISTEN, as in the kernel's tables.
 
 
 def choose_port(home: Path) -> int:
@@ -71,38 +73,9 @@ def require_free(port: int) -> None:
 
 def holder(port: int) -> str:
     """The program that listens on the port, as "name (pid 123)"; empty when it can't be found."""
-    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
-    for process in Path("/proc").glob("[0-9]*") if sockets else ():
-        if sockets & _open_files(process):
-            return f"{_name(process)} (pid {process.name})"
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error):  # Somebody else's process, or one that just ended.
+            for line in process.net_connections("tcp"):
+                if line.status == psutil.CONN_LISTEN and line.laddr.port == port:
+                    return f"{process.info['name']} (pid {process.pid})"
     return ""
-
-
-def _listening(port: int) -> list[str]:
-    """The inodes of the sockets that listen on a port, from Linux' tables."""
-    rows: list[list[str]] = []
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        if table.exists():
-            rows += [line.split() for line in table.read_text().splitlines()[1:]]
-    return [row[9] for row in rows if row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port]
-
-
-def _open_files(process: Path) -> set[str]:
-    try:
-        return {_target(entry) for entry in (process / "fd").iterdir()}
-    except OSError:
-        return set()  # Somebody else's process, or one that just ended.
-
-
-def _target(entry: Path) -> str:
-    try:
-        return str(entry.readlink())
-    except OSError:
-        return ""  # Closed in the meantime, as the one that lists this folder.
-
-
-def _name(process: Path) -> str:
-    try:
-        return (process / "comm").read_text().strip()
-    except OSError:
-        return "a program"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.embedded.account import ENVIRONMENT, Account, read_unfollowed, run
+import psutil
+
+from penstock.embedded.account import Account, read_unfollowed, run
 from penstock.errors import EmbeddedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 PAUSE = 0.02
 # The shell runs as the server's account, so it is that account that opens the log; and as the server
@@ -38,15 +37,6 @@ class PidFile:
     memory: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """What the system says of a process."""
-
-    dead: bool
-    uid: int
-    command: str
-
-
 def read_pid_file(data: Path) -> PidFile | None:
     """The pid file of a data directory, or None when there is none that makes sense."""
     try:
@@ -61,32 +51,6 @@ def read_pid_file(data: Path) -> PidFile | None:
     return PidFile(pid=int(lines[0]), status=lines[7].strip(), memory=segment)
 
 
-def look_at(pid: int) -> Process | None:
-    """A process as the system sees it now, or None when there is none."""
-    return _look_in_proc(pid) if Path("/proc/self/status").exists() else _ask_ps(pid)
-
-
-def _look_in_proc(pid: int) -> Process | None:
-    folder = Path("/proc", str(pid))
-    try:
-        lines = (folder / "status").read_text("utf-8", "replace").splitlines()
-        command = (folder / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    entries = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
-    words = os.fsdecode(command).rstrip("\0").split("\0")
-    return Process(dead=entries["State"][0] in "ZX", uid=int(entries["Uid"][1]), command=" ".join(words))
-
-
-def _ask_ps(pid: int) -> Process | None:
-    args = ["ps", "-ww", "-o", "stat=,uid=,args=", "-p", str(pid)]
-    done = subprocess.run(args, env=ENVIRONMENT, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        return None
-    state, uid, command = done.stdout.split(maxsplit=2)
-    return Process(dead=state.startswith("Z"), uid=int(uid), command=command.strip())
-
-
 def postmaster(data: Path) -> PidFile | None:
     """The server that runs on this data directory, or None: a pid file alone proves nothing."""
     found = read_pid_file(data)
@@ -99,11 +63,13 @@ def serves(pid: int, data: Path) -> bool:
     It is not when it is a zombie, runs as somebody else than the data's owner, or was started as
     anything else than `postgres -D <data> …`: then the pid was given to another program.
     """
-    found = look_at(pid)
-    if found is None or found.dead or found.uid != data.stat().st_uid:
+    try:
+        found = psutil.Process(pid)
+        owner, command = found.uids().effective, " ".join(found.cmdline())
+    except psutil.Error:
         return False
-    program, _, rest = found.command.partition(" -D ")
-    return Path(program).name == "postgres" and rest.startswith(f"{data} -c ")
+    program, _, rest = command.partition(" -D ")
+    return owner == data.stat().st_uid and Path(program).name == "postgres" and rest.startswith(f"{data} -c ")
 
 
 def launch(account: Account, program: Path, data: Path, log: Path, settings: dict[str, str]) -> int:
@@ -118,8 +84,10 @@ def launch(account: Account, program: Path, data: Path, log: Path, settings: dic
 
 def is_alive(pid: int) -> bool:
     """Whether the process exists and is not a zombie."""
-    found = look_at(pid)
-    return found is not None and not found.dead
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(done: Callable[[], bool], timeout: float) -> bool:
@@ -141,28 +109,12 @@ def signal_postmaster(data: Path, number: signal.Signals) -> bool:
     found = read_pid_file(data)
     if found is None:
         return False
-    with _sender(found.pid) as send:
-        # Checked after the process is held, so the pid can't change hands in between.
-        if not serves(found.pid, data):
-            return False
-        send(number)
-        return True
-
-
-@contextmanager
-def _sender(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
-    if sys.platform != "linux":
-        yield lambda number: os.kill(pid, number)
-        return
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        yield lambda number: None
-        return
-    try:
-        yield lambda number: signal.pidfd_send_signal(handle, number)
-    finally:
-        os.close(handle)
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(found.pid)  # It is not signalled if the pid changes hands from here on.
+        if serves(found.pid, data):
+            process.send_signal(number)
+            return True
+    return False
 
 
 def end(data: Path, timeout: float) -> None:
@@ -206,13 +158,6 @@ def attached(memory: int | None) -> int:
 
 
 def orphans(data: Path) -> str:
-    """The pids of the processes that work in a data directory, for people to read; Linux only."""
-    found = [folder.parent.name for folder in Path("/proc").glob("[0-9]*/cwd") if _leads_to(folder, data)]
+    """The pids of the processes that work in a data directory, for people to read."""
+    found = [str(one.pid) for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == str(data)]
     return ", ".join(found) or "none"
-
-
-def _leads_to(link: Path, target: Path) -> bool:
-    try:
-        return link.readlink() == target
-    except OSError:
-        return False  # Not ours to look at, or gone.
