@@ -117,7 +117,7 @@ class FoundApps:
 
     @property
     def broken(self) -> list[FoundApp]:
-        """Those that can't be used."""
+        """The apps that can't be used."""
         return [app for app in self if app.error is not None]
 
     def get(self, package: str) -> AppDeclaration:
@@ -237,7 +237,7 @@ def _guess(target: str) -> str:
 
 
 def _folders(stores: Stores, given: Sequence[str]) -> list[str]:
-    """That of the configuration file; the working directory, too, if somebody says that an app is there."""
+    """The working directory, if apps are named; and the folder of the configuration file."""
     beside = [] if stores.config is None else [str(stores.config.path.parent)]
     return list(dict.fromkeys([*(_here() if given else []), *beside]))
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def look_in(folders: Iterable[str]) -> None:
-    """Let modules be found in these folders: last, so that nothing there shadows what is installed.
+    """Append these folders to the import path, so that they shadow nothing that is installed.
 
     A file there, or below, is imported only if it belongs to this user or root, and not everybody may
     change it or exchange it; of any other one, importing it raises AppUnsafe. A folder that is on Python's

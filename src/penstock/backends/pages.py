@@ -75,7 +75,7 @@ class PageBackend(Protocol):
         """In the block, an error leaves the transaction as it was."""
 
     def refuses_value(self, error: DBAPIError) -> bool:
-        """Whether a server's error says that a value is none of the type it is compared with."""
+        """Whether a server's error says that a value does not fit the type it is compared with."""
 
 
 class StandardPages(PageBackend):

@@ -153,13 +153,13 @@ class RoleBackend(Protocol):
         """Whether a login's session is doing something right now; one that is idle does not count."""
 
     def drop_login(self, connection: Connection, names: RoleNames, login: str) -> None:
-        """Let nobody log in so any more; nothing happens if nobody could."""
+        """Drop a login; nothing happens if it does not exist."""
 
     def let_end(self, address: DatabaseAddress, names: RoleNames) -> None:
         """Let the service's role end the sessions of the store's logins, before it drops or renames it."""
 
     def refuse_connections(self, server: Server, names: RoleNames) -> None:
-        """Let the logins of a store that was set aside not reach what has its database's name next."""
+        """Keep the logins of a quarantined store out of the next database of its name."""
 
     def allow_connections(self, server: Server, names: RoleNames) -> None:
         """Let them in again, before it has its name again."""
@@ -174,7 +174,7 @@ class RoleBackend(Protocol):
         """How the service's role reaches the server itself, past a pooler."""
 
     def change_password(self, server: Server, login: Login, password: str) -> None:
-        """Give the role that a login leads to another password, of which the server sees a verifier only."""
+        """Change the password of a login's role; the server sees a verifier only."""
 
 
 class ServerRoles(RoleBackend):

@@ -28,7 +28,7 @@ _MISSING = {"NaTType": "NaT", "NAType": "NA"}
 """The types of what pandas has for a value that is missing, and what it is called."""
 
 _SIMPLE = frozenset({type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, UUID})
-"""Types of values that hold no others, and of which NaN alone is none."""
+"""Types of scalar values, which hold no others; of floats, NaN is checked apart."""
 
 
 def nonfinite(value: Any) -> str:

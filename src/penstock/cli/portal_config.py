@@ -150,7 +150,7 @@ def _has_put(settings: Any, name: str, value: object, package: str) -> bool:
 
 
 def _exchange(path: Path, text: str) -> None:
-    """Let a file have another text, at once or not at all; a file that is not valid is not written."""
+    """Replace the text of a file atomically; an invalid text is not written."""
     from penstock.registry.document import parsed
     from penstock.registry.shape import Misshapen, shaped
 

@@ -109,7 +109,7 @@ def status(state: State, app: str | None, check: bool, as_json: bool) -> None:
 
 
 def _without_stores(state: State, package: str | None, found: Sequence[StoreStatus]) -> list[PenstockError]:
-    """Why apps can't be imported of which no store is remembered: what they declare is nowhere else."""
+    """Why apps can't be imported that have no remembered store: no other row names them."""
     shown = {each.app for each in found}
     causes = state.stores.unused.broken_apps.items()
     return [cause for app, cause in causes if package in (None, app) and app not in shown]

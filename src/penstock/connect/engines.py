@@ -136,7 +136,7 @@ class EngineCache:
         return engine
 
     def _find_dropped(self, key: EngineKey) -> StoreEngine | None:
-        """The engine of a store that was dropped and made again, if somebody still has it."""
+        """The engine of a store that was dropped and made again, if it is still in use."""
         engine = self._dropped.get(key)
         if engine is not None:
             engine.lookup.address()  # Raises for a name that stands for nothing any more.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ServiceAccount(Enum):
-    """Whose address and password is meant: those of stores, or the administrator's."""
+    """The account of a service: the one that stores use, or the administrator's."""
 
     SERVICE = "service"
     ADMINISTRATOR = "administrator"

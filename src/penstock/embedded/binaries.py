@@ -81,7 +81,7 @@ def examine(directory: Path, origin: str) -> Binaries | None:
 
 
 def usable(candidates: Iterator[tuple[Path, str]]) -> Iterator[Binaries]:
-    """Those of the candidates that hold binaries that run."""
+    """The candidates whose binaries run."""
     for directory, origin in candidates:
         if found := examine(directory, origin):
             yield found

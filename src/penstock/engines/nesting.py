@@ -176,7 +176,7 @@ class Nesting:
                 self.commit(unit)
 
     def commit(self, unit: Unit) -> None:
-        """Let stand what a unit has done; after an error, as servers do, nothing of it."""
+        """Commit what a unit has done; after an error roll it back, as servers do."""
         if unit.aborted:
             self.roll_back(unit)
             return
@@ -302,7 +302,7 @@ class Nesting:
         return alone
 
     def _prepare(self, unit: Unit, statement: str, *, writes: bool) -> str:
-        """Set the savepoints that a statement needs before it; what is to be executed."""
+        """Set the savepoints that a statement needs, and return what has to be executed."""
         own = _SAVEPOINTS.match(statement)
         verb, name = (own["verb"].upper(), own["name"]) if own else ("", "")
         if unit.aborted and self.ways.aborted is not None:

@@ -114,7 +114,7 @@ def _check_shape(yaml: Any, text: str, label: str) -> None:
 
 
 def _lines_of(root: Any, label: str) -> tuple[dict[KeyPath, int], tuple[str, ...]]:
-    """The line of each key; and those that are there twice, of which YAML takes the last."""
+    """The line of each key, and the duplicate keys, of which YAML takes the last."""
     lines: dict[KeyPath, int] = {}
     repeated: dict[KeyPath, str] = {}
     for key, line in _keys(root, ()):

@@ -32,7 +32,7 @@ def fresh_imports() -> Iterator[None]:
 
 
 def look_in(folder: Path, package: str) -> None:
-    """Let a package that is not installed be found in a folder; the folder may be the package itself."""
+    """Make a package that is not installed importable from a folder, which may be the package itself."""
     folder = folder.resolve()
     is_package = folder.name == package and not (folder / package).is_dir()
     importing.look_in([str(folder.parent if is_package else folder)])

@@ -31,7 +31,7 @@ _SPAN = re.compile(
 
 
 class Misfit(ValueError):
-    """A value of a column is none of its type.
+    """A value is not of its column's type.
 
     Args:
         row: The number of its row, among those that were given.
@@ -205,7 +205,7 @@ def _boolean(array: Any) -> Any:
 
 
 def _flag(array: Any) -> Any:
-    """Whole numbers, of which 1 and 0 may be said as a boolean is."""
+    """Integers; the words of booleans count as 1 and 0."""
     compute = load_arrow().compute
     texts = _trimmed(array)
     for words, number in ((_TRUE, "1"), (_FALSE, "0")):

@@ -67,12 +67,12 @@ class Input:
                 yield stream
 
     def unreadable(self, what: str, why: str = "") -> FileUnreadable:
-        """The error of a file of which something is wrong: `what` goes on where its name ends."""
+        """The error of a file; `what` continues the sentence after its name."""
         return FileUnreadable(f"{self.name}{what}", why=why, hint="Nothing was stored. Mend the file first.")
 
     @contextmanager
     def reading(self, *refusals: type[Exception]) -> Iterator[None]:
-        """A block in which errors of reading say of which file, never with what is in it.
+        """A block in which errors of reading name the file, and never show its content.
 
         Args:
             refusals: What the library raises that reads it.

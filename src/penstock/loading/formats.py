@@ -70,7 +70,7 @@ def format_of(path: str) -> Format:
 
 
 def opened(path: str, kind: Format | None = None, dialect: Dialect | None = None) -> Source:
-    """A file, of which the first bytes are read.
+    """A file whose first bytes are read.
 
     Args:
         path: The file; `-` is standard input.

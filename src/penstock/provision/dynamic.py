@@ -96,7 +96,7 @@ class DynamicStores:
         return replace(address, database_address=replace(address.database_address, database=database))
 
     def whose(self, address: Address) -> str:
-        """Whose a database is by its record, for people; empty if there is no such database."""
+        """The owner of a database by its record, as text; empty if there is no such database."""
         found = look(address).found
         if not found.exists:
             return ""

@@ -319,7 +319,7 @@ class Provisioner:
     def _remember_failure(
         self, context: SyncContext, before: StoreEntry | None, entry: StoreEntry, error: PenstockError
     ) -> None:
-        """Keep a half-made store with the reason; forget a new one of which nothing was made."""
+        """Remember a half-made store with the reason; forget a new one if nothing was made."""
         if not _is_same_place(before, entry) and (isinstance(error, StoreNotOurs) or _is_absent(context)):
             self._registry.remove_store(entry)
             if before is not None:

@@ -305,7 +305,7 @@ def _back(entry: StoreEntry, state: StoreState = StoreState.READY) -> StoreEntry
 
 
 def _store_id(address: Address) -> str:
-    """What the record in a store says; empty if there is none."""
+    """The text of a store's record; empty if there is none."""
     record = look(address).record
     return "" if record is None else record.store_id
 

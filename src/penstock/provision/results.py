@@ -188,7 +188,7 @@ class Recorder:
 
 
 _recorder: ContextVar[Recorder | None] = ContextVar("penstock_recorder", default=None)
-"""That of the innermost block."""
+"""The one of the innermost block."""
 
 
 def emit(event: StepEvent) -> None:

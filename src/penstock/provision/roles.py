@@ -286,7 +286,7 @@ class StoreRoles:
             self._backend.let_end(self._address.database_address, self.names)
 
     def refuse_connections(self, store_id: str = "") -> None:
-        """Let them not reach what will have the name of the store's database, which was set aside.
+        """Keep them out of the next database that gets the name of the quarantined one.
 
         Args:
             store_id: What the record in the store said, where it was not read.

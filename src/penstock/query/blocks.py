@@ -28,7 +28,7 @@ _ROWS = 50_000
 def blocks_of(
     rows: Iterable[Any] | Frame, connection: Connection, backend: RowBackend
 ) -> Iterator[tuple[int, Any]]:
-    """The rows, or columns, of which the first are read now: before anything is sent.
+    """The rows, or columns; the first of them are read now, before anything is sent.
 
     They may come from a result of the same connection that is read row by row. Where a statement would
     lose the rest of it, or add to it what is written, the rest is read first, however many rows it has.

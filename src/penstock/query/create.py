@@ -229,7 +229,7 @@ def _may_fail(target: Target, names: Sequence[str], keys: Sequence[_Key]) -> boo
 
 
 def _distinct(keys: Sequence[_Key]) -> Iterable[_Key]:
-    """Those that can be hashed, each once."""
+    """The distinct values, where they can be hashed."""
     try:
         return dict.fromkeys(keys)
     except TypeError:  # A list for an ARRAY, say.

@@ -155,7 +155,7 @@ def _opened(on: On, selected: Selected) -> Iterator[Any]:
 
 
 def _beside(engine: Engine, selected: Selected) -> AbstractContextManager[Any] | None:
-    """A block with a reader on a connection that is none of the engine's, if its dialect can."""
+    """A block with a reader on a connection outside the engine, if the dialect can make one."""
     if engine.get_execution_options().get(PINNED):
         return None  # What a test has written is seen by its own connection only.
     pool = engine.pool

@@ -366,7 +366,7 @@ def _converted(column: Column[Any], values: list[Any], first: int) -> list[Any]:
     except (ValueError, ArithmeticError) as error:
         raise RowRefused(
             f"Row {first + len(found)} can't be stored for its {column.name}.",
-            why=f"What it has there is none of its type: {column.type}.",
+            why=f"That value is not of its type: {column.type}.",
             row=first + len(found),
         ) from error
     return found

@@ -140,7 +140,7 @@ def loader_of_class(model: Any) -> Loader | None:
 
 
 def _is_alone(mapper: Mapper[Any], target: Target) -> bool:
-    """Whether a row says no more than what an object of the class has, and never of which class it is."""
+    """Whether a class maps one table, without inheritance and without what only the ORM does."""
     several = mapper.inherits is not None or mapper.polymorphic_on is not None
     special = target.made_by_orm or target.joins or target.version is not None or mapper.always_refresh
     return not (several or special or mapper.composites)

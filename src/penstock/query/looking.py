@@ -29,7 +29,7 @@ class _Keys(Protocol):
     """The keys of the rows that are looked for."""
 
     def differ(self, version: Column[Any], seen: Sequence[tuple[int, Any]]) -> ColumnElement[bool]:
-        """Whether a row has none of these versions, which are said by the places of their keys."""
+        """Whether a row lacks these versions, which are given by the positions of their keys."""
 
     def rows(self, some: Sequence[int], condition: ColumnElement[bool]) -> Select[Any]:
         """Whether a condition holds of the rows with some of the keys; the server compares them."""
@@ -151,7 +151,7 @@ class Look:
         places: Sequence[int],
         condition: Callable[[Sequence[int]], ColumnElement[bool]],
     ) -> list[int]:
-        """Those of which a condition holds."""
+        """The rows for which a condition holds."""
         connection, writing = where
 
         def holds(some: Sequence[int]) -> bool:

@@ -35,7 +35,7 @@ def make_many(
     rows: Sequence[Mapping[str, Any]],
     on_conflict: OnConflict = OnConflict.NOTHING,
 ) -> list[Any]:
-    """Those that could be made; in the order of their keys, so that others never wait in turn."""
+    """The rows that could be inserted, in the order of their keys, so that writers can't deadlock."""
     alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for place in places_in_order(len(keys), list(zip(*keys, strict=True)), last_of_each=False):
         alike.setdefault(tuple(sorted(rows[place])), []).append(rows[place])

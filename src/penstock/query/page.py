@@ -327,7 +327,7 @@ def _select(query: Query) -> Select[Any] | CompoundSelect[Any]:
 
 
 def _is_model(query: Any) -> bool:
-    """Whether it is a class of which objects can be selected, be it spread over several tables."""
+    """Whether it is a mapped class, even one that is spread over several tables."""
     return isinstance(inspect(query, raiseerr=False), Mapper | AliasedInsp)
 
 

@@ -61,7 +61,7 @@ class Plan:
     is_of_one_table: bool
 
     def asking(self, going: Sequence[Term], condition: ColumnElement[bool] | None) -> Select[Any]:
-        """The SELECT with the terms' values at its end, for rows of which the condition holds."""
+        """The SELECT with the terms' values at its end, for the rows that meet the condition."""
         made: Select[Any] = self.statement
         if condition is not None:
             made = made.having(condition) if self.after_grouping else made.where(condition)
@@ -253,7 +253,7 @@ def _described(sort: Sort) -> str:
 
 
 def _prefix(question: Question) -> str:
-    """How names begin that none of the query's columns has."""
+    """A prefix that no column of the query has."""
     prefix = _PREFIX
     while any(str(getattr(column, "name", "")).startswith(prefix) for column in question.selected):
         prefix = f"_{prefix}"

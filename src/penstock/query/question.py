@@ -64,7 +64,7 @@ class Sort:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A SELECT, and what is to be known of it.
+    """A SELECT, and what has to be known about it.
 
     Args:
         statement: The SELECT.

@@ -186,7 +186,7 @@ class NoRow(RowContext):
 
 
 def made_by_python(default: Any) -> Make | None:
-    """What makes a value by a `default` or an `onupdate` of Python's; None if there is none."""
+    """The function that makes the value of a Python-side `default` or `onupdate`; None if there is none."""
     if default is None or not (default.is_scalar or default.is_callable):
         return None
     if default.is_scalar:

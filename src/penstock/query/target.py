@@ -215,7 +215,7 @@ def _fixed(mapper: Mapper[Any]) -> Mapping[Column[Any], Any]:
 
 
 def _has_kind(mapper: Mapper[Any]) -> bool:
-    """Whether a column says of which class a row is; else it is an expression, or a column of a union."""
+    """Whether the discriminator of a class is a column of its tables, not an expression or a union's."""
     kind = mapper.polymorphic_on
     return any(kind is column for table in mapper.tables for column in table.c)
 

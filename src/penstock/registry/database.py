@@ -272,7 +272,7 @@ def _store_entry(row: Mapping[str, Any]) -> StoreEntry:
 
 
 def _credentials(connection: Connection, wanted: Sequence[Credential]) -> dict[str, Credential]:
-    """Those of some logins that are there, by their ids."""
+    """The given logins that exist, by their ids."""
     query = select(tables.credentials).where(tables.credentials.c.id.in_([each.id for each in wanted]))
     return {row["id"]: _credential(dict(row)) for row in connection.execute(query).mappings()}
 

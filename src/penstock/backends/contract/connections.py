@@ -22,7 +22,7 @@ PINNED = "penstock_pinned"
 """The execution option of a connection that works inside a transaction of others; it begins none."""
 
 TRACED = "penstock_traced"
-"""The execution option of a connection of which it is remembered where in the code it began to write."""
+"""The execution option of a connection whose first write is traced to a line of code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

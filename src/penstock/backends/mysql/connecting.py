@@ -166,7 +166,7 @@ def _of_host(number: int, said: str, user: str) -> PenstockError | None:
 
 
 def _of_line(error: Exception, params: dict[str, Any]) -> PenstockError | None:
-    """Look at the other end of a line that broke, or of which nothing came."""
+    """Find out what is at the other end of a connection that broke or stayed silent."""
     words, host = words_of(error), str(params.get("host") or "localhost")
     port = int(params.get("port") or PORT)
     where = shown(host, port)

@@ -57,7 +57,7 @@ def are_complete(connection: Connection, names: RoleNames) -> bool:
 
 
 def give(connection: Connection, names: RoleNames, record: str) -> None:
-    """Let app and reader have what they lack of what there is now; those of another store have nothing.
+    """Grant to app and reader what they lack on the current tables; revoke all from other stores' roles.
 
     What somebody took away of a right to a table is not given back, unless that was all of it.
     """

@@ -133,5 +133,5 @@ def _are_exact(connection: Connection, texts: Sequence[Column[Any]]) -> bool:
 
 
 def _alone(connection: Connection, key: Sequence[Column[Any]]) -> str:
-    """One row with the columns of a table, of which each can be NULL, and is."""
+    """One row with the columns of a table, each of them nullable, and NULL."""
     return f"(SELECT 1) AS one LEFT JOIN {name_of(connection, key[0].table)} ON FALSE"

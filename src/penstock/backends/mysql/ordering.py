@@ -62,7 +62,7 @@ def stage(connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]
 def chosen(
     connection: Connection, writing: Writing, rows: Sequence[Sequence[Any]]
 ) -> Iterator[Sequence[Sequence[Any]]]:
-    """In the block, what is to be written, in the order of the keys, so that others never wait in turn.
+    """A block that gives the rows in the order of their keys, so that writers can't deadlock.
 
     That is all rows, or the last of each key if they update those that are there. A row that is found
     unfit in the block is named as it was given.

@@ -33,7 +33,7 @@ _CHARACTERS = 255
 
 _BYTES = 1000
 _PIECES = 3
-"""So many make up the longest text that a key can be: 3,072 bytes."""
+"""The longest text of a key, 3,072 bytes, has so many pieces."""
 
 _REFUSED = (1267, 1300, 1292, 1366, 1411, 1525, 4078)
 """Collations, or types, can't be mixed; an incorrect value."""
@@ -90,7 +90,7 @@ class MySQLPages:
         return nullcontext()
 
     def refuses_value(self, error: DBAPIError) -> bool:
-        """Whether a server's error says that a value is none of the type it is compared with."""
+        """Whether a server's error says that a value does not fit the type it is compared with."""
         return number_of(error) in _REFUSED
 
 
@@ -141,7 +141,7 @@ def _check_uuid(value: str) -> None:
 
 
 def _check_day(value: str) -> None:
-    """Raise ValueError if a text is no date of the server's, of which some are none of Python's."""
+    """Raise ValueError if a text is no date of the server's, which has dates that Python lacks."""
     if not _DAY.fullmatch(value):
         raise ValueError("no date")
     if not _UNREAL.match(value):

@@ -265,7 +265,7 @@ def _account(connection: Connection, name: str, host: str) -> str:
 
 
 def _known(connection: Connection, names: RoleNames) -> dict[str, bool]:
-    """Those of a store's roles that are there, and whether each is ours."""
+    """The roles of a store that exist, and whether each is ours."""
     if not _may_look(connection):
         return {}
     found = connection.execute(_ROLES, {"names": [names.app, names.reader]})

@@ -47,7 +47,7 @@ _MODES = (
     "NO_AUTO_VALUE_ON_ZERO' /*M! ',SIMULTANEOUS_ASSIGNMENT' */"
     " /*!80000 ',ONLY_FULL_GROUP_BY,NO_ZERO_IN_DATE,NO_ZERO_DATE' */"
 )
-"""Those that are a server's own by default, and more; texts side by side are one."""
+"""The modes that are a server's default, and more; adjacent string literals are joined."""
 
 _SETTINGS = (
     "time_zone = '+00:00'",

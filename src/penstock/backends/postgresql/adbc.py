@@ -209,7 +209,7 @@ def _schema(plans: Sequence[Plan], sent: Any) -> Any:
 
 
 def _plain(name: str, sent: Any) -> Any:
-    """The type of a column of which SQLAlchemy knows none."""
+    """The type of a column whose type SQLAlchemy does not know."""
     arrow = load_arrow()
     if not isinstance(sent, arrow.BaseExtensionType):
         return sent

@@ -121,7 +121,7 @@ def _integer(bits: int, array: Any) -> Any | None:
 
 
 def _float(bits: int, array: Any) -> Any | None:
-    """A number; one that is rounded to infinity is none of the column's."""
+    """A number; one that is rounded to infinity is refused."""
     arrow = load_arrow()
     if not (arrow.types.is_floating(array.type) or arrow.types.is_integer(array.type)):
         return None
@@ -273,4 +273,4 @@ _RULES: dict[int, Rule] = {
 _OF_TEXTS = (25, 1009, 1042, 1043)
 
 _CONVERTED: dict[int, Rule] = {1700: _decimal, 2950: _uuid}
-"""Those for columns of which Python converts values of other types."""
+"""The rules for columns whose values Python converts from other types."""

@@ -48,7 +48,7 @@ _LIMITS = {
     "InitializeSessionUserId": ("role", "raise the role's: ALTER ROLE … CONNECTION LIMIT …"),
     "CheckMyDatabase": ("database", "raise the database's: ALTER DATABASE … CONNECTION LIMIT …"),
 }
-"""Whose limit it is, by the function that checks it; that of all otherwise."""
+"""Whose limit it is, by the function that checks it; otherwise the server's."""
 
 _BY_STATE: tuple[tuple[str, type[PenstockError], str], ...] = (
     (
@@ -164,7 +164,7 @@ def words_of(error: Exception) -> str:
 
 
 def _without_state(error: Exception, what: str, words: str) -> PenstockError:
-    """A connection that was lost, or refused by a server of which libpq could not be asked the SQLSTATE."""
+    """A connection that was lost, or refused without a SQLSTATE that libpq could tell."""
     cause = cause_of(error)
     attempt = getattr(cause, "pgconn", None)
     if attempt is not None and (attempt.used_password or attempt.needs_password):

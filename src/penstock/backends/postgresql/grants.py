@@ -114,7 +114,7 @@ def are_complete(connection: Connection, names: RoleNames) -> bool:
 
 
 def hand_over(connection: Connection, names: RoleNames) -> None:
-    """Let the owner have the database and what is in it; whom it was taken from may do nothing there."""
+    """Make the owner own the database and what is in it; the roles it is taken from keep no right there."""
     _do_all(connection, _TO_OWNER, owner=names.owner)
     _do_all(connection, f"SELECT statement FROM ({_ALTERATIONS}) AS them ORDER BY turn", owner=names.owner)
     _do_all(connection, _OTHERS, owner=names.owner, app=names.app, reader=names.reader)

@@ -101,7 +101,7 @@ def _is_added_to(into: Any, writing: Writing) -> bool:
 
 
 def _are_alike(column: Column[Any], values: list[Any]) -> bool:
-    """Whether they are of one type, and none of them leaves the column to a default."""
+    """Whether all are of one type, and none leaves the column to its default."""
     kinds = set(map(type, values))
     if type(None) in kinds:
         kinds.discard(type(None))

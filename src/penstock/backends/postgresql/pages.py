@@ -38,7 +38,7 @@ _TEXT = frozenset({"text"})
 _NUMBERS = frozenset({"int", "decimal"})
 
 _REFUSED = ("22P", "22003", "22007", "22008", "22015", "22021", "22023", "42804", "42883")
-"""A text, or what is in it, is none of the type's; a type that can't be compared."""
+"""SQLSTATEs of a value that is not of the type, and of a type that can't be compared."""
 
 _WHOLE, _FRACTION = 131_072, 16_383
 """How many digits a number can have before and after the point."""
@@ -87,7 +87,7 @@ class PostgreSQLPages(StandardPages):
         return nullcontext() if getattr(raw, "autocommit", False) else connection.begin_nested()
 
     def refuses_value(self, error: DBAPIError) -> bool:
-        """Whether an error says that a value is none of the type: by SQLSTATE, or the driver says so."""
+        """Whether an error says that a value is not of the type: by SQLSTATE, or by the driver."""
         state = sqlstate_of(error)
         return state.startswith(_REFUSED) if state else not error.connection_invalidated
 

@@ -31,7 +31,7 @@ PATIENT = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_s
 """Settings of Penstock's own sessions, besides: a lock is waited for, and held, for as long as it takes."""
 
 _REPORTED = ("DateStyle", "TimeZone", "standard_conforming_strings")
-"""Those that a server tells of by itself, and that a pooler of transactions keeps for each client."""
+"""The settings that a server reports by itself, and that a pooler keeps for each client."""
 
 PORT = 5432
 """Where a server listens if an address does not say."""

@@ -159,7 +159,7 @@ def make_verifier(password: str, role: str) -> str:
 
 
 def _comments(connection: Connection, roles: Sequence[str]) -> dict[str, str | None]:
-    """Those of some roles that are there, and what is said of each."""
+    """Those of the given roles that exist, and the comment of each."""
     found = connection.execute(text(_KNOWN), {"names": list(roles)})
     return {row.name: row.said for row in found}
 

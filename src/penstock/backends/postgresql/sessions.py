@@ -204,7 +204,7 @@ def own_session(login: Login, address: DatabaseAddress, *, keep: bool = False) -
 
 
 def stay(connection: Connection) -> None:
-    """Let a session that holds a lock say nothing for as long as it takes; older servers never mind."""
+    """Turn off the idle timeouts of a session that holds a lock; older servers ignore that."""
     connection.exec_driver_sql(_STAY)
 
 

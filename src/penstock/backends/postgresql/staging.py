@@ -34,7 +34,7 @@ NONFINITE = INFINITE | {NAN}
 """What a column of floating numbers holds besides numbers."""
 
 DRIVERS = ("psycopg", "psycopg_async", "asyncpg")
-"""Those that copy."""
+"""The drivers that have COPY."""
 
 
 @dataclass(frozen=True, slots=True)

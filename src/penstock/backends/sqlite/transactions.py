@@ -145,7 +145,7 @@ def _run(connection: Connection, statement: str) -> None:
 
 
 def _locks(context: Any) -> bool:
-    """Whether a SELECT is FOR UPDATE, of which SQLite has no words."""
+    """Whether a SELECT is FOR UPDATE, which SQLite does not have."""
     return locks_rows(getattr(context.compiled, "statement", None))
 
 

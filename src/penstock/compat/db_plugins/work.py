@@ -88,7 +88,7 @@ class Work:
 
 
 class WatchedSession(Session):
-    """A session of which it is known from the beginning what it writes, also past its units of work."""
+    """A session that records all that it writes, also what bypasses its unit of work."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

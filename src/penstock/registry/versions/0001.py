@@ -15,7 +15,7 @@ down_revision = None
 
 
 def upgrade(op: Operations) -> None:
-    """Make every table, and the one row that says which registry it is, and of which format."""
+    """Make every table, and the one row with the registry's identity and format."""
     registry = op.create_table(
         "penstock_registry",
         sa.Column("format", sa.Integer, primary_key=True),
