@@ -258,7 +258,7 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(
 
 
 def test_a_plain_connection_is_in_no_database(mariadb_stores: Stores, lab: type[App]) -> None:
-    with mariadb_stores.connection_engine(lab, "servers").connect() as connection:
+    with mariadb_stores.connections.engine(lab, "servers").connect() as connection:
         assert connection.execute(select(func.database())).scalar() is None
 
 

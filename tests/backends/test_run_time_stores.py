@@ -166,14 +166,14 @@ def test_the_address_of_a_connection_opens_what_its_engine_opens(
     server_ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     stores = stores_on(server_ground, lab)
-    url = stores.connection_url(lab, "servers")
-    opened = stores.connection_engine(lab, "servers").url
+    url = stores.connections.url(lab, "servers")
+    opened = stores.connections.engine(lab, "servers").url
     assert (url.host, url.port, url.username, url.database) == (
         opened.host, opened.port, opened.username, opened.database
     )  # fmt: skip
     current = "SELECT DATABASE()" if server_ground.kind == "mariadb" else "SELECT current_database()"
     engine = create_engine(url)
-    with engine.connect() as ours, stores.connection_engine(lab, "servers").connect() as theirs:
+    with engine.connect() as ours, stores.connections.engine(lab, "servers").connect() as theirs:
         assert ours.scalar(text(current)) == theirs.scalar(text(current))
     engine.dispose()
 
@@ -182,6 +182,6 @@ def test_where_a_connection_opens_nothing_its_address_is_refused_as_its_engine_i
     sqlite_ground: TestServer, stores_on: Callable[..., Stores], lab: type[App]
 ) -> None:
     stores = stores_on(sqlite_ground, lab)
-    for ask in (stores.connection_url, stores.connection_engine):
+    for ask in (stores.connections.url, stores.connections.engine):
         with pytest.raises(NotSupported, match="get_persistent_store_database"):
             ask(lab, "servers")

@@ -226,7 +226,7 @@ def test_the_server_knows_each_session_by_app_and_store(
     stores = stores_on(postgresql_ground, lab)
     stores.create(lab, "basins.logan")
     gages(stores, lab, "basins.logan")
-    with stores.connection_engine(lab, "servers").connect():
+    with stores.connections.engine(lab, "servers").connect():
         query = "SELECT datname, application_name FROM pg_stat_activity WHERE usename = 'penstock'"
         named = set(postgresql_ground.run_sql("postgres", query))
     assert named >= {("lab_basins_logan", "penstock lab:basins.logan"), ("postgres", "penstock lab:servers")}

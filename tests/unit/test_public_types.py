@@ -35,9 +35,16 @@ OTHERS = (
     sqlalchemy.orm,
     sqlalchemy.ext.asyncio,
 )
-HELD = (stores.Services, stores.Links, stores.StoreLogins, stores.KeptStores, stores.UnusedStores)
+HELD = (
+    stores.Connections,
+    stores.Services,
+    stores.Links,
+    stores.StoreLogins,
+    stores.KeptStores,
+    stores.UnusedStores,
+)
 HANDLES = (penstock.App, penstock.Connection, penstock.Store, penstock.OneStore, penstock.Kind)
-AWAITED = (aio.AsyncStores, aio.AsyncStore, aio.AsyncKind, aio.AsyncConnection)
+AWAITED = (aio.AsyncStores, aio.AsyncConnections, aio.AsyncStore, aio.AsyncKind, aio.AsyncConnection)
 WORD = re.compile(r"""(?<![\w.])[A-Za-z_]\w*""")
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
     from typing import Any
+
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -25,6 +29,9 @@ class Awaited(Generic[_Sync_co]):
 
     def __init__(self, sync: _Sync_co) -> None:
         self._sync = sync
+
+    async def _sessions(self, *args: Any, **options: Any) -> async_sessionmaker[AsyncSession]:
+        raise NotImplementedError
 
 
 def awaited(
@@ -46,6 +53,28 @@ def awaited(
 
     update_wrapper(wait, method)
     return wait
+
+
+def opened(
+    method: Callable[Concatenate[_Sync, _Parameters], object],
+    opening: Callable[[async_sessionmaker[AsyncSession]], AbstractAsyncContextManager[AsyncSession]],
+) -> Callable[Concatenate[Awaited[_Sync], _Parameters], AbstractAsyncContextManager[AsyncSession]]:
+    """The same for an `async with` block: an async session, of what `_sessions` of the object answers.
+
+    Args:
+        method: What opens a session for threads.
+        opening: How the session factory opens one.
+    """
+
+    @asynccontextmanager
+    async def session(
+        self: Awaited[_Sync], /, *args: _Parameters.args, **kwargs: _Parameters.kwargs
+    ) -> AsyncIterator[AsyncSession]:
+        async with opening(await self._sessions(*args, **kwargs)) as session:
+            yield session
+
+    update_wrapper(session, method)
+    return session
 
 
 def _in_loop(callback: Callable[..., object]) -> Callable[..., None]:

@@ -135,21 +135,21 @@ class AsyncConnection:
     @property
     def engine(self) -> AsyncEngine:
         """The async engine; one object per process. The first time, this asks the registry."""
-        return current_stores().connection_engine(self.app, self.name)
+        return current_stores().connections.engine(self.app, self.name)
 
     @property
     def sessionmaker(self) -> async_sessionmaker[AsyncSession]:
         """The session factory; one object per process. The first time, this asks the registry."""
-        return current_stores().connection_sessionmaker(self.app, self.name)
+        return current_stores().connections.sessionmaker(self.app, self.name)
 
     async def url(self) -> URL:
         """The URL with its password; shows `***` when printed."""
-        return await current_stores().connection_url(self.app, self.name)
+        return await current_stores().connections.url(self.app, self.name)
 
     def session(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A new session for an `async with` block, whose end only closes it."""
-        return current_stores().connection_session(self.app, self.name)
+        return current_stores().connections.session(self.app, self.name)
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A new session in a transaction that is committed at the end of the `async with` block."""
-        return current_stores().connection_begin(self.app, self.name)
+        return current_stores().connections.begin(self.app, self.name)

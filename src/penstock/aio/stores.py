@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
 from penstock import current
-from penstock.aio.awaited import Awaited, awaited
+from penstock.aio.awaited import Awaited, awaited, opened
 from penstock.aio.groups import (
     AsyncKeptStores,
     AsyncLinks,
@@ -17,16 +18,33 @@ from penstock.aio.groups import (
 )
 from penstock.backends import StoreRole
 from penstock.engines.companion import async_companion
-from penstock.stores import Stores
+from penstock.stores import Connections, Stores
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
     from penstock.connect import AppLike, RoleLike
     from penstock.declare import SessionOptions
     from penstock.engines import StoreEngine
+
+
+class AsyncConnections(Awaited[Connections]):
+    """The connection settings of apps, awaited: see `Connections`."""
+
+    def engine(self, app: AppLike, setting: str) -> AsyncEngine:
+        """The async engine of a connection setting; see `AsyncStores.engine`."""
+        return async_companion(self._sync.store_engine(app, setting)).engine
+
+    def sessionmaker(self, app: AppLike, setting: str) -> async_sessionmaker[AsyncSession]:
+        """The session factory of a connection setting; see `AsyncStores.engine`."""
+        return _factory(self._sync.store_engine(app, setting))
+
+    session = opened(Connections.session, async_sessionmaker.__call__)
+    begin = opened(Connections.begin, async_sessionmaker.begin)
+    url = awaited(Connections.url)
+
+    async def _sessions(self, app: AppLike, setting: str) -> async_sessionmaker[AsyncSession]:
+        return _factory(await asyncio.to_thread(self._sync.store_engine, app, setting))
 
 
 class AsyncStores(Awaited[Stores]):
@@ -48,6 +66,7 @@ class AsyncStores(Awaited[Stores]):
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores)
         self.services = AsyncServices(stores.services)
+        self.connections = AsyncConnections(stores.connections)
         self.links = AsyncLinks(stores.links)
         self.logins = AsyncLogins(stores.logins)
         self.kept = AsyncKeptStores(stores.kept)
@@ -89,52 +108,18 @@ class AsyncStores(Awaited[Stores]):
         """The session factory of a store: one object per process, role and options; see `engine`."""
         return _factory(self._sync.store_engine(app, name, role), options)
 
-    @asynccontextmanager
-    async def session(
+    session = opened(Stores.session, async_sessionmaker.__call__)
+    begin = opened(Stores.begin, async_sessionmaker.begin)
+
+    async def _sessions(
         self,
         app: AppLike,
         name: str,
         *,
         role: RoleLike = StoreRole.APP,
         options: SessionOptions | None = None,
-    ) -> AsyncIterator[AsyncSession]:
-        """A new session for an `async with` block, whose end only closes it."""
-        async with _factory(await self._store_engine(app, name, role), options)() as session:
-            yield session
-
-    @asynccontextmanager
-    async def begin(
-        self,
-        app: AppLike,
-        name: str,
-        *,
-        role: RoleLike = StoreRole.APP,
-        options: SessionOptions | None = None,
-    ) -> AsyncIterator[AsyncSession]:
-        """A new session in a transaction that is committed at the end of the `async with` block."""
-        async with _factory(await self._store_engine(app, name, role), options).begin() as session:
-            yield session
-
-    def connection_engine(self, app: AppLike, setting: str) -> AsyncEngine:
-        """The async engine of a connection setting; see `engine`."""
-        return async_companion(self._sync.connection_store_engine(app, setting)).engine
-
-    def connection_sessionmaker(self, app: AppLike, setting: str) -> async_sessionmaker[AsyncSession]:
-        """The session factory of a connection setting; see `engine`."""
-        return _factory(self._sync.connection_store_engine(app, setting))
-
-    @asynccontextmanager
-    async def connection_session(self, app: AppLike, setting: str) -> AsyncIterator[AsyncSession]:
-        """A new session of a connection setting for an `async with` block, whose end only closes it."""
-        found = await asyncio.to_thread(self._sync.connection_store_engine, app, setting)
-        async with _factory(found)() as session:
-            yield session
-
-    @asynccontextmanager
-    async def connection_begin(self, app: AppLike, setting: str) -> AsyncIterator[AsyncSession]:
-        """The same, in a transaction that is committed at the end of the block."""
-        async with self.connection_session(app, setting) as session, session.begin():
-            yield session
+    ) -> async_sessionmaker[AsyncSession]:
+        return _factory(await self._store_engine(app, name, role), options)
 
     async def _store_engine(self, app: AppLike, name: str, role: RoleLike) -> StoreEngine:
         known = self._sync.find_store_engine(app, name, role)
@@ -146,7 +131,6 @@ class AsyncStores(Awaited[Stores]):
 
     url = awaited(Stores.url)
     address = awaited(Stores.address)
-    connection_url = awaited(Stores.connection_url)
     names = awaited(Stores.names)
     exists = awaited(Stores.exists)
     status = awaited(Stores.status)

@@ -85,10 +85,10 @@ class App:
         stores = current_stores()
         _check_flags(as_url=as_url, as_sessionmaker=as_sessionmaker)
         if as_url:
-            return stores.connection_url(cls, name)
+            return stores.connections.url(cls, name)
         if as_sessionmaker:
-            return stores.connection_sessionmaker(cls, name)
-        return stores.connection_engine(cls, name)
+            return stores.connections.sessionmaker(cls, name)
+        return stores.connections.engine(cls, name)
 
     @classmethod
     def get_persistent_store_database(

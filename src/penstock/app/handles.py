@@ -90,25 +90,25 @@ class Connection(_Handle):
     @property
     def engine(self) -> Engine:
         """The engine; one object per process."""
-        return current_stores().connection_engine(self.app, self.name)
+        return current_stores().connections.engine(self.app, self.name)
 
     @property
     def sessionmaker(self) -> sessionmaker[Session]:
         """The session factory; one object per process."""
-        return current_stores().connection_sessionmaker(self.app, self.name)
+        return current_stores().connections.sessionmaker(self.app, self.name)
 
     @property
     def url(self) -> URL:
         """The URL with its password; shows `***` when printed."""
-        return current_stores().connection_url(self.app, self.name)
+        return current_stores().connections.url(self.app, self.name)
 
     def session(self) -> Session:
         """A new session; leaving its `with` block only closes it."""
-        return current_stores().connection_session(self.app, self.name)
+        return current_stores().connections.session(self.app, self.name)
 
     def begin(self) -> AbstractContextManager[Session]:
         """A new session in a transaction that is committed at the end of the `with` block."""
-        return current_stores().connection_begin(self.app, self.name)
+        return current_stores().connections.begin(self.app, self.name)
 
     @property
     def aio(self) -> AsyncConnection:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from penstock.backends import StoreRole, backend_for
+from penstock.backends import StoreRole
 from penstock.declare import AppDeclaration, SessionOptions
 from penstock.errors import UnknownApp, WrongObject
 from penstock.spelling import did_you_mean
@@ -172,32 +172,6 @@ class Sessions:
         """Where a store is, and who says so."""
         return self.book.get(self.declaration(app), name)
 
-    def connection_engine(self, app: AppLike, setting: str) -> Engine:
-        """The engine of a connection setting."""
-        return self.connection_store_engine(app, setting).engine
-
-    def connection_sessionmaker(self, app: AppLike, setting: str) -> SessionFactory:
-        """The session factory of a connection setting."""
-        return self.connection_store_engine(app, setting).sessionmaker
-
-    def connection_session(self, app: AppLike, setting: str) -> Session:
-        """A new session of a connection setting; leaving its `with` block only closes it."""
-        return self.connection_sessionmaker(app, setting)()
-
-    def connection_begin(self, app: AppLike, setting: str) -> AbstractContextManager[Session]:
-        """The same, in a transaction that is committed at the end of the `with` block."""
-        return self.connection_sessionmaker(app, setting).begin()
-
-    def connection_url(self, app: AppLike, setting: str) -> URL:
-        """The URL of a connection setting with its password: of the database that its engine opens.
-
-        Raises:
-            NotSupported: Its server has no database to connect to, only stores have.
-        """
-        database_address = self.book.connection_address(self.declaration(app), setting)
-        login = database_address.login
-        return login.with_password_in(backend_for(login.url).store_url(database_address))
-
     def store_engine(self, app: AppLike, name: str, role: RoleLike = StoreRole.APP) -> StoreEngine:
         """The engine of a store and what goes with it, for other ways to use it, as `penstock.aio`."""
         known = self.find_store_engine(app, name, role)
@@ -208,10 +182,6 @@ class Sessions:
     ) -> StoreEngine | None:
         """The same, if it was used before; asks nobody."""
         return self._engines.known(app if isinstance(app, str) else app.package, name, _role(role))
-
-    def connection_store_engine(self, app: AppLike, setting: str) -> StoreEngine:
-        """The engine of a connection setting and what goes with it."""
-        return self._engines.of_connection(self.declaration(app), setting)
 
 
 def _role(role: RoleLike) -> StoreRole:

@@ -28,6 +28,7 @@ from penstock.registry import (
 )
 from penstock.registry.registered import Users
 from penstock.secrets import Keyring
+from penstock.stores.connections import Connections
 from penstock.stores.kept import KeptStores
 from penstock.stores.links import Links
 from penstock.stores.logins import StoreLogins
@@ -43,6 +44,7 @@ __all__ = [
     "Bindings",
     "BudgetState",
     "ConnectionSetting",
+    "Connections",
     "Credential",
     "DatabaseSetting",
     "Declares",

@@ -26,6 +26,7 @@ from penstock.provision.rotation import Rotator
 from penstock.registry import Bindings, Registry
 from penstock.secrets import Keyring
 from penstock.stores.configured import config_at, keyring_of, registry_of
+from penstock.stores.connections import Connections
 from penstock.stores.kept import KeptStores
 from penstock.stores.links import Links
 from penstock.stores.logins import StoreLogins
@@ -54,6 +55,7 @@ class Stores(Sessions):
     Attributes:
         logins: Gives stores new logins.
         services: The servers that stores can be on.
+        connections: The connection settings of apps.
         links: Which service answers which setting.
         kept: The dropped stores that can be brought back.
         unused: The remembered stores that no app here uses.
@@ -85,6 +87,7 @@ class Stores(Sessions):
         )
         self._remover = Remover(registry, self.book, self._engines, self._provisioner)
         self.services = Services(registry, self.book, self._engines, self._roles, self.keyring)
+        self.connections = Connections(self, self._engines)
         self.links = Links(self, registry, self._engines)
         self.kept = KeptStores(self, self._remover)
         self.unused = UnusedStores(self, self._inspector, self._remover, self.kept)
