@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, cast
@@ -30,8 +31,13 @@ class Awaited(Generic[_Sync_co]):
     def __init__(self, sync: _Sync_co) -> None:
         self._sync = sync
 
+
+class Opening(Awaited[_Sync_co], ABC):
+    """The same for an object that opens sessions; these verbs are made by `opened`."""
+
+    @abstractmethod
     async def _sessions(self, *args: Any, **options: Any) -> async_sessionmaker[AsyncSession]:
-        raise NotImplementedError
+        """The session factory that the arguments of a verb stand for."""
 
 
 def awaited(
@@ -58,7 +64,7 @@ def awaited(
 def opened(
     method: Callable[Concatenate[_Sync, _Parameters], object],
     opening: Callable[[async_sessionmaker[AsyncSession]], AbstractAsyncContextManager[AsyncSession]],
-) -> Callable[Concatenate[Awaited[_Sync], _Parameters], AbstractAsyncContextManager[AsyncSession]]:
+) -> Callable[Concatenate[Opening[_Sync], _Parameters], AbstractAsyncContextManager[AsyncSession]]:
     """The same for an `async with` block: an async session, of what `_sessions` of the object answers.
 
     Args:
@@ -68,7 +74,7 @@ def opened(
 
     @asynccontextmanager
     async def session(
-        self: Awaited[_Sync], /, *args: _Parameters.args, **kwargs: _Parameters.kwargs
+        self: Opening[_Sync], /, *args: _Parameters.args, **kwargs: _Parameters.kwargs
     ) -> AsyncIterator[AsyncSession]:
         async with opening(await self._sessions(*args, **kwargs)) as session:
             yield session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from penstock import current
-from penstock.aio.awaited import Awaited, awaited, opened
+from penstock.aio.awaited import Opening, awaited, opened
 from penstock.aio.groups import (
     AsyncKeptStores,
     AsyncLinks,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from penstock.engines import StoreEngine
 
 
-class AsyncConnections(Awaited[Connections]):
+class AsyncConnections(Opening[Connections]):
     """The connection settings of apps, awaited: see `Connections`."""
 
     def engine(self, app: AppLike, setting: str) -> AsyncEngine:
@@ -47,7 +47,7 @@ class AsyncConnections(Awaited[Connections]):
         return _factory(await asyncio.to_thread(self._sync.store_engine, app, setting))
 
 
-class AsyncStores(Awaited[Stores]):
+class AsyncStores(Opening[Stores]):
     """`Stores`, awaited.
 
     Engines and sessions are SQLAlchemy's own, on the same budget of connections as those of threads.

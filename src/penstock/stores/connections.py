@@ -1,4 +1,4 @@
-"""The data path of connection settings, which lead to a server rather than to a store."""
+"""Engines and sessions of connection settings, which lead to a server."""
 
 from __future__ import annotations
 
