@@ -22,7 +22,7 @@ _Sync_co = TypeVar("_Sync_co", covariant=True)
 
 
 class Awaited(Generic[_Sync_co]):
-    """What a task uses in place of an object for threads; its verbs are made by `awaited`.
+    """The base of objects whose methods are awaited; `awaited` makes them.
 
     Args:
         sync: That object.
@@ -43,7 +43,7 @@ class Opening(Awaited[_Sync_co], ABC):
 def awaited(
     method: Callable[Concatenate[_Sync, _Parameters], _Result],
 ) -> Callable[Concatenate[Awaited[_Sync], _Parameters], Coroutine[Any, Any, _Result]]:
-    """The same, in a thread: the loop goes on. Who stops waiting does not stop the work.
+    """Make an awaited method that runs in a thread; cancelling the task does not stop the work.
 
     A callback given as `on_event` is called in the loop's thread, one event after the other, all of them
     before the call returns. What it raises goes to the loop's exception handler and stops nothing.

@@ -41,7 +41,7 @@ RoleLike: TypeAlias = StoreRole | Literal["app", "reader"]
 
 
 class Sessions:
-    """The data path of the `Stores` object: it asks the registry where a store is, and the store nothing.
+    """The data path of `Stores`: it asks the registry where a store is, and connects to no store.
 
     Args:
         book: Where stores are.
@@ -180,7 +180,7 @@ class Sessions:
     def find_store_engine(
         self, app: AppLike, name: str, role: RoleLike = StoreRole.APP
     ) -> StoreEngine | None:
-        """The same, if it was used before; asks nobody."""
+        """The same, if it was used before; looks nothing up."""
         return self._engines.known(app if isinstance(app, str) else app.package, name, _role(role))
 
 

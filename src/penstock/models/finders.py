@@ -136,7 +136,7 @@ def all_by_lower(
     offset: int = 0,
     limit: int | None = None,
 ) -> list[_Object]:
-    """Those whose attribute is this text, in whatever case, in the order of their keys. See `by_lower`.
+    """The objects whose attribute is this text, in whatever case, in the order of their keys. See `by_lower`.
 
     Args:
         session: The session.
@@ -162,7 +162,7 @@ def starting_with(
     offset: int = 0,
     limit: int | None = None,
 ) -> list[_Object]:
-    """Those whose attribute begins with a text, in whatever case, in the order of the attribute.
+    """The objects whose attribute begins with a text, in whatever case, in the order of the attribute.
 
     Nothing in the text is a wildcard.
 
@@ -190,13 +190,13 @@ def containing(
     offset: int = 0,
     limit: int | None = None,
 ) -> list[_Object]:
-    """Those whose attribute has a text in it, in whatever case. See `starting_with`."""
+    """The objects whose attribute contains a text, in whatever case. See `starting_with`."""
     alike = _attribute(model, column).icontains(seed, autoescape=True)
     return in_range(session, model, alike, order=Order(by=column), offset=offset, limit=limit)
 
 
 def exact_then_insensitive(session: Session, model: type[_Object], column: str, seed: str) -> _Object | None:
-    """The first object whose attribute is exactly this text; else the first for which it is in other case.
+    """The first object whose attribute is exactly this text; else the first with it in another case.
 
     Args:
         session: The session.
@@ -262,7 +262,7 @@ def columns_as_dict(found: object) -> dict[str, Any]:
 
 
 def loaded_columns_as_dict(found: object) -> dict[str, Any]:
-    """The same of what is loaded already.
+    """The same, for the attributes that are loaded already.
 
     Args:
         found: An object of a mapped class.

@@ -86,7 +86,7 @@ class SoftDelete:
             self.deleted_at = datetime.now(UTC)
 
     def restore(self) -> None:
-        """Have the row back, when the session is flushed."""
+        """Restore the row, when the session is flushed."""
         self.deleted_at = None
 
 

@@ -55,7 +55,7 @@ def bulk_insert(
     key: Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> Written:
-    """Store many rows: all of them, or none.
+    """Insert many rows: all of them, or none.
 
     On PostgreSQL they are sent by binary COPY, but for values that only INSERT can take, which is logged at
     debug level; of columns of Arrow no values of Python's are made for it. On MariaDB they are sent by
@@ -117,7 +117,7 @@ def upsert(
     update: Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> Written:
-    """Store many rows; those that are there get the new values. See `bulk_insert`.
+    """Insert many rows, and update those that exist. See `bulk_insert`.
 
     Args:
         on: A session, a connection, or an engine.
@@ -144,7 +144,7 @@ def bulk_update(
     key: Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> Written:
-    """Give many rows that are there new values; those that are not there are skipped. See `bulk_insert`.
+    """Update many rows that exist; those that don't are skipped. See `bulk_insert`.
 
     What is counted is rows that are given, also where a key means several rows of the table.
 

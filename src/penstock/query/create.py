@@ -75,7 +75,7 @@ def get_or_create(
 def get_or_create(
     on: On, model: Model, where: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> tuple[Any, bool]:
-    """The row with these values, made now if there is none; and whether it was.
+    """The row with these values, inserted if there is none; and whether it was inserted.
 
     It is safe against others who do the same: one of them makes it, the others get it. It is made by a
     statement of its own (but for a class of several tables, by the ORM), so the constructor of a class is not
@@ -159,7 +159,7 @@ def get_or_create_many(
     key: Sequence[str] | None = None,
     **missing: Unpack[Missing],
 ) -> list[tuple[Any, bool]]:
-    """The rows with these keys; those that are not there are made. See `get_or_create`.
+    """The rows with these keys; those that do not exist are inserted. See `get_or_create`.
 
     Args:
         on: A session, a connection, or an engine.

@@ -22,7 +22,7 @@ _Object = TypeVar("_Object")
 
 
 def exists(on: On, model: Model, where: Where = None) -> bool:
-    """Whether there is such a row.
+    """Whether a row meets the conditions.
 
     Args:
         on: A session, a connection, or an engine.
@@ -67,7 +67,7 @@ def find(
 def find(
     on: On, model: Model, where: Where = None, *, order_by: Any = (), limit: int | None = None
 ) -> Sequence[Any]:
-    """The rows that are there: objects of a class if a session is asked for them, else plain rows.
+    """The rows that meet the conditions: objects of a class from a session, else plain rows.
 
     Args:
         on: A session, a connection, or an engine.
@@ -93,7 +93,7 @@ def find_one(on: On, model: Model, where: Where = None) -> Any | None: ...
 
 
 def find_one(on: On, model: Model, where: Where = None) -> Any | None:
-    """The one row that is there, or None.
+    """The one row that meets the conditions, or None.
 
     Args:
         on: A session, a connection, or an engine.

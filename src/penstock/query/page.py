@@ -76,7 +76,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysetPage:
-    """A page that goes on where another one ended.
+    """A page that begins after the end of another one.
 
     Args:
         items: Its rows.

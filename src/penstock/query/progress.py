@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many rows have been sent so far, in a transaction that has not ended yet.
+    """How many rows have been sent so far, in a transaction that has not been committed.
 
     Where an engine's transaction was ended by the server and is tried again, it begins again, too.
 

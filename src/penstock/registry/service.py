@@ -14,7 +14,7 @@ from penstock.secrets import SecretRef
 
 @dataclass(frozen=True, slots=True)
 class RegistryIdentity:
-    """Which registry it is, whatever its address: what the records of its stores say.
+    """The identity of a registry, whatever its address; the records of its stores hold it.
 
     Args:
         id: Random, from when it was made; empty for one that does not last.

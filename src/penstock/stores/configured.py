@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def config_at(path: Path | str | None) -> FileConfig | None:
-    """The file of this path, or the one that is found; None if there is none."""
+    """The configuration file at this path, else the one that is found, else None."""
     found = Path(path) if path is not None else find_config_file()
     return None if found is None else read_config(found)
 
 
 def registry_of(config: FileConfig | None) -> Registry:
-    """The environment's services, over those of the file, over the registry that is written."""
+    """A registry of layers: the environment, then the file, then the registry that is written."""
     if config is None:
         return LayeredRegistry(bound_services(), MemoryRegistry(), absent=no_config_file())
     file = FixedRegistry(config.services, config.links, config.label)
@@ -35,7 +35,7 @@ def registry_of(config: FileConfig | None) -> Registry:
 
 
 def keyring_of(config: FileConfig | None) -> Keyring | None:
-    """The keys beside the file; None for those in the environment alone."""
+    """The keyring beside the file; None for keys from the environment only."""
     return None if config is None else Keyring(config.path.parent / ".penstock" / "key")
 
 

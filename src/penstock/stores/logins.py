@@ -69,7 +69,7 @@ class StoreLogins:
     def retire(
         self, app: AppLike, name: str, *, grace: float = GRACE, on_event: OnEvent | None = None
     ) -> RotateResult:
-        """The second half: drop the old logins of a store; those that are still needed are left.
+        """The second half: drop the old logins of a store, but for those that are still needed.
 
         Args:
             app: The app.

@@ -137,7 +137,7 @@ class Stores(Sessions):
         return self._inspector.exists(self.declaration(app), name)
 
     def status(self, app: AppLike | None = None) -> list[StoreStatus]:
-        """What every store is like right now; those that no app uses come last (see `unused`)."""
+        """The state of every store right now; those that no app uses come last (see `unused`)."""
         apps = self.apps if app is None else [self.declaration(app)]
         statuses = [self.store_status(each, name) for each in apps for name in self.names(each)]
         return statuses + self.unused.statuses(None if app is None else apps[0].package)

@@ -40,11 +40,11 @@ class UnusedStores:
         self.broken_apps: dict[str, PenstockError] = {}
 
     def orphans(self) -> list[StoreStatus]:
-        """Those that their apps declare no more, or that were left behind on another service."""
+        """The stores that their apps no longer declare, or that were left behind on another service."""
         return self._inspector.orphans(self._stores.apps)
 
     def broken(self) -> list[StoreStatus]:
-        """Those whose apps can't be imported, or are not here."""
+        """The stores whose apps can't be imported, or are not installed."""
         return self._inspector.broken(self._stores.apps, self.broken_apps)
 
     def statuses(self, package: str | None = None) -> list[StoreStatus]:

@@ -68,7 +68,7 @@ class BaseQuery(ABC):
 
     @abstractmethod
     def check_exists(self, model: Any = None, filter_by: Any = None) -> bool:
-        """Whether there is such a row."""
+        """Whether a row with these values exists."""
 
     @abstractmethod
     def get_or_create(self, model: Any = None, filter_by: Any = None, **values: Any) -> tuple[Any, bool]:

@@ -63,7 +63,7 @@ class SQLQuery(Query[Any], BaseQuery):
     # --- one row ---
 
     def check_exists(self, model: Any = None, filter_by: Any = None) -> bool:
-        """Whether there is such a row.
+        """Whether a row with these values exists.
 
         Args:
             model: The model, if the query is of none.
