@@ -53,3 +53,13 @@ def use_stores(stores: Stores) -> None:
     assert_type(stores.engine(Lab, "gages"), Engine)
     assert_type(stores.engine("lab", "gages"), Engine)
     assert_type(Lab.get_persistent_store_database("gages"), Any)
+
+
+class Named(App):
+    """An app that says what its databases begin with."""
+
+    package = "named"
+    gages = Database("Every gage.")
+
+
+Stores.from_config().links.add("main", Named, "gages")

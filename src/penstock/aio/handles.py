@@ -75,7 +75,7 @@ class AsyncStore:
 
     def __repr__(self) -> str:
         role = "" if self.role is StoreRole.APP else f" for a {StoreRole(self.role).value}"
-        return f"<async store {self.app.package}:{self.name}{role}>"
+        return f"<async store {self.app.declaration().package}:{self.name}{role}>"
 
 
 class AsyncKind:
@@ -118,7 +118,7 @@ class AsyncKind:
         return f"{self.name}.{name}"
 
     def __repr__(self) -> str:
-        return f"<async kind {self.app.package}:{self.name}>"
+        return f"<async kind {self.app.declaration().package}:{self.name}>"
 
 
 class AsyncConnection:

@@ -177,7 +177,7 @@ class Store(_OfApp):
 
     def __repr__(self) -> str:
         role = "" if self._role is StoreRole.APP else f" for a {StoreRole(self._role).value}"
-        return f"<store {self.app.package}:{self.name}{role}>"
+        return f"<store {self.app.declaration().package}:{self.name}{role}>"
 
 
 class _Declared(_Handle):
@@ -312,4 +312,4 @@ class Kind(Database):
         return f"{self.name}.{name}"
 
     def __repr__(self) -> str:
-        return f"<kind {self.app.package}:{self.name}>"
+        return f"<kind {self.app.declaration().package}:{self.name}>"

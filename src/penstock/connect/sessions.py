@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 
 class Declares(Protocol):
-    """Anything that declares an app, such as an `App` class."""
-
-    package: str
+    """Anything that declares an app, such as an `App` class; it has its `package`, too."""
 
     def declaration(self) -> AppDeclaration:
         """What the app declares, as plain data."""
@@ -181,7 +179,13 @@ class Sessions:
         self, app: AppLike, name: str, role: RoleLike = StoreRole.APP
     ) -> StoreEngine | None:
         """The same, if it was used before; looks nothing up."""
-        return self._engines.known(app if isinstance(app, str) else app.package, name, _role(role))
+        package = app if isinstance(app, str) else _package(app)
+        return self._engines.known(package, name, _role(role))
+
+
+def _package(app: AppDeclaration | Declares) -> str:
+    """Its `package`, which is in no protocol: Pyright takes no `package = "lab"` of a class for one."""
+    return cast("AppDeclaration", app).package
 
 
 def _role(role: RoleLike) -> StoreRole:

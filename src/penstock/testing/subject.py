@@ -63,7 +63,7 @@ class BackendUnderTest:
 
     @contextmanager
     def database(self) -> Iterator[DatabaseAddress]:
-        """A address for a database, which is dropped at the end if it was made."""
+        """An address for a database, which is dropped at the end if it was made."""
         address = self.address()
         try:
             yield address
@@ -80,7 +80,7 @@ class BackendUnderTest:
             yield address
 
     def address(self) -> DatabaseAddress:
-        """A address where nothing is."""
+        """An address where nothing is."""
         return DatabaseAddress(
             server=self.server, database=f"penstock_contract_{uuid4().hex[:12]}", label="lab:gages"
         )
