@@ -75,3 +75,15 @@ def test_a_session_that_an_initializer_forgot_keeps_no_sync_and_no_copy_waiting(
         all_ok(stores, Lab)
     with stores_for_tests([Lab], service=ground.service) as copies, copies.session(Lab, "gages") as session:
         assert session.scalar(select(func.count()).select_from(Gage)) == 1
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("now", [True, False])
+def test_a_store_that_a_forgotten_session_has_open_is_dropped_whole(
+    now: bool, stores: Stores, lab: type[App], ground: TestServer
+) -> None:
+    all_ok(stores, lab)
+    database = stores.address(lab, "gages").database
+    lab.gages.session().scalar(select(func.count()).select_from(Gage))
+    stores.drop(lab, "gages", now=now)
+    assert database not in ground.databases()

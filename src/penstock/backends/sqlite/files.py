@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import sqlite3
 import time
@@ -157,7 +158,7 @@ def _take_away(path: Path, alone: Callable[[], None], in_use: Callable[[], None]
     """Do one thing if nobody else has the file open; else another one, with no writer, and empty the file."""
     with closing(_connected(path, spatial=spatial)) as connection:
         connection.isolation_level = None
-        if _is_alone(connection):
+        if _is_alone(connection) or (_forgotten_closed() and _is_alone(connection)):
             connection.execute("BEGIN EXCLUSIVE")
             alone()
             return
@@ -230,6 +231,12 @@ def _is_alone(connection: Any) -> bool:
             raise
         return False
     return str(mode) == "delete"
+
+
+def _forgotten_closed() -> bool:
+    """Close what this process has open for sessions that are garbage, and not collected yet."""
+    gc.collect()
+    return True
 
 
 def _is_busy(error: Exception) -> bool:
