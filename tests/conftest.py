@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import ssl
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,12 @@ pytest_plugins = [
     "fix_alert_broker",
 ]
 
+
+_AUTHORITIES = ssl.get_default_verify_paths().cafile
+if _AUTHORITIES is not None:
+    os.environ.setdefault("PIP_CERT", _AUTHORITIES)
+os.environ["SSL_CERT_FILE"] = os.devnull
+"""PyMySQL reads this file for every connection, with or without TLS, which takes longer than all else."""
 
 _BUSY = (HealthCheck.too_slow, HealthCheck.data_too_large)
 """What hypothesis takes amiss of a busy machine."""

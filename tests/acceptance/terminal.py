@@ -154,6 +154,7 @@ class Terminal:
     def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name.startswith("COV")}
         always = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8"}
+        always["SSL_CERT_FILE"] = os.environ["SSL_CERT_FILE"]
         return {**kept, **always, **self.env, **(more or {})}
 
 
