@@ -11,8 +11,11 @@ SQLALCHEMY ?=
 ARGS ?=
 GAGES ?=
 
+# What `make test` leaves out; and what it tries with examples, with others.
+LEFT = not soak and (matrix or long or hypothesis)
+
 # The command line, the documents, the private server, kills, races, MariaDB and pytest in pytest would call the same code again.
-LIBRARY = tests/unit tests/migration tests/testing tests/backends -m "not soak" -k "not mariadb and not asyncmy and not plugin"
+LIBRARY = tests/unit tests/migration tests/testing tests/backends -m "not soak and not long" -k "not mariadb and not asyncmy and not plugin"
 
 # Relative, for the folder around it may have spaces in its name, which no function of make can hold.
 PY := $(VENV)/bin/python
@@ -21,6 +24,8 @@ INSTALL = $(PY) -m pip install --quiet --editable ".[postgresql,postgres-embedde
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The Makefile's own variables stay here; a program that is run sees only what the caller's environment holds.
 unexport ARGS VENV SQLALCHEMY
+# What is compiled stays compiled, or each worker and each program of a test compiles it all again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -36,8 +41,8 @@ demo: $(VENV)/.ready-run  ## the tour: an app, its stores, a server of its own
 test: $(VENV)/.ready-test  ## the tests, in random order, on all cores
 	$(PY) -m pytest -n auto --durations=25 $(ARGS)
 
-test-all: $(VENV)/.ready-test  ## what `make test` leaves out: each driver in turn, and the oldest SQLAlchemy
-	$(PY) -m pytest -n auto --durations=25 -m matrix $(ARGS)
+test-all: $(VENV)/.ready-test  ## what `make test` leaves out: each driver and server in turn, what takes long, the oldest SQLAlchemy
+	$(PY) -m pytest -n auto --durations=25 -m '$(LEFT)' --hypothesis-profile=other $(ARGS)
 	@$(MAKE) --no-print-directory test VENV=$(VENV)-sqlalchemy20 SQLALCHEMY='sqlalchemy<2.1' ARGS='$(LIBRARY)'
 
 soak: $(VENV)/.ready-test  ## the tests that take minutes, one at a time

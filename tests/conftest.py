@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,21 +42,48 @@ os.environ["SSL_CERT_FILE"] = os.devnull
 _BUSY = (HealthCheck.too_slow, HealthCheck.data_too_large)
 """What hypothesis takes amiss of a busy machine."""
 
-settings.register_profile(
-    "penstock", deadline=None, suppress_health_check=[*_BUSY, HealthCheck.function_scoped_fixture]
-)
-settings.load_profile("penstock")
+_ALWAYS: dict[str, Any] = {
+    "deadline": None, "suppress_health_check": [*_BUSY, HealthCheck.function_scoped_fixture]
+}  # fmt: skip
+settings.register_profile("same", **_ALWAYS, derandomize=True)
+settings.register_profile("other", **_ALWAYS)
+settings.load_profile("same")
+"""`make test` tries the same examples each time, `make test-all` others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make test-all` what is done by an asynchronous driver besides the one for threads.
+    """Leave to `make test-all` what shows with other parameters what one of them has shown.
 
-    What only such a driver does, has tests of its own, which are done always.
+    That is what is done by an asynchronous driver besides the one for threads (what only such a driver does,
+    has tests of its own, which are done always), and what a test leaves itself: marked `once`, it is done
+    with the parameters named; marked `spread`, with each of the others on one server, and on each server.
     """
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "-async" in callspec.id:
+        named = [text for mark in item.iter_markers("once") for text in mark.args]
+        chosen = getattr(item, "callspec", None)
+        if chosen is None:
+            assert not named, item.nodeid
+        elif "-async" in chosen.id or (named and not any(text in chosen.id for text in named)):
             item.add_marker("matrix")
+    _spread([item for item in items if item.get_closest_marker("spread")])
+
+
+def _spread(items: list[pytest.Item]) -> None:
+    """Mark those that are on a server whose turn it is not."""
+    tests: dict[str, list[tuple[pytest.Item, int, tuple[int, ...]]]] = defaultdict(list)
+    for item in items:
+        (server,) = next(item.iter_markers("spread")).args
+        indices = dict(item.callspec.indices)  # type: ignore[attr-defined]
+        on = indices.pop(server)
+        given = tuple(number for _, number in sorted(indices.items()))
+        tests[item.nodeid.partition("[")[0]].append((item, on, given))
+    for found in tests.values():
+        servers = sorted({on for _, on, _ in found})
+        ways = sorted({given for _, _, given in found})
+        for item, on, given in found:
+            turn, way = servers.index(on), ways.index(given)
+            if turn != way % len(servers) and way != turn % len(ways):
+                item.add_marker("matrix")
 
 
 def pytest_report_header() -> str:

@@ -39,6 +39,7 @@ def undisturbed(count: int, objects: int) -> Contents:
 # --- the real packet ------------------------------------------------------------------------------
 
 
+@pytest.mark.once("postgresql")
 def test_the_real_packet_is_stored_once(broker, real_packet):
     report = broker.json("ingest", real_packet)
     assert report["rows"] == {**dict.fromkeys(ONE_OF_EACH, 1), "non_detection": 11}
@@ -49,6 +50,7 @@ def test_the_real_packet_is_stored_once(broker, real_packet):
     assert broker.contents() == before
 
 
+@pytest.mark.once("mariadb")
 def test_the_light_curve_of_the_real_packet(broker, real_packet):
     assert broker("ingest", real_packet).code == 0
     curve = broker.json("lightcurve", OID)
@@ -63,6 +65,7 @@ def test_the_light_curve_of_the_real_packet(broker, real_packet):
     assert (curve["next"], curve["prev"]) == (None, None)
 
 
+@pytest.mark.once("sqlite")
 def test_a_light_curve_comes_in_pages(broker, real_packet):
     assert broker("ingest", real_packet).code == 0
     first = broker.json("lightcurve", OID, "--per-page", 7)
@@ -81,6 +84,7 @@ def test_a_light_curve_comes_in_pages(broker, real_packet):
 
 
 @pytest.mark.parametrize("ending", ["svg", "png"])
+@pytest.mark.once("sqlite")
 def test_a_light_curve_is_drawn(broker, real_packet, tmp_path, ending):
     assert broker("ingest", real_packet).code == 0
     picture = tmp_path / f"curve.{ending}"
@@ -89,6 +93,7 @@ def test_a_light_curve_is_drawn(broker, real_packet, tmp_path, ending):
     assert picture.read_bytes().startswith(b"\x89PNG" if ending == "png" else b"<?xml")
 
 
+@pytest.mark.once("sqlite")
 def test_what_can_not_be_shown_is_said(broker):
     unknown = broker("lightcurve", "ZTF0")
     assert (unknown.code, unknown.err) == (1, "Error: There is no object 'ZTF0'.\n")
@@ -124,6 +129,7 @@ def test_the_version_for_db_plugins_stores_the_same(broker):
     assert broker.contents() == undisturbed(60, 7)
 
 
+@pytest.mark.once("sqlite", "postgresql")
 def test_the_report_says_what_it_took(broker, ground):
     ended = broker("ingest", "--replay", 20)
     lines = dict(line.strip().split(maxsplit=1) for line in ended.out.splitlines())
@@ -133,6 +139,7 @@ def test_the_report_says_what_it_took(broker, ground):
     assert lines["detection"] == "20 rows"
 
 
+@pytest.mark.once("sqlite")
 def test_on_a_terminal_a_bar_shows_the_rate(broker):
     leader, follower = pty.openpty()
     process = subprocess.Popen(
@@ -174,6 +181,7 @@ def workers_of(process: int) -> list[int]:
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["all processes", "the first process"])
+@pytest.mark.once("postgresql-all", "mariadb-the first")
 def test_what_is_killed_and_started_again_stores_each_alert_once(broker, whole):
     process = broker.start(*MANY)
     until_stored(broker, process)
@@ -194,6 +202,7 @@ def test_what_is_killed_and_started_again_stores_each_alert_once(broker, whole):
     assert broker.contents() == undisturbed(1600, 160)
 
 
+@pytest.mark.once("sqlite")
 def test_a_process_that_dies_ends_the_run_which_says_so(broker):
     process = broker.start(*MANY)
     until_stored(broker, process)
@@ -218,6 +227,7 @@ def packets(broker):
     return files
 
 
+@pytest.mark.once("postgresql")
 def test_a_packet_that_is_cut_off_is_named_and_nothing_of_its_batch_is_stored(broker, packets):
     ended = broker("ingest", "night", "--batch", 4)
     assert ended.code == 1
@@ -226,6 +236,7 @@ def test_a_packet_that_is_cut_off_is_named_and_nothing_of_its_batch_is_stored(br
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.once("sqlite-2", "mariadb-1")
 def test_bad_packets_are_left_out_where_that_is_asked_for(broker, packets, processes):
     (broker.folder / "night" / "text.avro").write_text("no packet")
     ended = broker("ingest", "night", "--skip-bad", "--json", "--processes", processes, "--batch", 2)
@@ -238,6 +249,7 @@ def test_bad_packets_are_left_out_where_that_is_asked_for(broker, packets, proce
     assert (report["new"], report["bad"], report["rows"]["detection"]) == (5, 2, 5)
 
 
+@pytest.mark.once("sqlite")
 def test_what_is_no_file_of_packets_is_said(broker, tmp_path):
     (tmp_path / "empty").mkdir()
     for words, code, said in [

@@ -182,6 +182,7 @@ def test_a_cut_parquet_file_stores_nothing(loads: Terminal) -> None:
         (["gage", "-"], 1, "not-supported"),
     ],
 )
+@pytest.mark.spread("ground")
 def test_what_is_named_wrongly_is_refused(loads: Terminal, words: list[str], code: int, error: str) -> None:
     write(loads, "a.csv", "number,height,works\n1,1,yes\n")
     done = loads("load", "lab:gages", *words)

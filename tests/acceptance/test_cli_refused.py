@@ -24,6 +24,7 @@ SCHEMES = sorted({way.scheme for way in WAYS})
         (speaks_ssh, "wrong-protocol", " is SSH, not "),
     ],
 )
+@pytest.mark.once("in time at -mariadb", "SSH, not -postgresql+asyncpg")
 def test_what_is_wrong_with_a_server_is_said_by_every_command_within_the_time(
     site: Terminal, scheme: str, answer: object, code: str, said: str
 ) -> None:

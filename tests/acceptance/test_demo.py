@@ -189,6 +189,7 @@ def test_a_missing_file_is_named(start, tmp_path):
     assert "none.rdb" in errors
 
 
+@pytest.mark.long
 def test_a_file_that_breaks_during_the_demo_fails_the_sync_and_leaves_nothing(start, tmp_path):
     gages = tmp_path / "gages.rdb"
     shutil.copy(BUILT_IN, gages)
@@ -200,6 +201,7 @@ def test_a_file_that_breaks_during_the_demo_fails_the_sync_and_leaves_nothing(st
     assert f"{gages}, line 1: there is no column site_no" in demo.output
 
 
+@pytest.mark.long
 def test_a_gage_that_differs_fails_the_comparison_and_leaves_nothing(start, tmp_path):
     gages = tmp_path / "gages.rdb"
     shutil.copy(BUILT_IN, gages)
@@ -220,6 +222,7 @@ def test_a_gage_that_differs_fails_the_comparison_and_leaves_nothing(start, tmp_
         ("basins.create", signal.SIGHUP),
     ],
 )
+@pytest.mark.once("db configure")
 def test_a_demo_that_is_stopped_leaves_nothing(start, when, number):
     demo = start()
     demo.until(when)

@@ -132,6 +132,7 @@ def documented() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("files", [ours, documented])
+@pytest.mark.once("sqlite-ours", "postgresql-documented")
 def test_an_app_of_tethys_is_installed_linked_synced_and_answers(
     empty: Terminal, own_python: Path, ground: TestServer, tmp_path: Path, files: object
 ) -> None:

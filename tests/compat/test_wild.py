@@ -92,6 +92,7 @@ def dropped(place: Place, name: str, *stores: str) -> None:
     assert place.databases() == set()
 
 
+@pytest.mark.once("creator")
 def test_an_app_whose_initializer_asks_its_own_class_is_made_filled_and_dropped(place: Place) -> None:
     put(place, "asks_itself")
     installed(place, "asks_itself")
@@ -100,6 +101,7 @@ def test_an_app_whose_initializer_asks_its_own_class_is_made_filled_and_dropped(
     dropped(place, "asks_itself", "primary_db")
 
 
+@pytest.mark.once("maker")
 def test_an_app_that_makes_stores_at_run_time_is_installed_and_they_are_dropped(place: Place) -> None:
     put(place, "makes_tables")
     installed(place, "makes_tables")
@@ -111,6 +113,7 @@ def test_an_app_that_makes_stores_at_run_time_is_installed_and_they_are_dropped(
     dropped(place, "makes_tables", "logan")
 
 
+@pytest.mark.once("superuser")
 def test_an_app_that_closes_nothing_is_used_all_the_same(place: Place) -> None:
     put(place, "leaves_open")
     installed(place, "leaves_open")
@@ -118,6 +121,7 @@ def test_an_app_that_closes_nothing_is_used_all_the_same(place: Place) -> None:
     dropped(place, "leaves_open", "wells")
 
 
+@pytest.mark.once("sqlite")
 def test_an_app_with_every_name_of_a_portal_is_used_for_what_needs_none(place: Place) -> None:
     put(place, "names_all")
     installed(place, "names_all")
@@ -142,6 +146,7 @@ def test_an_app_with_every_name_of_a_portal_is_used_for_what_needs_none(place: P
     dropped(place, "names_all", "primary_db")
 
 
+@pytest.mark.once("sqlite")
 def test_an_app_below_tethysapp_with_an_old_setup_is_installed_and_found(
     place: Place,
     own_python: Path,

@@ -88,6 +88,7 @@ def test_before_configure_there_is_nothing_to_start_stop_or_remove(folder: Path)
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.once("system")
 def test_remove_leaves_no_file_and_no_process(cluster: Cluster, folder: Path, binaries: Path) -> None:
     cluster.configure(binaries=binaries)
     data = str(cluster.status().data)

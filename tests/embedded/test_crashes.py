@@ -61,6 +61,7 @@ def test_a_configure_killed_at_any_moment_is_finished_by_the_next(cluster: Clust
 
 
 @pytest.mark.parametrize("patience", [0.1, 0.4])
+@pytest.mark.long
 def test_a_configure_killed_by_the_clock_is_finished_by_the_next(
     cluster: Cluster, folder: Path, patience: float
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_configure_killed_by_the_clock_is_finished_by_the_next(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.once("system")
 def test_after_kill_9_of_the_postmaster_start_works(cluster: Cluster, binaries: Path) -> None:
     credentials = cluster.configure(binaries=binaries)
     pid = cluster.status().pid

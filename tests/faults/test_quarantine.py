@@ -326,12 +326,20 @@ def between_changes(home: Home, verb: str) -> list[int]:
     return [number + 1 for number in found if number < len(moments)]
 
 
+@pytest.mark.parametrize("verb", list(FINISHES))
+def test_e4_what_is_killed_half_way_can_be_finished_and_taken_back(home: Home, verb: str) -> None:
+    points = between_changes(home, verb)
+    kill_along(home, verb, points[len(points) // 2 :][:2])
+
+
+@pytest.mark.long
 def test_e4_a_drop_killed_between_two_changes_can_be_finished_and_taken_back(home: Home) -> None:
     points = between_changes(home, "drop")
     kill_along(home, "drop", points)
     kill_along(home, "drop", points, shift=2)
 
 
+@pytest.mark.long
 def test_e4_a_drop_killed_before_or_after_its_tables_are_moved_leaves_no_empty_database(
     mariadb_ground: TestServer, home_on: Callable[..., Home]
 ) -> None:
@@ -345,10 +353,12 @@ def test_e4_a_drop_killed_before_or_after_its_tables_are_moved_leaves_no_empty_d
 
 
 @both
+@pytest.mark.long
 def test_e4_an_undrop_killed_between_two_changes_can_be_finished_and_taken_back(home: Home) -> None:
     kill_along(home, "undrop", between_changes(home, "undrop"), shift=0 if home.store == STATIC else 2)
 
 
+@pytest.mark.long
 def test_e4_a_purge_killed_between_two_changes_can_be_finished(home: Home) -> None:
     kill_along(home, "purge", between_changes(home, "purge"), shift=1)
 

@@ -155,6 +155,7 @@ def test_an_apps_tests_pass_in_any_order_and_number_on_sqlite(project: pytest.Py
 
 
 @pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.once("sqlite-3", "postgresql-0", "mariadb-3")
 def test_the_option_names_the_service(project: pytest.Pytester, ground: TestServer, workers: int) -> None:
     link(project, ground)
     project.runpytest_subprocess(f"-n{workers}", "--penstock-service=main").assert_outcomes(passed=PASSED)
@@ -234,6 +235,7 @@ def test_clone(penstock_copies, number, record_property):
 """
 
 
+@pytest.mark.long
 def test_two_hundred_tests_by_four_workers_are_isolated(
     project: pytest.Pytester, postgresql_ground: TestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +258,7 @@ def test_two_hundred_tests_by_four_workers_are_isolated(
         )
 
 
+@pytest.mark.once("postgresql")
 def test_a_test_run_that_is_killed_is_cleaned_up_by_the_next(
     project: pytest.Pytester, ground: TestServer
 ) -> None:
