@@ -39,10 +39,10 @@ demo: $(VENV)/.ready-run  ## the tour: an app, its stores, a server of its own
 	$(if $(GAGES),export GAGES="$$(realpath "$$GAGES")"; )python="$$(cd $(VENV)/bin && pwd)/python" && cd examples && "$$python" -m stream_gages.demo
 
 test: $(VENV)/.ready-test  ## the tests, in random order, on all cores
-	$(PY) -m pytest -n auto --durations=25 $(ARGS)
+	$(PY) -m pytest -n auto --dist worksteal --durations=25 $(ARGS)
 
 test-all: $(VENV)/.ready-test  ## what `make test` leaves out: each driver and server in turn, what takes long, the oldest SQLAlchemy
-	$(PY) -m pytest -n auto --durations=25 -m '$(LEFT)' --hypothesis-profile=other $(ARGS)
+	$(PY) -m pytest -n auto --dist worksteal --durations=25 -m '$(LEFT)' --hypothesis-profile=other $(ARGS)
 	@$(MAKE) --no-print-directory test VENV=$(VENV)-sqlalchemy20 SQLALCHEMY='sqlalchemy<2.1' ARGS='$(LIBRARY)'
 
 soak: $(VENV)/.ready-test  ## the tests that take minutes, one at a time
