@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     That is what is done by an asynchronous driver besides the one for threads (what only such a driver does,
     has tests of its own, which are done always), and what a test leaves itself: marked `once`, it is done
-    with the parameters named; marked `spread`, with each of the others on one server, and on each server.
+    with the parameters named; marked `turns`, it is done on one server, and the next test on the next.
     """
     for item in items:
         named = [text for mark in item.iter_markers("once") for text in mark.args]
@@ -65,25 +65,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             assert not named, item.nodeid
         elif "-async" in chosen.id or (named and not any(text in chosen.id for text in named)):
             item.add_marker("matrix")
-    _spread([item for item in items if item.get_closest_marker("spread")])
-
-
-def _spread(items: list[pytest.Item]) -> None:
-    """Mark those that are on a server whose turn it is not."""
-    tests: dict[str, list[tuple[pytest.Item, int, tuple[int, ...]]]] = defaultdict(list)
+    files: dict[Path, list[tuple[pytest.Function, str]]] = defaultdict(list)
     for item in items:
-        (server,) = next(item.iter_markers("spread")).args
-        indices = dict(item.callspec.indices)  # type: ignore[attr-defined]
-        on = indices.pop(server)
-        given = tuple(number for _, number in sorted(indices.items()))
-        tests[item.nodeid.partition("[")[0]].append((item, on, given))
-    for found in tests.values():
-        servers = sorted({on for _, on, _ in found})
-        ways = sorted({given for _, _, given in found})
-        for item, on, given in found:
-            turn, way = servers.index(on), ways.index(given)
-            if turn != way % len(servers) and way != turn % len(ways):
-                item.add_marker("matrix")
+        for mark in [*item.iter_markers("turns")][:1]:
+            chosen = getattr(item, "callspec", None)
+            if isinstance(item, pytest.Function) and chosen is not None and mark.args[0] in chosen.params:
+                files[item.path].append((item, mark.args[0]))
+    for found in files.values():
+        _take_turns(found)
+
+
+def _take_turns(items: list[tuple[pytest.Function, str]]) -> None:
+    """Mark those of a file that are on a server whose turn it is not; the order does not depend on chance."""
+    turns: dict[tuple[int, str], dict[str, pytest.Function]] = defaultdict(dict)
+    for item, server in items:
+        on = str(item.callspec.params[server])
+        given = item.callspec.id.replace(on, "", 1)
+        turns[item.function.__code__.co_firstlineno, given][on] = item
+    for number, (_, found) in enumerate(sorted(turns.items())):
+        servers = sorted(found)
+        for server in servers:
+            if server != servers[number % len(servers)]:
+                found[server].add_marker("matrix")
 
 
 def pytest_report_header() -> str:

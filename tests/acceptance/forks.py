@@ -33,6 +33,19 @@ _PATIENCE = 120
 _LARGEST = 1_000_000
 
 
+_SHORT = """#!{python} -ISs
+import json, os, socket, sys
+if "PYTHONPATH" in os.environ:
+    os.execv({program!r}, ["penstock", *sys.argv[1:]])
+order = {{"words": sys.argv[1:], "folder": os.getcwd(), "env": dict(os.environ)}}
+with socket.socket(socket.AF_UNIX) as ask:
+    ask.connect({address!r})
+    socket.send_fds(ask, [json.dumps(order).encode()], [0, 1, 2])
+    os._exit(int(ask.recv(16)) % 256)
+"""
+"""A program that has its command run by a fork: for shells."""
+
+
 class Forks:
     """Runs commands by processes that are forked.
 
@@ -41,7 +54,9 @@ class Forks:
     """
 
     def __init__(self, program: Path) -> None:
+        self._program = program
         self._folder = Path(mkdtemp(prefix="penstock-forks-"))
+        self._folder.chmod(0o711)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self._address)
             listener.listen()
@@ -54,6 +69,17 @@ class Forks:
     @property
     def _address(self) -> str:
         return str(self._folder / "s")
+
+    @property
+    def programs(self) -> Path:
+        """A folder with a `penstock` for shells, which begins sooner."""
+        program = self._folder / "bin" / "penstock"
+        if not program.exists():
+            program.parent.mkdir()
+            made = _SHORT.format(python=sys.executable, program=str(self._program), address=self._address)
+            program.write_text(made, "utf-8")
+            program.chmod(0o755)
+        return program.parent
 
     def run(
         self, words: Sequence[str], folder: Path, env: Mapping[str, str], stdin: bytes
@@ -125,6 +151,10 @@ def _become(order: dict[str, Any], files: Sequence[int]) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    # Those of before take what they write to for what it was then: a file, a pipe or a terminal.
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.argv[1:] = order["words"]
 
 

@@ -97,7 +97,7 @@ class Terminal:
         """Run `penstock`, with files as its input and output."""
         environment = self._environment(env)
         usual = PENSTOCK == _USUAL and "PYTHONPATH" not in environment
-        run = _forks().run if self.forked and usual else _executed
+        run = forks().run if self.forked and usual else _executed
         code, out, err = run([*map(str, words)], self.folder, environment, stdin)
         self.printed.append((out + err).decode())
         check_hints(self.printed[-1], words)
@@ -170,10 +170,11 @@ def check_hints(printed: str, words: Sequence[object]) -> None:
 
 
 @cache
-def _forks() -> Forks:
-    forks = Forks(_USUAL)
-    atexit.register(forks.close)
-    return forks
+def forks() -> Forks:
+    """Those of this test process."""
+    made = Forks(_USUAL)
+    atexit.register(made.close)
+    return made
 
 
 def _executed(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from fix_servers import TestServer
 
+pytestmark = pytest.mark.turns("ground")
+
 PROGRAMS = {"postgresql": "psql", "mariadb": "mariadb", "sqlite": "sqlite3"}
 ASK = {
     "postgresql": ["-X", "-A", "-t", "-c"],

@@ -12,6 +12,8 @@ from acceptance.terminal import LAB, ONE, Terminal
 if TYPE_CHECKING:
     from fix_servers import TestServer
 
+pytestmark = pytest.mark.turns("ground")
+
 BAD = "import penstock\nfrom json import nothing_of_the_kind\n"
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from acceptance.terminal import Terminal
     from fix_servers import TestServer
 
+pytestmark = pytest.mark.turns("ground")
+
 VARIABLE = "PENSTOCK_STORE__LAB__GAGES"
 
 

@@ -11,6 +11,8 @@ from acceptance.terminal import LAB, Terminal
 if TYPE_CHECKING:
     from fix_servers import TestServer
 
+pytestmark = pytest.mark.turns("ground")
+
 BROKEN_SEED = LAB.replace("if first_time:", "raise RuntimeError('no seeds today')")
 
 TWO = (

@@ -6,9 +6,13 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from acceptance.terminal import Terminal
     from fix_servers import TestServer
+
+pytestmark = pytest.mark.turns("ground")
 
 NAMES = [f"lab:basins.b{number}" for number in range(4)]
 

@@ -14,6 +14,8 @@ from acceptance.loads import HEAD, stored, write
 if TYPE_CHECKING:
     from acceptance.terminal import Terminal
 
+pytestmark = pytest.mark.turns("ground")
+
 ROW = "1,a,1.5,1,1,2020-01-01,2020-01-01,yes,\n"
 
 ROWS = {
@@ -182,7 +184,6 @@ def test_a_cut_parquet_file_stores_nothing(loads: Terminal) -> None:
         (["gage", "-"], 1, "not-supported"),
     ],
 )
-@pytest.mark.spread("ground")
 def test_what_is_named_wrongly_is_refused(loads: Terminal, words: list[str], code: int, error: str) -> None:
     write(loads, "a.csv", "number,height,works\n1,1,yes\n")
     done = loads("load", "lab:gages", *words)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from acceptance.terminal import Terminal
     from fix_servers import PostgreSQLServer, TestServer
 
+pytestmark = pytest.mark.turns("ground")
+
 WHEN = r"\d{4}-\d\d-\d\d"
 
 

@@ -6,6 +6,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
 from acceptance.terminal import LAB, ONE, Terminal
 
 if TYPE_CHECKING:
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 
 # --- what is not ours -----------------------------------------------------------------------------
+
+
+pytestmark = pytest.mark.turns("ground")
 
 
 def test_e5_a_refresh_with_somebodys_database_url_is_refused_and_their_data_is_intact(

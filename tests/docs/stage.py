@@ -33,15 +33,24 @@ class Stage:
         name: What messages call the document.
         stands_for: Addresses in the document, and the real ones they stand for.
         begins_with: A directory whose content is there from the beginning.
+        programs: A folder whose programs come before all others.
     """
 
-    def __init__(self, name: str, stands_for: Mapping[str, str], begins_with: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        stands_for: Mapping[str, str],
+        begins_with: Path | None = None,
+        programs: Path | None = None,
+    ) -> None:
         self._name = name
         self._stands_for = stands_for
         self._folder = Path(tempfile.mkdtemp(prefix="penstock-docs-")).resolve()
         self._folder.chmod(0o711)  # A server started by root runs as another user, who has to get through.
         self._directory = self._folder / "project"
         self._environment = _environment(self._folder / "home")
+        if programs is not None:
+            self._environment["PATH"] = f"{programs}:{self._environment['PATH']}"
         self._player: subprocess.Popen[str] | None = None
         (self._folder / "home" / "tmp").mkdir(parents=True)
         if begins_with is None:

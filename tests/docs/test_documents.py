@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 from sybil import Sybil
 
+from acceptance.terminal import forks
 from docs.blocks import parser
 from docs.stage import Stage
 from fix_mariadb import SERVICE_RIGHTS
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+EXECUTED = {PROJECT / "README.md", PROJECT / "docs" / "tutorial" / "index.md"}
+"""Those whose `penstock` is executed; for the others it is forked, which takes less time."""
 
 SERVER = "db.example.org:5432"
 """In a document, the address of a PostgreSQL server; the one of the test run stands in for it."""
@@ -109,7 +112,8 @@ def test_what_a_document_shows_happens(
         mariadb.run(f"GRANT {SERVICE_RIGHTS} ON *.* TO provisioner WITH GRANT OPTION")
         stands_for[MARIADB] = f"127.0.0.1:{mariadb.port}"
     folder = beginnings(begins_with[1]) if begins_with else None
-    with Stage(path.relative_to(PROJECT).as_posix(), stands_for, folder) as stage:
+    programs = None if path in EXECUTED else forks().programs
+    with Stage(path.relative_to(PROJECT).as_posix(), stands_for, folder, programs) as stage:
         for example in Sybil([parser(stage.play)]).parse(path).examples():
             example.evaluate()
 

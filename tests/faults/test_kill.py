@@ -68,7 +68,7 @@ def test_e4_a_sync_killed_between_any_two_steps_is_finished_by_the_next(scene: S
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.spread("ground")
+@pytest.mark.turns("ground")
 def test_e4_a_sync_killed_inside_the_initializer_is_finished_by_the_next(scene: Scene, form: str) -> None:
     expected = undisturbed(scene, form)
     for moment in MOMENTS:
