@@ -13,8 +13,7 @@ _VARIES = (
     (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d\b"), "DATE"),
     (re.compile(r"\b\d+(?:\.\d)? (?:B|kB|MB|GB)\b"), "SIZE"),
     (re.compile(r"\b127\.0\.0\.1:\d+\b"), "127.0.0.1:PORT"),
-    (re.compile(r"\bPostgreSQL \d[\d.]*"), "PostgreSQL N"),
-    (re.compile(r"\bSQLite \d[\d.]*"), "SQLite N"),
+    (re.compile(r"\b(PostgreSQL|SQLite|DuckDB) \d[\d.]*"), r"\1 N"),
     (re.compile(r" *\([^()\n]*\bDebian\b[^()\n]*\(?[^()\n]*\)?\)"), ""),
     (re.compile(r"'(/[^'\n]*/python)'"), r"\1"),  # A folder's name may have to be quoted.
     (re.compile(r"(?<=\S)[ \t]{2,}(?=\S)"), "  "),
