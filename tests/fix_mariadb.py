@@ -118,7 +118,7 @@ class MariaDBServer:
                     "--max-connections=300",
                     f"--log-error={self.log}",
                 ),
-                *("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--skip-log-bin"),
+                *("--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0", "--skip-log-bin"),
                 "--innodb-buffer-pool-size=64M",
                 *self.options,
             ],

@@ -146,7 +146,7 @@ class PostgreSQLServer:
     def hurry(self) -> None:
         """Do without what is for machines that fail; a process that is killed loses nothing by it."""
         with self.connect() as connection:
-            for setting in ("fsync", "full_page_writes", "synchronous_commit", "jit"):
+            for setting in ("fsync", "full_page_writes", "jit"):
                 connection.execute(f"ALTER SYSTEM SET {setting} = off")
             connection.execute("SELECT pg_reload_conf()")
 

@@ -335,14 +335,14 @@ def test_a_store_that_is_linked_elsewhere_is_found_there_by_the_same_engine(
         engine = lab.gages.aio.engine
         assert await count(lab.gages.aio) == 2
         stores.registry.put_service(async_ground.new_service("other"))
-        await asyncio.to_thread(stores.link, "other", lab, "gages")
+        await asyncio.to_thread(stores.links.add, "other", lab, "gages")
         await asyncio.to_thread(all_ok, stores, lab)
         async with lab.gages.aio.begin() as session:
             session.add(Gage(number="over there", altitude=1))
         with lab.gages.session() as session:
             assert session.scalar(GAGES) == 3
         assert lab.gages.aio.engine is engine
-        await asyncio.to_thread(stores.link, "main", lab, "gages")
+        await asyncio.to_thread(stores.links.add, "main", lab, "gages")
         assert await count(lab.gages.aio) == 2
 
     with use(stores_on(async_ground, lab)) as stores:

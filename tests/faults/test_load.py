@@ -261,11 +261,11 @@ def test_no_request_fails_twice_and_no_connection_leaks_while_sessions_are_kille
     stores_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
     stores = stores_on(postgresql_ground, lab, options=EngineOptions(max_connections=8))
-    storm(stores, lab, postgresql_ground, threads=40, stores=10, seconds=4)
+    storm(stores, lab, postgresql_ground, threads=40, count=10, seconds=4)
 
 
 @pytest.mark.soak
 def test_two_minutes_of_killed_sessions(
     stores_on: Callable[..., Stores], lab: type[App], postgresql_ground: TestServer
 ) -> None:
-    storm(stores_on(postgresql_ground, lab), lab, postgresql_ground, threads=200, stores=60, seconds=120)
+    storm(stores_on(postgresql_ground, lab), lab, postgresql_ground, threads=200, count=60, seconds=120)

@@ -50,7 +50,7 @@ class Writer:
 
     def __init__(self, registry: DatabaseRegistry, number: int) -> None:
         self.registry = registry
-        self.stores = Stores(registry)
+        self.operator = Stores(registry)
         self.random = random.Random(number)
         self.name = f"w{number}"
         settings = tuple(ConnectionSetting(name=name) for name in SETTINGS)
@@ -79,8 +79,8 @@ class Writer:
         name = self.random.choice(COUNTERS)
         while True:
             with suppress(RegistryConflict), self.line("edit service", 1):
-                read = self.stores.services.get(name)
-                self.stores.services.edit(replace(read, url=counter_url(number_in(read) + 1)))
+                read = self.operator.services.get(name)
+                self.operator.services.edit(replace(read, url=counter_url(number_in(read) + 1)))
                 self.edits[name] += 1
                 return
 
@@ -88,7 +88,7 @@ class Writer:
         """Add a service of our own."""
         name = f"{self.name}-{self.random.randrange(10**9)}"
         with self.line("add service", 1):
-            self.stores.services.add(Service(name=name, url=counter_url(0)))
+            self.operator.services.add(Service(name=name, url=counter_url(0)))
         self.services[name] = counter_url(0)
 
     def edit(self) -> None:
@@ -96,14 +96,14 @@ class Writer:
         for name in self.some(self.services):
             url = counter_url(self.random.randrange(10**9))
             with self.line("edit service", 1):
-                self.stores.services.edit(Service(name=name, url=url))
+                self.operator.services.edit(Service(name=name, url=url))
             self.services[name] = url
 
     def remove(self) -> None:
         """Remove one of our own."""
         for name in self.some(self.services):
             with self.line("remove service", 1):
-                self.stores.services.remove(name)
+                self.operator.services.remove(name)
             del self.services[name]
 
     # --- links ---
@@ -112,14 +112,14 @@ class Writer:
         """Link a service to a setting."""
         setting, service = self.random.choice(SETTINGS), self.random.choice(COUNTERS)
         with self.line("link", 1):
-            self.stores.links.add(service, self.app, setting)
+            self.operator.links.add(service, self.app, setting)
         self.links[setting] = service
 
     def unlink(self) -> None:
         """Unlink it."""
         for setting in self.some(self.links):
             with self.line("unlink", 1):
-                assert self.stores.links.remove(self.name, setting)
+                assert self.operator.links.remove(self.name, setting)
             del self.links[setting]
 
     # --- stores ---
