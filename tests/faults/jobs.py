@@ -365,7 +365,7 @@ def _verb(stores: Stores, app: type[App], verb: str) -> Any:
         with stores.engine(app, "gages").connect() as connection:
             return connection.exec_driver_sql("SELECT count(*) FROM seed").scalar()
     if verb == "drop":
-        return stores.drop(app, "gages", now=True)
+        return stores.drop(app, "gages", now=True).existed
     error = stores.sync(app, ["gages"], SyncOptions(refresh=verb == "refresh"))[0].error
     return None if error is None else _told(error)
 
