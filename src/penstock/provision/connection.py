@@ -9,9 +9,10 @@ from sqlalchemy.exc import DBAPIError
 
 from penstock.backends import shared
 from penstock.engines import own_engine, reserved
+from penstock.errors import PenstockError, StoreNotCreated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection
 
@@ -34,8 +35,11 @@ def own_connection(address: Address) -> Iterator[Connection]:
 
 
 @contextmanager
-def locked(address: Address, timeout: float) -> Iterator[None]:
+def locked(address: Address, timeout: float) -> Iterator[Callable[[], None]]:
     """Hold the lock of a store by the connection that all other work of the block is done on, too.
+
+    Whoever drops the database takes the lock away with it. What is given raises StoreNotCreated if that has
+    happened; and what fails after it has happened, fails for that reason.
 
     Raises:
         StoreBusy: Another sync has had it for longer than `timeout` seconds.
@@ -44,15 +48,28 @@ def locked(address: Address, timeout: float) -> Iterator[None]:
     database_address, backend = address.database_address, address.backend
     if backend.capabilities.databases_are_files:
         with backend.lock(database_address, timeout):
-            yield
+            yield lambda: None
         return
     with ExitStack() as held:
         try:
             connection = held.enter_context(own_connection(address))
+            held.enter_context(backend.lock(database_address, timeout, connection))
+            connection.commit()
         except DBAPIError as error:
             what = f"The store's database {database_address.database} can't be locked for a sync."
             raise backend.translate(error, what) from error
-        held.enter_context(backend.lock(database_address, timeout, connection))
-        connection.commit()
-        held.enter_context(shared(connection.connection.driver_connection))
-        yield
+        raw = connection.connection.driver_connection
+        held.enter_context(shared(raw))
+
+        def check() -> None:
+            if not backend.is_alive(raw, database_address, backend.file_identity(database_address)):
+                raise StoreNotCreated(f"The database {database_address.database} was taken away meanwhile.")
+
+        try:
+            yield check
+        except PenstockError as error:
+            try:
+                check()
+            except StoreNotCreated as gone:
+                raise gone from error
+            raise

@@ -15,7 +15,7 @@ from penstock.provision.steps import Phase, Step
 from penstock.provision.steps.database import DropDatabase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from penstock.provision.context import SyncContext
     from penstock.provision.results import OnEvent
@@ -155,16 +155,22 @@ def _drop_plan(context: SyncContext, *, ours: Callable[[], bool]) -> Plan:
 
 
 def _finish_under_lock(context: SyncContext, emit: OnEvent) -> str:
-    with locked(context.address, context.lock_timeout):
+    with locked(context.address, context.lock_timeout) as check_lock:
         seen = context.look()
         if seen.found == NOTHING:
             raise StoreNotCreated(f"The database {context.desired.database} was taken away.")
         plan = _accepted(_plan_for(context, seen.found))
         if _drops(plan):  # A drop was killed meanwhile; dropping it would end this lock.
             raise StoreNotCreated(f"The database {context.desired.database} is half dropped.")
-        _run(plan.steps, context, emit)
+        _run(_each_after(check_lock, plan.steps), context, emit)
         record = seen.record or context.look().record
     return record.store_id if record is not None else ""
+
+
+def _each_after(check: Callable[[], None], steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        check()
+        yield step
 
 
 def _accepted(plan: Plan) -> Plan:
