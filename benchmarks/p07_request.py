@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROUNDS = 9
 REQUESTS = 400
 
-DESK, SAME, PLAIN = "through Penstock", "Session, same engine", "Session, create_engine"
+THROUGH, SAME, PLAIN = "through Penstock", "Session, same engine", "Session, create_engine"
 
 
 class Base(DeclarativeBase):
@@ -51,7 +51,7 @@ def main() -> None:
         ways = {name: Way(work=work, times=count) for name, work in requests(stores, plain).items()}
         times = interleaved(ways, rounds, unit="us")
         plain.dispose()
-    targets = [Target("P7", DESK, SAME, 1.05), Target("", DESK, PLAIN)]
+    targets = [Target("P7", THROUGH, SAME, 1.05), Target("", THROUGH, PLAIN)]
     report(f"A session, one get, release; {count} in a round", times, targets, unit="us")
 
 
@@ -71,7 +71,7 @@ def requests(stores: Stores, plain: Engine) -> dict[str, Callable[[], None]]:
             assert session.get(Gage, "1") is not None
 
     same = stores.engine(Lab, "gages")
-    return {DESK: through_the_stores_object, SAME: on_the_same_engine, PLAIN: on_a_plain_engine}
+    return {THROUGH: through_the_stores_object, SAME: on_the_same_engine, PLAIN: on_a_plain_engine}
 
 
 if __name__ == "__main__":

@@ -190,3 +190,27 @@ def test_a_child_of_fork_leaves_them_to_its_parent(address: Address) -> None:
                 os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert used(address) == before
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_sync_whose_database_is_dropped_meanwhile_begins_again_whatever_its_initializer_fails_with(
+    anew: bool, postgresql_ground: TestServer, stores_on: Callable[..., Stores]
+) -> None:
+    calls: list[bool] = []
+
+    def seed(session: object, first_time: bool) -> None:
+        calls.append(first_time)
+        if len(calls) == 1:
+            postgresql_ground.drop_database("lab_gages")
+            if anew:
+                postgresql_ground.make_database("lab_gages")
+            raise RuntimeError("the tables are gone")
+
+    class Seeded(App):
+        package = "lab"
+        gages = Database("Made anew.", initializer=seed)
+
+    stores = stores_on(postgresql_ground, Seeded, links=("gages",))
+    all_ok(stores, Seeded)
+    assert calls == [True, True]
+    assert stores.exists(Seeded, "gages")

@@ -67,7 +67,7 @@ def locked(address: Address, timeout: float) -> Iterator[Callable[[], None]]:
 
         try:
             yield check
-        except PenstockError as error:
+        except (DBAPIError, PenstockError) as error:
             try:
                 check()
             except StoreNotCreated as gone:
